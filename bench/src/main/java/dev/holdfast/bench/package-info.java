@@ -1,0 +1,5 @@
+/** bench. */
+@NullMarked
+package dev.holdfast.bench;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** cli. */
+@NullMarked
+package dev.holdfast.cli;
+
+import org.jspecify.annotations.NullMarked;

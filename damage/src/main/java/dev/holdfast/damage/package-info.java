@@ -1,0 +1,5 @@
+/** damage. */
+@NullMarked
+package dev.holdfast.damage;
+
+import org.jspecify.annotations.NullMarked;

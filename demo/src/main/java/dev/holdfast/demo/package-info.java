@@ -1,0 +1,5 @@
+/** demo. */
+@NullMarked
+package dev.holdfast.demo;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** operations. */
+@NullMarked
+package dev.holdfast.operations;
+
+import org.jspecify.annotations.NullMarked;

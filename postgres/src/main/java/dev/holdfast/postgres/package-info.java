@@ -1,0 +1,5 @@
+/** postgres. */
+@NullMarked
+package dev.holdfast.postgres;
+
+import org.jspecify.annotations.NullMarked;

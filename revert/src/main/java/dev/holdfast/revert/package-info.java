@@ -1,0 +1,5 @@
+/** revert. */
+@NullMarked
+package dev.holdfast.revert;
+
+import org.jspecify.annotations.NullMarked;

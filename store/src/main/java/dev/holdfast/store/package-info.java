@@ -1,0 +1,5 @@
+/** store. */
+@NullMarked
+package dev.holdfast.store;
+
+import org.jspecify.annotations.NullMarked;
