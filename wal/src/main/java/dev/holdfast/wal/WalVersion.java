@@ -1,0 +1,78 @@
+package dev.holdfast.wal;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The major versions whose WAL we read, known by the magic of every page ("access/xlog_internal.h"
+ * of each). The magic stays the same inside a major version, even where minor releases change
+ * records.
+ */
+enum WalVersion {
+  V14(14, 0xD10D),
+  V15(15, 0xD110),
+  V16(16, 0xD113),
+  V17(17, 0xD116),
+  V18(18, 0xD118);
+
+  private static final int RECORD_MAX_SINCE_16 = 1020 * 1024 * 1024;
+  private static final int RECORD_MAX_BEFORE = 1024 * 1024 * 1024 - 1;
+
+  private final int major;
+  private final int magic;
+
+  WalVersion(int major, int magic) {
+    this.major = major;
+    this.magic = magic;
+  }
+
+  static @Nullable WalVersion ofMagic(int magic) {
+    for (WalVersion version : values()) {
+      if (version.magic == magic) {
+        return version;
+      }
+    }
+    return null;
+  }
+
+  int major() {
+    return major;
+  }
+
+  int magic() {
+    return magic;
+  }
+
+  /** Bytes in the longest record: XLogRecordMaxSize since 16, the allocator's limit before. */
+  int recordMax() {
+    return major >= 16 ? RECORD_MAX_SINCE_16 : RECORD_MAX_BEFORE;
+  }
+
+  boolean hasCustomResourceManagers() {
+    return major >= 15;
+  }
+
+  /** Bits 0x02 and 0x04 of an image's flags changed places between 14 and 15. */
+  int imageCompressed() {
+    return major == 14 ? 0x02 : 0x04 | 0x08 | 0x10;
+  }
+
+  int imageApplied() {
+    return major == 14 ? 0x04 : 0x02;
+  }
+
+  boolean hasDroppedStats() {
+    return major >= 15;
+  }
+
+  int droppedStatSize() {
+    return major >= 18 ? 16 : 12;
+  }
+
+  int databaseDropOpcode() {
+    return major == 14 ? 0x10 : 0x20;
+  }
+
+  boolean hasWalLevelInCheckpoint() {
+    return major >= 17;
+  }
+}
