@@ -1,0 +1,43 @@
+package dev.holdfast.damage;
+
+import dev.holdfast.row.TableName;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What one transaction did to one table.
+ *
+ * @param database name of the database; its OID in digits when the name is unknown
+ * @param table the table; schema {@value #UNKNOWN_SCHEMA} with the file's name when nobody recorded
+ *     whose file it is
+ * @param oid the table's OID; 0 when unknown
+ * @param action the worst that happened to it
+ * @param rowsInserted rows inserted; after a truncation in the same transaction, those put in since
+ * @param rowsUpdated rows updated, those moved to another partition included (counted where they
+ *     came from)
+ * @param rowsDeleted rows deleted one by one; not those that went with the table
+ * @param rowsBefore the recorded estimate of the rows it held; -1 when unknown
+ * @param jsonKeysLost keys that vanished from JSON documents; null when unknown
+ */
+public record TableDamage(
+    String database,
+    TableName table,
+    long oid,
+    Action action,
+    long rowsInserted,
+    long rowsUpdated,
+    long rowsDeleted,
+    long rowsBefore,
+    @Nullable Long jsonKeysLost) {
+  /** The schema of tables whose name nobody recorded. */
+  public static final String UNKNOWN_SCHEMA = "?";
+
+  /** What happened to a table. */
+  public enum Action {
+    /** The table is gone. */
+    DROPPED,
+    /** All rows it had before are gone. */
+    TRUNCATED,
+    /** Rows were inserted, updated or deleted. */
+    CHANGED
+  }
+}

@@ -1,0 +1,9 @@
+/** What transactions did to tables. */
+module dev.holdfast.damage {
+  requires static org.jspecify;
+  requires transitive dev.holdfast.failure;
+  requires transitive dev.holdfast.row;
+  requires transitive dev.holdfast.wal;
+
+  exports dev.holdfast.damage;
+}
