@@ -1,4 +1,11 @@
-/** store. */
+/**
+ * The repository: everything recorded about the protected clusters, compressed and checksummed.
+ *
+ * <p>Lives here: objects, their format ({@code FORMAT.md}), base backups, WAL segments, catalogs
+ * and small documents. Does not: connections, the meaning of WAL bytes, what is in a catalog; LSNs
+ * are {@code long}s and segments are names here. Every failure is an {@code OperatorException}. May
+ * use {@code dev.holdfast.failure} and the JDK.
+ */
 @NullMarked
 package dev.holdfast.store;
 

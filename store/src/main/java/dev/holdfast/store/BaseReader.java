@@ -1,0 +1,399 @@
+package dev.holdfast.store;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.io.ByteArrayInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Queue;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
+
+/** One published base backup. May be used by several threads. */
+public final class BaseReader {
+  private static final FileAttribute<?> PRIVATE_DIRECTORY =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+  private static final FileAttribute<?> PRIVATE_FILE =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
+
+  private final ObjectStore objects;
+  private final String folder;
+  private final BaseDocument document;
+
+  BaseReader(ObjectStore objects, String folder, BaseDocument document) {
+    this.objects = objects;
+    this.folder = folder;
+    this.document = document;
+  }
+
+  /** Where the content of a part goes. One thread. */
+  private interface Sink extends AutoCloseable {
+    void write(String path, long offset, byte[] bytes, int from, int length) throws IOException;
+
+    @Override
+    void close() throws IOException;
+  }
+
+  private interface SinkFactory {
+    Sink open();
+  }
+
+  /** What this base backup is. */
+  public BaseManifest manifest() {
+    return document.manifest();
+  }
+
+  /**
+   * Reads everything and checks it.
+   *
+   * @throws OperatorException DAMAGED_DATA naming the first object that does not hold
+   */
+  public void verify() {
+    try {
+      transfer(files(), 1, NullSink::new, _ -> {});
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // only writing throws it, and nothing is written
+    }
+  }
+
+  /**
+   * Writes the files below a directory that is missing or empty: directories 0700, files 0600,
+   * zeros as holes. The files are not synced: PostgreSQL syncs a data directory before it recovers.
+   * What was written is removed when it fails.
+   *
+   * @param threads parts worked on at once
+   * @param onBytes told how many further bytes of files are restored; called by several threads
+   * @throws OperatorException REFUSED when the directory is not empty; DAMAGED_DATA naming the
+   *     object that does not hold; FAILED when the directory cannot be written
+   */
+  public void restore(Path directory, int threads, LongConsumer onBytes) {
+    Map<String, Long> files = files();
+    boolean restored = false;
+    boolean created = prepare(directory);
+    try {
+      create(directory, files);
+      transfer(files, threads, () -> new FileSink(directory), onBytes);
+      restored = true;
+    } catch (IOException e) {
+      throw cannotRestore(directory, e);
+    } finally {
+      if (!restored) {
+        clear(directory, created);
+      }
+    }
+  }
+
+  /** Refuses a directory with content; returns whether the directory had to be made. */
+  private static boolean prepare(Path directory) {
+    try {
+      if (Files.notExists(directory)) {
+        Files.createDirectories(directory, PRIVATE_DIRECTORY);
+        return true;
+      }
+      try (var children = Files.newDirectoryStream(directory)) {
+        if (children.iterator().hasNext()) {
+          throw new OperatorException(
+              Kind.REFUSED,
+              "cannot restore into " + directory,
+              "it is not empty",
+              "name a new or an empty directory");
+        }
+      }
+      return false;
+    } catch (IOException e) {
+      throw cannotRestore(directory, e);
+    }
+  }
+
+  private static void create(Path directory, Map<String, Long> files) throws IOException {
+    for (Map.Entry<String, Long> file : files.entrySet()) {
+      Path path = directory.resolve(file.getKey());
+      if (file.getValue() == BaseWriter.DIRECTORY) {
+        Files.createDirectories(path, PRIVATE_DIRECTORY);
+        continue;
+      }
+      Path parent = path.getParent();
+      if (parent != null && !Files.isDirectory(parent)) {
+        Files.createDirectories(parent, PRIVATE_DIRECTORY);
+      }
+      long size = file.getValue();
+      try (FileChannel channel =
+          FileChannel.open(
+              path,
+              EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+              PRIVATE_FILE)) {
+        // The last byte gives the file its length; all before it is a hole until it is written.
+        if (size > 0) {
+          channel.write(ByteBuffer.allocate(1), size - 1);
+        }
+      }
+    }
+  }
+
+  private static void clear(Path directory, boolean itself) {
+    try {
+      Files.walkFileTree(
+          directory,
+          new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
+                throws IOException {
+              Files.delete(file);
+              return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException e)
+                throws IOException {
+              if (itself || !visited.equals(directory)) {
+                Files.delete(visited);
+              }
+              return FileVisitResult.CONTINUE;
+            }
+          });
+    } catch (IOException e) {
+      return; // what stopped the restore is the failure to tell
+    }
+  }
+
+  private static OperatorException cannotRestore(Path directory, IOException e) {
+    boolean full = StorageFailure.isDiskFull(e);
+    return new OperatorException(
+        Kind.FAILED,
+        "cannot restore into " + directory,
+        full ? "the disk is full" : StorageFailure.describe(e),
+        full
+            ? "free space there, or name a directory on another disk; what was restored so far is"
+                + " removed"
+            : "check that it is a directory this user can write to",
+        e);
+  }
+
+  /** Every file with its size, every empty directory with -1. */
+  private Map<String, Long> files() {
+    String name = folder + BaseStore.FILES;
+    byte[] bytes = Envelope.unwrap(name, Envelope.BASE_FILES, objects.get(name));
+    int found = Envelope.checksum(bytes, 0, bytes.length);
+    if (found != document.filesChecksum()) {
+      throw new DamagedObjectException(
+          name, Envelope.mismatch(document.filesChecksum(), found) + " in the manifest");
+    }
+    var files = new TreeMap<String, Long>();
+    try (var in = new DataInputStream(new ByteArrayInputStream(bytes))) {
+      int count = in.readInt();
+      for (int i = 0; i < count; i++) {
+        files.put(BasePath.read(in), in.readLong());
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      var damaged = new DamagedObjectException(name, String.valueOf(e.getMessage()));
+      damaged.addSuppressed(e);
+      throw damaged;
+    }
+    return files;
+  }
+
+  private void transfer(
+      Map<String, Long> files, int threads, SinkFactory sinks, LongConsumer onBytes)
+      throws IOException {
+    var missing = new HashMap<String, AtomicLong>();
+    files.forEach((path, size) -> {
+      if (size != BaseWriter.DIRECTORY) {
+        missing.put(path, new AtomicLong(size));
+      }
+    });
+    Queue<BaseDocument.Part> queue = new ConcurrentLinkedQueue<>(document.partList());
+    var failure = new AtomicReference<@Nullable Throwable>();
+    Runnable worker =
+        () -> {
+          try (Sink sink = sinks.open()) {
+            for (BaseDocument.Part part = queue.poll();
+                part != null && failure.get() == null;
+                part = queue.poll()) {
+              readPart(part, files, missing, sink, failure, onBytes);
+            }
+          } catch (Throwable e) {
+            failure.compareAndSet(null, e);
+          }
+        };
+    try (var executor = Executors.newFixedThreadPool(threads)) {
+      for (int i = 0; i < threads; i++) {
+        executor.execute(worker);
+      }
+    }
+    Throwable failed = failure.get();
+    switch (failed) {
+      case null -> {}
+      case RuntimeException e -> throw e;
+      case Error e -> throw e;
+      case IOException e -> throw e;
+      default -> throw new IllegalStateException(failed);
+    }
+    missing.forEach((path, left) -> {
+      if (left.get() != 0) {
+        throw new DamagedObjectException(
+            folder + BaseStore.MANIFEST,
+            "the parts hold %d bytes too few of %s".formatted(left.get(), path));
+      }
+    });
+  }
+
+  private void readPart(
+      BaseDocument.Part part,
+      Map<String, Long> files,
+      Map<String, AtomicLong> missing,
+      Sink sink,
+      AtomicReference<@Nullable Throwable> failure,
+      LongConsumer onBytes)
+      throws IOException {
+    String name = folder + part.name();
+    TableOfContents contents = contents(name, part);
+    byte[] content = new byte[PartWriter.EXTENT];
+    for (TableOfContents.Frame frame : contents.frames()) {
+      if (failure.get() != null) {
+        return;
+      }
+      byte[] stored = objects.get(name, frame.position(), frame.storedLength());
+      if (stored.length != frame.storedLength()) {
+        throw new DamagedObjectException(name, "it ends inside a frame");
+      }
+      Envelope.decompress(name, stored, 0, stored.length, content, frame.contentLength());
+      int found = Envelope.checksum(content, 0, frame.contentLength());
+      if (found != frame.checksum()) {
+        throw new DamagedObjectException(
+            name,
+            "the frame at %d: %s"
+                .formatted(frame.position(), Envelope.mismatch(frame.checksum(), found)));
+      }
+      int from = 0;
+      for (TableOfContents.Piece piece : frame.pieces()) {
+        account(name, files, missing, piece.path(), piece.offset(), piece.length());
+        sink.write(piece.path(), piece.offset(), content, from, piece.length());
+        from += piece.length();
+        onBytes.accept(piece.length());
+      }
+    }
+    for (TableOfContents.Hole hole : contents.holes()) {
+      account(name, files, missing, hole.path(), hole.offset(), hole.length());
+      onBytes.accept(hole.length());
+    }
+  }
+
+  private static void account(
+      String name,
+      Map<String, Long> files,
+      Map<String, AtomicLong> missing,
+      String path,
+      long offset,
+      long length) {
+    AtomicLong left = missing.get(path);
+    Long size = files.get(path);
+    if (left == null || size == null || offset + length > size || left.addAndGet(-length) < 0) {
+      throw new DamagedObjectException(
+          name, "it holds bytes of %s that the list of files does not know".formatted(path));
+    }
+  }
+
+  private TableOfContents contents(String name, BaseDocument.Part part) {
+    Envelope.header(name, Envelope.BASE_PART, objects.get(name, 0, Envelope.HEADER_BYTES));
+    byte[] trailer =
+        objects.get(
+            name, part.storedBytes() - PartWriter.TRAILER_BYTES, PartWriter.TRAILER_BYTES + 1);
+    if (trailer.length != PartWriter.TRAILER_BYTES) {
+      throw new DamagedObjectException(
+          name, "it has not the %d bytes that the manifest says".formatted(part.storedBytes()));
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(trailer);
+    if (!Arrays.equals(trailer, 32, 40, PartWriter.TRAILER_MAGIC, 0, 8)
+        || Envelope.boundChecksum(name, trailer, 0, 28) != bytes.getInt(28)
+        || bytes.getInt(16) != part.contentsChecksum()) {
+      throw new DamagedObjectException(name, "its trailer does not hold");
+    }
+    long position = bytes.getLong(0);
+    int storedLength = bytes.getInt(8);
+    int contentLength = bytes.getInt(12);
+    if (position < Envelope.HEADER_BYTES
+        || storedLength < 0
+        || contentLength < 0
+        || position + storedLength + PartWriter.TRAILER_BYTES != part.storedBytes()) {
+      throw new DamagedObjectException(name, "its trailer points out of it");
+    }
+    byte[] stored = objects.get(name, position, storedLength);
+    byte[] content = new byte[contentLength];
+    Envelope.decompress(name, stored, 0, stored.length, content, content.length);
+    int found = Envelope.checksum(content, 0, content.length);
+    if (found != part.contentsChecksum()) {
+      throw new DamagedObjectException(
+          name, "its table of contents: " + Envelope.mismatch(part.contentsChecksum(), found));
+    }
+    return TableOfContents.decode(name, content);
+  }
+
+  /** Checks without writing. */
+  private static final class NullSink implements Sink {
+    @Override
+    public void write(String path, long offset, byte[] bytes, int from, int length) {}
+
+    @Override
+    public void close() {}
+  }
+
+  /** Keeps the last file open: a part holds a file's extents one after the other. */
+  private static final class FileSink implements Sink {
+    private final Path directory;
+    private @Nullable String openPath;
+    private @Nullable FileChannel channel;
+
+    FileSink(Path directory) {
+      this.directory = directory;
+    }
+
+    @Override
+    public void write(String path, long offset, byte[] bytes, int from, int length)
+        throws IOException {
+      FileChannel target = open(path);
+      ByteBuffer buffer = ByteBuffer.wrap(bytes, from, length);
+      while (buffer.hasRemaining()) {
+        target.write(buffer, offset + (length - buffer.remaining()));
+      }
+    }
+
+    private FileChannel open(String path) throws IOException {
+      if (channel != null && path.equals(openPath)) {
+        return channel;
+      }
+      close();
+      FileChannel opened = FileChannel.open(directory.resolve(path), StandardOpenOption.WRITE);
+      channel = opened;
+      openPath = path;
+      return opened;
+    }
+
+    @Override
+    public void close() throws IOException {
+      if (channel != null) {
+        channel.close();
+        channel = null;
+      }
+    }
+  }
+}

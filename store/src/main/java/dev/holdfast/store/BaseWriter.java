@@ -1,0 +1,248 @@
+package dev.holdfast.store;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * A base backup while it is written; invisible until {@link #publish}.
+ *
+ * <p>Several threads may write different files at once: each open file has a part of its own, so
+ * memory is about 4 MiB for each file that is open at the same time.
+ */
+public final class BaseWriter implements AutoCloseable {
+  /** Marks a directory in the list of files. */
+  static final long DIRECTORY = -1;
+
+  private static final long PART_BYTES_MAX = 256L << 20;
+  private static final int READ_BYTES = 256 * 1024;
+
+  private final ObjectStore objects;
+  private final String folder;
+  private final String label;
+  private final long partBytesMax;
+
+  private final TreeMap<String, Long> files = new TreeMap<>();
+  private final ArrayDeque<PartWriter> idle = new ArrayDeque<>();
+  private final List<PartWriter> open = new ArrayList<>();
+  private final List<BaseDocument.Part> finished = new ArrayList<>();
+  private final Map<String, Boolean> writing = new HashMap<>();
+  private int partsBegun;
+  private boolean published;
+
+  BaseWriter(ObjectStore objects, String folder, String label) {
+    this(objects, folder, label, PART_BYTES_MAX);
+  }
+
+  BaseWriter(ObjectStore objects, String folder, String label, long partBytesMax) {
+    this.objects = objects;
+    this.folder = folder;
+    this.label = label;
+    this.partBytesMax = partBytesMax;
+  }
+
+  /** The base's label. */
+  public String label() {
+    return label;
+  }
+
+  /**
+   * Stores one file. A file may change its length while a server runs: what it has grown past
+   * {@code size} is left to the WAL, and one that ends earlier is stored as it ended.
+   *
+   * @param path relative to the data directory, with slashes
+   * @param size bytes to store at most
+   * @return the bytes stored
+   * @throws IOException when the stream fails; the base backup can then not be published
+   */
+  public long file(String path, long size, InputStream content) throws IOException {
+    FileWriter writer = open(path);
+    byte[] buffer = new byte[(int) Math.max(1, Math.min(READ_BYTES, size))];
+    long left = size;
+    while (left > 0) {
+      int read = content.read(buffer, 0, (int) Math.min(buffer.length, left));
+      if (read < 0) {
+        break;
+      }
+      writer.write(buffer, 0, read);
+      left -= read;
+    }
+    // Not in a finally: a file that failed stays open, and publishing is refused.
+    writer.close();
+    return size - left;
+  }
+
+  /**
+   * Starts a file; its content ends when the writer is closed.
+   *
+   * @param path relative to the data directory, with slashes
+   * @throws IllegalArgumentException when the path could lead out of the data directory, or is
+   *     stored already
+   */
+  public FileWriter open(String path) {
+    BasePath.check(path);
+    PartWriter part;
+    synchronized (this) {
+      checkNotPublished();
+      if (files.containsKey(path) || writing.putIfAbsent(path, true) != null) {
+        throw new IllegalArgumentException(path + " is in this base backup already");
+      }
+      part = takePart();
+    }
+    return new FileWriter(this, path, part);
+  }
+
+  /** Records a directory, so that it is restored even when it holds no file. */
+  public synchronized void directory(String path) {
+    checkNotPublished();
+    files.putIfAbsent(BasePath.check(path), DIRECTORY);
+  }
+
+  private PartWriter takePart() {
+    PartWriter part = idle.poll();
+    if (part == null) {
+      partsBegun++;
+      part = new PartWriter(objects, folder + String.format(Locale.ROOT, "part-%04d", partsBegun));
+      open.add(part);
+    }
+    return part;
+  }
+
+  /** The part in which a file goes on after an extent. */
+  PartWriter continueIn(PartWriter part) {
+    if (part.storedBytes() < partBytesMax) {
+      return part;
+    }
+    BaseDocument.Part done = part.finish();
+    synchronized (this) {
+      finished.add(done);
+      open.remove(part);
+      part.close();
+      return takePart();
+    }
+  }
+
+  synchronized void ended(String path, long size, PartWriter part) {
+    writing.remove(path);
+    files.put(path, size);
+    idle.push(part);
+  }
+
+  /** Bytes of all files closed so far. */
+  public synchronized long bytes() {
+    return files.values().stream()
+        .filter(size -> size != DIRECTORY)
+        .mapToLong(Long::longValue)
+        .sum();
+  }
+
+  /**
+   * Makes the base backup visible; durable on return. The WAL through its stop LSN has to be stored
+   * before.
+   *
+   * @return the manifest as stored, with the sizes filled in
+   * @throws OperatorException REFUSED when another base backup has this label
+   */
+  public synchronized BaseManifest publish(BaseManifest manifest) {
+    checkNotPublished();
+    if (!writing.isEmpty()) {
+      throw new IllegalStateException("still being written: " + writing.keySet());
+    }
+    if (!manifest.label().equals(label)) {
+      throw new IllegalArgumentException(manifest.label() + " is not " + label);
+    }
+    for (PartWriter part : open) {
+      finished.add(part.finish());
+      part.close();
+    }
+    open.clear();
+    idle.clear();
+    finished.sort(Comparator.comparing(BaseDocument.Part::name));
+    byte[] list = encodeFiles();
+    String filesName = folder + BaseStore.FILES;
+    byte[] storedList = Envelope.wrap(filesName, Envelope.BASE_FILES, list, list.length);
+    objects.put(filesName, storedList);
+    checkComplete();
+    BaseManifest complete =
+        manifest.withSizes(
+            bytes(),
+            storedList.length + finished.stream().mapToLong(BaseDocument.Part::storedBytes).sum());
+    String name = folder + BaseStore.MANIFEST;
+    objects.put(
+        name,
+        JsonDocument.wrap(
+            name,
+            BaseStore.KIND,
+            BaseDocument.of(
+                complete, files.size(), Envelope.checksum(list, 0, list.length), finished)));
+    published = true;
+    return complete;
+  }
+
+  /** A manifest never names what is not there, even if someone cleaned up meanwhile. */
+  private void checkComplete() {
+    var stored = new HashMap<String, Long>();
+    objects.list(folder).forEach(object -> stored.put(object.name(), object.bytes()));
+    for (BaseDocument.Part part : finished) {
+      Long bytes = stored.get(folder + part.name());
+      if (bytes == null || bytes != part.storedBytes()) {
+        throw new OperatorException(
+            Kind.FAILED,
+            "cannot publish base backup " + label,
+            part.name() + " was removed or changed while the backup ran",
+            "see whether another Holdfast or a cleaning job works in "
+                + objects.location()
+                + ", then take the backup again");
+      }
+    }
+  }
+
+  private byte[] encodeFiles() {
+    var bytes = new ByteArrayOutputStream();
+    try (var out = new DataOutputStream(bytes)) {
+      out.writeInt(files.size());
+      for (Map.Entry<String, Long> file : files.entrySet()) {
+        BasePath.write(file.getKey(), out);
+        out.writeLong(file.getValue());
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // memory does not fail
+    }
+    return bytes.toByteArray();
+  }
+
+  private void checkNotPublished() {
+    if (published) {
+      throw new IllegalStateException(label + " is published");
+    }
+  }
+
+  /** Removes everything written, unless it was published. */
+  @Override
+  public synchronized void close() {
+    for (PartWriter part : open) {
+      part.close();
+    }
+    open.clear();
+    idle.clear();
+    if (!published) {
+      for (BaseDocument.Part part : finished) {
+        objects.delete(folder + part.name());
+      }
+      finished.clear();
+      objects.delete(folder + BaseStore.FILES);
+    }
+  }
+}

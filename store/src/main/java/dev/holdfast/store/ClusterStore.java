@@ -1,0 +1,160 @@
+package dev.holdfast.store;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import tools.jackson.core.JacksonException;
+
+/** What is recorded about one cluster. May be used by several threads. */
+public final class ClusterStore {
+  static final String KIND = "cluster";
+  private static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
+  private static final Pattern DOCUMENT_KIND = Pattern.compile("[a-z]+");
+  private static final Set<String> RESERVED = Set.of("bases", "wal", "summaries", "catalogs");
+
+  private final ObjectStore objects;
+  private final ClusterDocument document;
+  private final String folder;
+  private final WalStore wal;
+  private final BaseStore bases;
+
+  ClusterStore(ObjectStore objects, ClusterDocument document) {
+    this.objects = objects;
+    this.document = document;
+    this.folder = "clusters/" + document.name() + "/";
+    this.wal = new WalStore(objects, folder + "wal/", document.walSegmentSize());
+    this.bases = new BaseStore(objects, folder + "bases/");
+  }
+
+  static String documentName(String cluster) {
+    return "clusters/" + cluster + "/cluster.json";
+  }
+
+  /** Reads a cluster's document. */
+  static ClusterDocument readDocument(ObjectStore objects, String cluster) {
+    String object = documentName(cluster);
+    return JsonDocument.unwrap(object, KIND, objects.get(object), ClusterDocument.class);
+  }
+
+  /** Whether {@link #putDocument} takes this kind. */
+  static boolean isDocumentKind(String kind) {
+    return DOCUMENT_KIND.matcher(kind).matches() && !RESERVED.contains(kind);
+  }
+
+  /** As it was when this store was opened. */
+  public ClusterDocument document() {
+    return document;
+  }
+
+  /** Its WAL. */
+  public WalStore wal() {
+    return wal;
+  }
+
+  /** Its base backups. */
+  public BaseStore bases() {
+    return bases;
+  }
+
+  /**
+   * Stores what the catalogs said at an LSN; a snapshot of the same LSN is replaced.
+   *
+   * @param lsn 16 upper-case hexadecimal digits
+   * @param catalog a record Jackson can write
+   */
+  public void putCatalog(String lsn, Object catalog) {
+    String name = catalogName(lsn);
+    byte[] json = Json.compact(catalog);
+    objects.replace(name, Envelope.wrap(name, Envelope.CATALOG, json, json.length));
+  }
+
+  /**
+   * What the catalogs said at an LSN.
+   *
+   * @throws OperatorException DAMAGED_DATA when it is missing or does not hold
+   */
+  public <T> T catalog(String lsn, Class<T> type) {
+    String name = catalogName(lsn);
+    byte[] json = Envelope.unwrap(name, Envelope.CATALOG, objects.get(name));
+    try {
+      return Json.read(json, type);
+    } catch (JacksonException e) {
+      var damaged =
+          new DamagedObjectException(name, "its content does not fit: " + e.getOriginalMessage());
+      damaged.addSuppressed(e);
+      throw damaged;
+    }
+  }
+
+  /** The LSNs that have a catalog snapshot, sorted. */
+  public List<String> catalogs() {
+    String prefix = folder + "catalogs/";
+    return objects.list(prefix).stream()
+        .map(object -> object.name().substring(prefix.length()))
+        .filter(lsn -> LSN.matcher(lsn).matches())
+        .toList();
+  }
+
+  /**
+   * Stores a small document that never changes.
+   *
+   * @param kind lower-case letters: {@code incidents}, {@code proofs}, {@code permits}
+   * @param name letters, digits, dot, underscore, hyphen
+   * @throws OperatorException REFUSED when a document of that name exists
+   */
+  public void putDocument(String kind, String name, Object content) {
+    String object = documentName(kind, name);
+    objects.put(object, JsonDocument.wrap(object, kind, content));
+  }
+
+  /**
+   * Reads a document.
+   *
+   * @throws OperatorException USAGE when there is none of that name; DAMAGED_DATA
+   */
+  public <T> T document(String kind, String name, Class<T> type) {
+    String object = documentName(kind, name);
+    byte[] bytes;
+    try {
+      bytes = objects.get(object);
+    } catch (NoSuchObjectException e) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "there is no \"%s\" among the %s of cluster %s".formatted(name, kind, document.name()),
+          "nothing of that name was stored",
+          "check the name",
+          e);
+    }
+    return JsonDocument.unwrap(object, kind, bytes, type);
+  }
+
+  /** The names of a kind's documents, sorted. */
+  public List<String> documents(String kind) {
+    String prefix = folder + checkKind(kind) + "/";
+    return objects.list(prefix).stream()
+        .map(object -> object.name().substring(prefix.length()))
+        .filter(name -> name.endsWith(".json") && name.indexOf('/') < 0)
+        .map(name -> name.substring(0, name.length() - ".json".length()))
+        .toList();
+  }
+
+  private String catalogName(String lsn) {
+    if (!LSN.matcher(lsn).matches()) {
+      throw new IllegalArgumentException("\"" + lsn + "\" is not an LSN of 16 hexadecimal digits");
+    }
+    return folder + "catalogs/" + lsn;
+  }
+
+  private String documentName(String kind, String name) {
+    return ObjectName.check(folder + checkKind(kind) + "/" + name + ".json");
+  }
+
+  private static String checkKind(String kind) {
+    if (!isDocumentKind(kind)) {
+      throw new IllegalArgumentException("\"" + kind + "\" is no kind of document");
+    }
+    return kind;
+  }
+}

@@ -1,0 +1,17 @@
+package dev.holdfast.store;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+
+/** An object of that name is already there. */
+final class ObjectExistsException extends OperatorException {
+  private static final long serialVersionUID = 1L;
+
+  ObjectExistsException(String location, String name) {
+    super(
+        Kind.REFUSED,
+        "cannot store " + name + " in " + location,
+        "it is already there and is never overwritten",
+        "see whether another Holdfast writes to the same repository");
+  }
+}

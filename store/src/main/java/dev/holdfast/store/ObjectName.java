@@ -1,0 +1,50 @@
+package dev.holdfast.store;
+
+import java.util.regex.Pattern;
+
+/**
+ * The rule for names of objects. No component starts with a dot, so a name can neither leave the
+ * repository nor look like a temporary file.
+ */
+final class ObjectName {
+  private static final Pattern COMPONENT = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}");
+
+  private ObjectName() {}
+
+  /** Returns the name; throws {@link IllegalArgumentException} when the rule does not hold. */
+  static String check(String name) {
+    for (String component : name.split("/", -1)) {
+      if (!isComponent(component)) {
+        throw new IllegalArgumentException("\"" + name + "\" cannot name an object");
+      }
+    }
+    return name;
+  }
+
+  /** As {@link #check}, for an empty prefix or one ending in a slash. */
+  static String checkPrefix(String prefix) {
+    if (!prefix.isEmpty()) {
+      if (!prefix.endsWith("/")) {
+        throw new IllegalArgumentException("\"" + prefix + "\" does not end in a slash");
+      }
+      check(prefix.substring(0, prefix.length() - 1));
+    }
+    return prefix;
+  }
+
+  /** Whether the text can stand between two slashes. */
+  static boolean isComponent(String text) {
+    return COMPONENT.matcher(text).matches();
+  }
+
+  /** What goes into checksums: the name below its cluster's folder, so a cluster can be moved. */
+  static String bound(String name) {
+    if (name.startsWith("clusters/")) {
+      int slash = name.indexOf('/', "clusters/".length());
+      if (slash > 0) {
+        return name.substring(slash + 1);
+      }
+    }
+    return name;
+  }
+}

@@ -1,0 +1,74 @@
+package dev.holdfast.store;
+
+import java.time.Instant;
+import java.util.List;
+
+/**
+ * Named objects: a directory, later a bucket, or memory in tests.
+ *
+ * <ul>
+ *   <li>When {@link #put}, {@link #replace} or {@link ObjectWriter#commit} returns, the object is
+ *       durable; before that no reader sees any of it.
+ *   <li>Putting a name that exists fails with {@link ObjectExistsException} and changes nothing.
+ *   <li>Reading returns exactly the bytes put, or throws; a missing object is {@link
+ *       NoSuchObjectException}.
+ * </ul>
+ *
+ * <p>Names are checked by {@link ObjectName}. All methods may be called by several threads and
+ * processes at once; all throw {@code OperatorException} (REPOSITORY_UNREACHABLE) when the storage
+ * fails.
+ */
+interface ObjectStore {
+  /** What an operator calls this place. */
+  String location();
+
+  /** Starts an object that is written piece by piece; it appears at its commit. */
+  ObjectWriter create(String name);
+
+  /** Stores a new object. */
+  void put(String name, byte[] bytes);
+
+  /** Stores an object, in the place of an older one if there is one, atomically. */
+  void replace(String name, byte[] bytes);
+
+  /** The whole object. */
+  byte[] get(String name);
+
+  /**
+   * Part of an object.
+   *
+   * @param offset of the first byte, from 0
+   * @param length bytes wanted; fewer are returned where the object ends earlier
+   */
+  byte[] get(String name, long offset, int length);
+
+  /**
+   * Every object whose name starts with the prefix, sorted by name.
+   *
+   * @param prefix empty, or ending in a slash
+   */
+  List<StoredObject> list(String prefix);
+
+  /**
+   * The first components below the prefix that have objects below them, sorted.
+   *
+   * @param prefix empty, or ending in a slash
+   */
+  List<String> folders(String prefix);
+
+  /** Whether there is such an object. */
+  boolean exists(String name);
+
+  /** Removes an object; nothing happens when it is absent. */
+  void delete(String name);
+
+  /** Removes what interrupted writers left below the prefix a day or longer ago. */
+  void sweep(String prefix);
+
+  /**
+   * @param name the whole name
+   * @param bytes its length as stored
+   * @param modifiedAt when it was stored, by the storage's clock
+   */
+  record StoredObject(String name, long bytes, Instant modifiedAt) {}
+}

@@ -1,0 +1,231 @@
+package dev.holdfast.store;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.net.URI;
+import java.nio.file.FileSystemNotFoundException;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.List;
+import java.util.Locale;
+import java.util.UUID;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Where everything recorded lives; see FORMAT.md. May be used by several threads.
+ *
+ * <p>Locations are a directory's path or a {@code file:} URL.
+ */
+public final class Repository {
+  private static final String DOCUMENT = "holdfast.json";
+  private static final String KIND = "repository";
+  private static final Pattern CLUSTER_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+
+  private final ObjectStore objects;
+  private final Document document;
+
+  private Repository(ObjectStore objects, Document document) {
+    this.objects = objects;
+    this.document = document;
+  }
+
+  /** The content of {@code holdfast.json}. */
+  private record Document(String id, Instant createdAt) {}
+
+  /**
+   * Reads every object and checks it: magic, checksums, structure, and that base backups are whole.
+   *
+   * @return what does not hold, by object; empty when all is well
+   */
+  public List<Problem> verify() {
+    return new Verification(objects).run();
+  }
+
+  /**
+   * Makes a new repository in a missing or empty directory.
+   *
+   * @throws OperatorException REFUSED when something is there already; REPOSITORY_UNREACHABLE when
+   *     the place cannot be written
+   */
+  public static Repository create(String location) {
+    return create(objects(location));
+  }
+
+  static Repository create(ObjectStore objects) {
+    if (objects.exists(DOCUMENT)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot create a repository in " + objects.location(),
+          "there is one already",
+          "use it, or name another place");
+    }
+    // The folders first: listing everything below someone's home directory would take its time.
+    if (!objects.folders("").isEmpty() || !objects.list("").isEmpty()) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot create a repository in " + objects.location(),
+          "other files are there, and they are no repository",
+          "name an empty or a new directory");
+    }
+    var document = new Document(UUID.randomUUID().toString(), Instant.now());
+    objects.put(DOCUMENT, JsonDocument.wrap(DOCUMENT, KIND, document));
+    return new Repository(objects, document);
+  }
+
+  /**
+   * Opens a repository.
+   *
+   * @throws OperatorException REPOSITORY_UNREACHABLE when there is none; REFUSED when another
+   *     Holdfast wrote it in a format unknown to this one; DAMAGED_DATA
+   */
+  public static Repository open(String location) {
+    return open(objects(location));
+  }
+
+  static Repository open(ObjectStore objects) {
+    byte[] bytes;
+    try {
+      bytes = objects.get(DOCUMENT);
+    } catch (NoSuchObjectException e) {
+      throw new OperatorException(
+          Kind.REPOSITORY_UNREACHABLE,
+          "cannot open the repository " + objects.location(),
+          "there is no " + DOCUMENT + " in it",
+          "check the location, and that its disk is mounted; `holdfast protect` makes a new"
+              + " repository in an empty or missing directory",
+          e);
+    }
+    return new Repository(objects, JsonDocument.unwrap(DOCUMENT, KIND, bytes, Document.class));
+  }
+
+  /** Opens the repository, or makes one where the directory is missing or empty. */
+  public static Repository openOrCreate(String location) {
+    ObjectStore objects = objects(location);
+    return objects.exists(DOCUMENT) ? open(objects) : create(objects);
+  }
+
+  private static ObjectStore objects(String location) {
+    String lower = location.toLowerCase(Locale.ROOT);
+    if (lower.startsWith("s3:")) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot use the repository " + location,
+          "buckets are not supported yet",
+          "name a directory; it may be on any mounted file system");
+    }
+    try {
+      if (lower.startsWith("file:")) {
+        return new LocalObjectStore(Path.of(URI.create(location)));
+      }
+      if (!location.isBlank() && !lower.matches("[a-z][a-z0-9+.-]*://.*")) {
+        return new LocalObjectStore(Path.of(location));
+      }
+    } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+      throw unknown(location, e);
+    }
+    throw unknown(location, null);
+  }
+
+  private static OperatorException unknown(String location, @Nullable Throwable cause) {
+    return new OperatorException(
+        Kind.USAGE,
+        "cannot use the repository \"" + location + "\"",
+        "a repository is a directory",
+        "give a path such as /var/lib/holdfast, or file:///var/lib/holdfast",
+        cause);
+  }
+
+  /** Random, given at creation: tells copies of one repository from another repository. */
+  public String id() {
+    return document.id();
+  }
+
+  /** Where it is, as an operator would write it. */
+  public String location() {
+    return objects.location();
+  }
+
+  /** The registered clusters, sorted. */
+  public List<String> clusterNames() {
+    return objects.folders("clusters/").stream()
+        .filter(name -> objects.exists(ClusterStore.documentName(name)))
+        .toList();
+  }
+
+  /**
+   * Registers a cluster; registering the same system identifier again replaces its document.
+   *
+   * @throws OperatorException REFUSED when the name belongs to another system identifier; USAGE
+   *     when the name cannot be one
+   */
+  public ClusterStore register(ClusterDocument document) {
+    String object = documentName(document.name());
+    if (objects.exists(object)) {
+      ClusterDocument known = cluster(document.name()).document();
+      if (!known.engine().equals(document.engine())
+          || !known.systemIdentifier().equals(document.systemIdentifier())) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "cannot register cluster " + document.name(),
+            "that name belongs to the %s cluster with system identifier %s, and this is %s %s"
+                .formatted(
+                    known.engine(),
+                    known.systemIdentifier(),
+                    document.engine(),
+                    document.systemIdentifier()),
+            "choose another name, or check the connection URL");
+      }
+      update(document);
+    } else {
+      objects.put(object, JsonDocument.wrap(object, ClusterStore.KIND, document));
+    }
+    return new ClusterStore(objects, document);
+  }
+
+  /**
+   * A registered cluster.
+   *
+   * @throws OperatorException USAGE, naming the known clusters, when there is none of that name
+   */
+  public ClusterStore cluster(String name) {
+    if (!CLUSTER_NAME.matcher(name).matches() || !objects.exists(documentName(name))) {
+      List<String> known = clusterNames();
+      throw new OperatorException(
+          Kind.USAGE,
+          "there is no cluster \"%s\" in %s".formatted(name, location()),
+          known.isEmpty()
+              ? "no cluster is registered there"
+              : "registered are: " + String.join(", ", known),
+          known.isEmpty()
+              ? "register one with `holdfast protect NAME URL`"
+              : "use one of these names, or register it with `holdfast protect NAME URL`");
+    }
+    String object = documentName(name);
+    return new ClusterStore(
+        objects,
+        JsonDocument.unwrap(object, ClusterStore.KIND, objects.get(object), ClusterDocument.class));
+  }
+
+  /** Replaces the document of a registered cluster. */
+  public void update(ClusterDocument document) {
+    String object = documentName(document.name());
+    ClusterDocument known = cluster(document.name()).document();
+    if (!known.systemIdentifier().equals(document.systemIdentifier())) {
+      throw new IllegalArgumentException("a cluster's system identifier never changes");
+    }
+    objects.replace(object, JsonDocument.wrap(object, ClusterStore.KIND, document));
+  }
+
+  private static String documentName(String cluster) {
+    if (!CLUSTER_NAME.matcher(cluster).matches()) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot name a cluster \"" + cluster + "\"",
+          "a name has letters, digits, dots, underscores and hyphens, starts with a letter or a"
+              + " digit, and has at most 63 characters",
+          "choose such a name, for example acme");
+    }
+    return ClusterStore.documentName(cluster);
+  }
+}

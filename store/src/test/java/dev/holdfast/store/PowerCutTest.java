@@ -1,0 +1,149 @@
+package dev.holdfast.store;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.holdfast.store.CrashingObjectStore.PowerLost;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+final class PowerCutTest {
+  @TempDir private Path temporary;
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void a_backup_cut_off_at_any_write_leaves_a_repository_that_verifies(boolean lastWriteLands) {
+    int changes = count(PowerCutTest::backUp);
+    assertThat(changes).as("the sample has several parts").isGreaterThanOrEqualTo(5);
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      ObjectStore disk = prepared(new MemoryObjectStore());
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      assertThatThrownBy(() -> backUp(crashing)).isInstanceOf(PowerLost.class);
+
+      Repository repository = Repository.open(disk);
+      assertThat(repository.verify()).as("cut off at write %d", crashAt).isEmpty();
+      List<BaseManifest> bases = repository.cluster("acme").bases().list();
+      if (crashAt == changes && lastWriteLands) {
+        assertThat(bases).hasSize(1);
+      } else {
+        assertThat(bases).as("cut off at write %d", crashAt).isEmpty();
+        backUp(disk); // and the next backup simply works
+        assertThat(repository.cluster("acme").bases().list()).hasSize(1);
+      }
+      assertThat(repository.verify()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void recording_cut_off_at_any_write_loses_nothing_acknowledged(boolean lastWriteLands) {
+    int changes = count(disk -> record(disk, new Acknowledged()));
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      ObjectStore disk = prepared(new MemoryObjectStore());
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      var acknowledged = new Acknowledged();
+      assertThatThrownBy(() -> record(crashing, acknowledged)).isInstanceOf(PowerLost.class);
+
+      Repository repository = Repository.open(disk);
+      assertThat(repository.verify()).as("cut off at write %d", crashAt).isEmpty();
+      WalStore wal = repository.cluster("acme").wal();
+      acknowledged.checkStored(wal, crashAt);
+      record(disk, new Acknowledged()); // the recorder starts the segment again
+      assertThat(wal.list())
+          .containsExactly(
+              new StoredSegment(Samples.SEGMENT_3, true, Samples.SEGMENT_BYTES),
+              new StoredSegment(Samples.SEGMENT_4, false, 70_000));
+      assertThat(disk.exists("clusters/acme/wal/00000001/" + Samples.SEGMENT_3 + ".partial"))
+          .as("cut off at write %d", crashAt)
+          .isFalse();
+      assertThat(repository.verify()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void setting_up_cut_off_at_any_write_can_simply_be_run_again(boolean lastWriteLands) {
+    int changes = count(MemoryObjectStore::new, PowerCutTest::setUp);
+    assertThat(changes).isEqualTo(4);
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      Path root = temporary.resolve(lastWriteLands + "-" + crashAt);
+      ObjectStore disk = new LocalObjectStore(root);
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      assertThatThrownBy(() -> setUp(crashing)).isInstanceOf(PowerLost.class);
+      setUp(new LocalObjectStore(root));
+      assertThat(Repository.open(root.toString()).verify()).isEmpty();
+      assertThat(Repository.open(root.toString()).clusterNames()).containsExactly("acme");
+    }
+  }
+
+  private interface Work {
+    void on(ObjectStore disk);
+  }
+
+  /** How much of the log the recorder may have told the server to forget. */
+  private static final class Acknowledged {
+    private String segment = Samples.SEGMENT_3;
+    private int bytes;
+
+    void upTo(String newSegment, int newBytes) {
+      segment = newSegment;
+      bytes = newBytes;
+    }
+
+    void checkStored(WalStore wal, int crashAt) {
+      if (bytes > 0) {
+        byte[] stored = wal.read(segment);
+        byte[] sent = Samples.segment(segment.equals(Samples.SEGMENT_3) ? 3 : 4);
+        assertThat(stored.length).as("cut off at write %d", crashAt).isGreaterThanOrEqualTo(bytes);
+        assertThat(stored).isEqualTo(Arrays.copyOf(sent, stored.length));
+      }
+    }
+  }
+
+  private static int count(Work work) {
+    return count(() -> prepared(new MemoryObjectStore()), work);
+  }
+
+  private static int count(Supplier<ObjectStore> disk, Work work) {
+    var counting = new CrashingObjectStore(disk.get(), Integer.MAX_VALUE, true);
+    work.on(counting);
+    return counting.changes();
+  }
+
+  private static ObjectStore prepared(ObjectStore disk) {
+    setUp(disk);
+    return disk;
+  }
+
+  private static void setUp(ObjectStore disk) {
+    Repository repository =
+        disk.exists("holdfast.json") ? Repository.open(disk) : Repository.create(disk);
+    ClusterStore acme = repository.register(Samples.cluster("acme", "7443211234567890123"));
+    repository.update(acme.document());
+    acme.putCatalog("0000000003000028", new Samples.Snapshot("0/3000028", Map.of()));
+  }
+
+  private static void backUp(ObjectStore disk) {
+    BaseStore bases = Repository.open(disk).cluster("acme").bases();
+    Samples.takeBase(bases, disk, "clusters/acme/bases/" + Samples.LABEL + "/");
+  }
+
+  private static void record(ObjectStore disk, Acknowledged acknowledged) {
+    WalStore wal = Repository.open(disk).cluster("acme").wal();
+    byte[] third = Samples.segment(3);
+    for (int bytes : new int[] {8192, 8193, 500_000}) {
+      wal.putPartial(Samples.SEGMENT_3, third, bytes);
+      acknowledged.upTo(Samples.SEGMENT_3, bytes);
+    }
+    wal.put(Samples.SEGMENT_3, third);
+    acknowledged.upTo(Samples.SEGMENT_3, third.length);
+    wal.putPartial(Samples.SEGMENT_4, Samples.segment(4), 70_000);
+    acknowledged.upTo(Samples.SEGMENT_4, 70_000);
+  }
+}
