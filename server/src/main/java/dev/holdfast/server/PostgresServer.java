@@ -122,6 +122,20 @@ public final class PostgresServer implements AutoCloseable {
       Path data,
       Map<String, String> settings,
       List<Path> cleanUp) {
+    return startOn(port, binaries, data, settings, Map.of(), cleanUp);
+  }
+
+  /**
+   * As {@link #startOn(int, PostgresBinaries, Path, Map, List)}, with variables added to the
+   * server's environment, such as {@code LOCPATH}.
+   */
+  public static PostgresServer startOn(
+      int port,
+      PostgresBinaries binaries,
+      Path data,
+      Map<String, String> settings,
+      Map<String, String> environment,
+      List<Path> cleanUp) {
     Map<String, String> all = new TreeMap<>(settings);
     all.put("port", Integer.toString(port));
     all.putIfAbsent("listen_addresses", "127.0.0.1");
@@ -136,18 +150,48 @@ public final class PostgresServer implements AutoCloseable {
     try {
       Files.deleteIfExists(data.resolve("postmaster.pid"));
       Unprivileged.way().own(data);
-      Process process =
+      ProcessBuilder builder =
           new ProcessBuilder(Unprivileged.way().command(command))
               .redirectErrorStream(true)
               .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
-              .redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
-              .start();
+              .redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));
+      builder.environment().putAll(environment);
+      Process process = builder.start();
       List<Path> folders = new ArrayList<>(cleanUp);
       return new PostgresServer(
           binaries, data, port, process, Watchdog.over(process.pid(), folders), log);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot start " + binaries.program("postgres"), e);
     }
+  }
+
+  /**
+   * Runs SQL in single-user mode as the bootstrap superuser, whatever its name and whatever
+   * pg_hba.conf says; no server may be running in {@code data}.
+   *
+   * <p>Single-user mode leaves with 0 even when a statement failed: the caller looks for {@code
+   * ERROR:} and {@code FATAL:} in the output.
+   *
+   * @param database may refuse connections, as {@code template0} does
+   * @param sql one statement to a line
+   */
+  public static ProcessResult singleUser(
+      PostgresBinaries binaries,
+      Path data,
+      String database,
+      String sql,
+      Map<String, String> environment) {
+    // A refused statement must not carry a password into an error message.
+    List<String> command =
+        List.of(
+            binaries.program("postgres").toString(),
+            "--single",
+            "-D",
+            data.toString(),
+            "-c",
+            "log_min_error_statement=panic",
+            database);
+    return Processes.run(Unprivileged.way().command(command), sql, environment);
   }
 
   /** The programs it runs. */
@@ -226,7 +270,8 @@ public final class PostgresServer implements AutoCloseable {
     }
   }
 
-  private static int freePort() {
+  /** A TCP port on 127.0.0.1 that nobody listens on at this moment. */
+  public static int freePort() {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return socket.getLocalPort();
     } catch (IOException e) {

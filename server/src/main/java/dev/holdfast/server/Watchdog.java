@@ -22,12 +22,16 @@ final class Watchdog {
       trap '' INT TERM HUP
       pid=$1; shift
       if read -r word; then exit 0; fi
-      kill -QUIT "$pid" 2>/dev/null
-      tries=0
-      while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
-      kill -KILL "$pid" 2>/dev/null
+      if [ -n "$pid" ]; then
+        kill -QUIT "$pid" 2>/dev/null
+        tries=0
+        while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+        kill -KILL "$pid" 2>/dev/null
+      fi
       for folder in "$@"; do rm -rf "$folder"; done
       """;
+
+  private static final int REMOVALS_MAX = 50;
 
   private final Process process;
   private final List<Path> folders;
@@ -38,8 +42,16 @@ final class Watchdog {
   }
 
   static Watchdog over(long pid, List<Path> folders) throws IOException {
-    List<String> command =
-        new ArrayList<>(List.of("sh", "-c", SCRIPT, "holdfast-watchdog", Long.toString(pid)));
+    return start(Long.toString(pid), folders);
+  }
+
+  /** Over folders alone: no server runs in them yet. */
+  static Watchdog over(List<Path> folders) throws IOException {
+    return start("", folders);
+  }
+
+  private static Watchdog start(String pid, List<Path> folders) throws IOException {
+    List<String> command = new ArrayList<>(List.of("sh", "-c", SCRIPT, "holdfast-watchdog", pid));
     folders.forEach(folder -> command.add(folder.toString()));
     Process process =
         new ProcessBuilder(command)
@@ -66,7 +78,26 @@ final class Watchdog {
 
   void cleanUp() {
     for (Path folder : folders) {
-      remove(folder);
+      for (int attempt = 1; ; attempt++) {
+        try {
+          remove(folder);
+          break;
+        } catch (UncheckedIOException e) {
+          // A child of the server, such as its restore_command, may still be writing a last file.
+          if (attempt == REMOVALS_MAX) {
+            throw e;
+          }
+          pause();
+        }
+      }
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(20); // not our child: there is nothing to wait on
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

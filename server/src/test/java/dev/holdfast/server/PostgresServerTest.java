@@ -58,6 +58,49 @@ class PostgresServerTest {
     assertThat(folder).doesNotExist();
   }
 
+  @Test
+  void single_user_mode_makes_a_role_where_nobody_could_log_in() throws Exception {
+    PostgresBinaries binaries = PostgresBinaries.embedded(18);
+    Path parent = folder();
+    try (ScratchFolder scratch = ScratchFolder.create(parent, "holdfast-")) {
+      Path data = scratch.path().resolve("data");
+      PostgresServer.initialise(binaries, data, List.of());
+      Files.writeString(data.resolve("pg_hba.conf"), "host all lone 127.0.0.1/32 scram-sha-256\n");
+      ProcessResult made =
+          PostgresServer.singleUser(
+              binaries, data, "template0", "CREATE ROLE lone LOGIN PASSWORD 'secret'\n", Map.of());
+      assertThat(made.output()).doesNotContain("ERROR:").doesNotContain("FATAL:");
+      ProcessResult again =
+          PostgresServer.singleUser(
+              binaries, data, "template0", "CREATE ROLE lone LOGIN PASSWORD 'secret'\n", Map.of());
+      assertThat(again.output())
+          .contains("ERROR:  role \"lone\" already exists")
+          .doesNotContain("secret");
+      try (PostgresServer server =
+          PostgresServer.start(binaries, data, Map.of("fsync", "off"), List.of())) {
+        assertThat(versionOf(server, "lone", "secret")).startsWith("18.");
+      }
+    }
+    assertThat(parent).isEmptyDirectory();
+    Files.delete(parent);
+  }
+
+  @Test
+  void a_scratch_folder_is_private_and_gone_when_closed() throws Exception {
+    Path parent = folder();
+    Path path;
+    try (ScratchFolder scratch = ScratchFolder.create(parent.resolve("made"), "holdfast-")) {
+      path = scratch.path();
+      Files.writeString(path.resolve("file"), "content");
+      assertThat(Files.getPosixFilePermissions(path))
+          .isEqualTo(PosixFilePermissions.fromString("rwx------"));
+    }
+    assertThat(path).doesNotExist();
+    assertThat(parent.resolve("made")).isEmptyDirectory();
+    Files.delete(parent.resolve("made"));
+    Files.delete(parent);
+  }
+
   /** Starts a server and waits to be killed. */
   static final class OrphanedServer {
     public static void main(String[] arguments) throws Exception {
@@ -79,11 +122,16 @@ class PostgresServerTest {
   }
 
   private static String versionOf(PostgresServer server) throws Exception {
+    return versionOf(server, "postgres", "");
+  }
+
+  private static String versionOf(PostgresServer server, String user, String password)
+      throws Exception {
     long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
     while (true) {
       try (Connection connection =
               DriverManager.getConnection(
-                  "jdbc:postgresql://127.0.0.1:" + server.port() + "/postgres", "postgres", "");
+                  "jdbc:postgresql://127.0.0.1:" + server.port() + "/postgres", user, password);
           var statement = connection.createStatement();
           var rows = statement.executeQuery("SHOW server_version")) {
         rows.next();
