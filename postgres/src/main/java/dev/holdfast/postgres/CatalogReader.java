@@ -1,0 +1,328 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Reads the catalogs of every database. Takes no lock on any table, so it neither waits for DDL nor
+ * holds it up: sizes come from the files, not from pg_relation_size().
+ */
+public final class CatalogReader {
+  private static final Logger LOG = LoggerFactory.getLogger(CatalogReader.class);
+
+  /** Bytes in a page of every server Holdfast takes. */
+  private static final double PAGE = 8192;
+
+  private static final String POSITION =
+      """
+      SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                  ELSE pg_current_wal_insert_lsn() END::text
+      """;
+
+  private static final String DATABASES =
+      "SELECT oid, datname, dattablespace, datallowconn FROM pg_database ORDER BY oid";
+
+  private static final String RELATIONS =
+      """
+      SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence,
+             CASE WHEN c.relkind IN ('r', 'm', 'S', 'i', 't')
+                  THEN coalesce(nullif(c.relfilenode, 0), pg_relation_filenode(c.oid)::oid, 0)
+                  ELSE 0 END AS file,
+             CASE WHEN c.relisshared THEN 1664
+                  ELSE coalesce(nullif(c.reltablespace, 0), d.dattablespace) END AS tablespace,
+             coalesce(i.indrelid, t.oid, 0) AS owner,
+             c.reltuples, c.relpages, pg_stat_get_live_tuples(c.oid) AS live
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_database d ON d.datname = current_database()
+      LEFT JOIN pg_index i ON i.indexrelid = c.oid
+      LEFT JOIN pg_class t ON t.reltoastrelid = c.oid AND c.relkind = 't'
+      WHERE c.relkind IN ('r', 'p', 'm', 'S', 'i', 'I', 't', 'v', 'f')
+      ORDER BY c.oid
+      """;
+
+  private static final String COLUMNS =
+      """
+      SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
+      FROM pg_attribute a
+      JOIN pg_class c ON c.oid = a.attrelid
+      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384
+        AND c.relkind IN ('r', 'p', 'm', 'v', 'f')
+      ORDER BY a.attrelid, a.attnum
+      """;
+
+  private static final String KEYS =
+      """
+      SELECT DISTINCT ON (i.indrelid) i.indrelid,
+             (SELECT array_agg(a.attname ORDER BY k.place)
+              FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+              WHERE k.place <= i.indnkeyatts)
+      FROM pg_index i
+      WHERE i.indrelid >= 16384 AND i.indisunique AND i.indisvalid
+        AND i.indpred IS NULL AND i.indexprs IS NULL
+        AND (i.indisprimary OR i.indimmediate AND NOT EXISTS (
+              SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+              WHERE k.place <= i.indnkeyatts AND NOT a.attnotnull))
+      ORDER BY i.indrelid, NOT i.indisprimary, i.indnkeyatts, i.indexrelid
+      """;
+
+  private static final String SIZES =
+      """
+      SELECT substring(f.name FROM '^[0-9]+')::bigint, sum(s.size)::bigint
+      FROM pg_ls_dir(?, true, false) AS f (name),
+           LATERAL pg_stat_file(? || '/' || f.name, true) AS s
+      WHERE f.name ~ '^[0-9]+([.][0-9]+)?$' AND s.size IS NOT NULL
+      GROUP BY 1
+      """;
+
+  private CatalogReader() {}
+
+  /**
+   * Reads all databases that let us in.
+   *
+   * @param url any database of the cluster; sizes are known when its user may execute pg_ls_dir and
+   *     pg_stat_file there
+   * @throws DatabaseUnreachableException when the server does not let us in
+   */
+  public static Catalog read(PostgresUrl url) {
+    try (Connection connection = url.open()) {
+      Instant takenAt = Instant.now();
+      String lsn = text(connection, POSITION);
+      int major = connection.getMetaData().getDatabaseMajorVersion();
+      String catalogVersion =
+          text(connection, "SELECT catalog_version_no::text FROM pg_control_system()");
+      List<Catalog.Database> databases = new ArrayList<>();
+      Sizes sizes = new Sizes(connection, "PG_" + major + "_" + catalogVersion);
+      try (Statement statement = connection.createStatement();
+          ResultSet rows = statement.executeQuery(DATABASES)) {
+        while (rows.next()) {
+          databases.add(
+              database(
+                  url,
+                  rows.getLong(1),
+                  rows.getString(2),
+                  rows.getLong(3),
+                  rows.getBoolean(4),
+                  sizes));
+        }
+      }
+      return new Catalog(lsn, takenAt, major, databases);
+    } catch (SQLException e) {
+      throw failed(url, e);
+    }
+  }
+
+  private static OperatorException failed(PostgresUrl url, SQLException e) {
+    return new OperatorException(
+        Kind.FAILED,
+        "cannot read the catalogs of " + url.redacted(),
+        ConnectFailures.firstLine(e),
+        "check the server's log for this moment, then run the same command again",
+        e);
+  }
+
+  private static Catalog.Database database(
+      PostgresUrl url, long oid, String name, long tablespace, boolean connectable, Sizes sizes)
+      throws SQLException {
+    if (!connectable) {
+      return new Catalog.Database(oid, name, tablespace, false, List.of());
+    }
+    try (Connection connection = url.withDatabase(name).open()) {
+      connection.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+      connection.setReadOnly(true);
+      connection.setAutoCommit(false);
+      try (Statement statement = connection.createStatement()) {
+        // Types are written with their schema, and nobody's own operators are called.
+        statement.execute("SET LOCAL search_path = pg_catalog");
+      }
+      List<Catalog.Relation> relations = relations(connection, oid, sizes);
+      connection.rollback();
+      return new Catalog.Database(oid, name, tablespace, true, relations);
+    } catch (DatabaseUnreachableException e) {
+      if (e.temporary()) {
+        throw e;
+      }
+      LOG.warn("catalog of database {} is not read: {}", name, e.why());
+      return new Catalog.Database(oid, name, tablespace, false, List.of());
+    }
+  }
+
+  private static List<Catalog.Relation> relations(Connection connection, long database, Sizes sizes)
+      throws SQLException {
+    Map<Long, List<Catalog.Column>> columns = columns(connection);
+    Map<Long, List<String>> keys = keys(connection);
+    List<Catalog.Relation> relations = new ArrayList<>();
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(RELATIONS)) {
+      while (rows.next()) {
+        long oid = rows.getLong("oid");
+        long file = rows.getLong("file");
+        long tablespace = rows.getLong("tablespace");
+        long bytes = file == 0 ? -1 : sizes.of(tablespace, database, file);
+        relations.add(
+            new Catalog.Relation(
+                oid,
+                rows.getString("nspname"),
+                rows.getString("relname"),
+                rows.getString("relkind"),
+                file,
+                file == 0 ? 0 : tablespace,
+                rows.getString("relpersistence"),
+                rows.getLong("owner"),
+                estimatedRows(rows, bytes),
+                bytes,
+                columns.getOrDefault(oid, List.of()),
+                keys.getOrDefault(oid, List.of())));
+      }
+    }
+    Map<Long, Long> tableOfToast = new HashMap<>();
+    for (Catalog.Relation relation : relations) {
+      if (relation.kind().equals("t")) {
+        tableOfToast.put(relation.oid(), relation.owner());
+      }
+    }
+    relations.replaceAll(relation -> {
+      Long table = tableOfToast.get(relation.owner());
+      return table == null || table == 0 ? relation : withOwner(relation, table);
+    });
+    return relations;
+  }
+
+  /**
+   * As the planner estimates: the density of the last VACUUM or ANALYZE over the pages of now; the
+   * counters of the statistics system when there was none.
+   */
+  private static long estimatedRows(ResultSet row, long bytes) throws SQLException {
+    if (!List.of("r", "m", "t").contains(row.getString("relkind"))) {
+      return -1;
+    }
+    double tuples = row.getDouble("reltuples");
+    long pages = row.getLong("relpages");
+    long live = row.getLong("live");
+    if (bytes == 0) {
+      return 0;
+    }
+    if (tuples > 0 && pages > 0 && bytes > 0) {
+      return Math.round(tuples / pages * (bytes / PAGE));
+    }
+    return live > 0 ? live : tuples > 0 ? Math.round(tuples) : -1;
+  }
+
+  private static Catalog.Relation withOwner(Catalog.Relation r, long owner) {
+    return new Catalog.Relation(
+        r.oid(),
+        r.schema(),
+        r.name(),
+        r.kind(),
+        r.file(),
+        r.tablespace(),
+        r.persistence(),
+        owner,
+        r.estimatedRows(),
+        r.bytes(),
+        r.columns(),
+        r.key());
+  }
+
+  private static Map<Long, List<Catalog.Column>> columns(Connection connection)
+      throws SQLException {
+    Map<Long, List<Catalog.Column>> columns = new HashMap<>();
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(COLUMNS)) {
+      while (rows.next()) {
+        columns
+            .computeIfAbsent(rows.getLong(1), _ -> new ArrayList<>())
+            .add(
+                new Catalog.Column(
+                    rows.getInt(2), rows.getString(3), rows.getString(4), rows.getBoolean(5)));
+      }
+    }
+    return columns;
+  }
+
+  private static Map<Long, List<String>> keys(Connection connection) throws SQLException {
+    Map<Long, List<String>> keys = new HashMap<>();
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(KEYS)) {
+      while (rows.next()) {
+        keys.put(rows.getLong(1), List.of((String[]) rows.getArray(2).getArray()));
+      }
+    }
+    return keys;
+  }
+
+  private static String text(Connection connection, String sql) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(sql)) {
+      rows.next();
+      return rows.getString(1);
+    }
+  }
+
+  /** Sizes of files by relfilenumber, one listing for each folder. */
+  private static final class Sizes {
+    private static final long DEFAULT_TABLESPACE = 1663;
+
+    private final Connection connection;
+    private final String versionFolder;
+    private final Map<String, Map<Long, Long>> byFolder = new HashMap<>();
+    private boolean allowed = true;
+
+    Sizes(Connection connection, String versionFolder) {
+      this.connection = connection;
+      this.versionFolder = versionFolder;
+    }
+
+    long of(long tablespace, long database, long file) throws SQLException {
+      String folder =
+          tablespace == Catalog.GLOBAL_TABLESPACE
+              ? "global"
+              : tablespace == DEFAULT_TABLESPACE
+                  ? "base/" + database
+                  : "pg_tblspc/" + tablespace + "/" + versionFolder + "/" + database;
+      Map<Long, Long> sizes = byFolder.get(folder);
+      if (sizes == null) {
+        sizes = list(folder);
+        byFolder.put(folder, sizes);
+      }
+      return sizes.getOrDefault(file, -1L);
+    }
+
+    private Map<Long, Long> list(String folder) throws SQLException {
+      if (!allowed) {
+        return Map.of();
+      }
+      try (PreparedStatement statement = connection.prepareStatement(SIZES)) {
+        statement.setString(1, folder);
+        statement.setString(2, folder);
+        Map<Long, Long> sizes = new HashMap<>();
+        try (ResultSet rows = statement.executeQuery()) {
+          while (rows.next()) {
+            sizes.put(rows.getLong(1), rows.getLong(2));
+          }
+        }
+        return sizes;
+      } catch (SQLException e) {
+        if ("42501".equals(e.getSQLState())) {
+          allowed = false; // sizes are a courtesy: the catalog is right without them
+          return Map.of();
+        }
+        throw e;
+      }
+    }
+  }
+}

@@ -1,0 +1,171 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.ScratchFolder;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.util.List;
+import java.util.Properties;
+
+/**
+ * A throw-away server holding a whole cluster as it was at one LSN, made from the repository alone:
+ * base backup, then recorded WAL up to the target, then promoted. Production is not touched.
+ *
+ * <p>It holds production's data, so nobody is let in but one superuser role made for it, with a
+ * random password, over loopback; production's roles are there and cannot log in. During recovery
+ * every connection is rejected: there is no moment at which the server trusts anybody.
+ *
+ * <p>Transactions that were open at the target are gone, prepared ones too: they are rolled back,
+ * since they would keep their locks. Sequences may be ahead by up to 32 increments, never behind.
+ * Unlogged tables are empty. Production's configuration is not used; nor are its preloaded
+ * libraries.
+ *
+ * <p>When closed, or when this process dies, the server is stopped and its folder removed.
+ */
+public final class Fork implements AutoCloseable {
+  private final PostgresServer server;
+  private final ScratchFolder scratch;
+  private final ForkRole role;
+  private final ForkTarget target;
+  private final Lsn reached;
+  private final String base;
+  private final long walBytes;
+  private final List<String> databases;
+  private final List<String> rolledBack;
+  private final ForkTimings timings;
+
+  Fork(
+      PostgresServer server,
+      ScratchFolder scratch,
+      ForkRole role,
+      ForkTarget target,
+      Lsn reached,
+      String base,
+      long walBytes,
+      List<String> databases,
+      List<String> rolledBack,
+      ForkTimings timings) {
+    this.server = server;
+    this.scratch = scratch;
+    this.role = role;
+    this.target = target;
+    this.reached = reached;
+    this.base = base;
+    this.walBytes = walBytes;
+    this.databases = List.copyOf(databases);
+    this.rolledBack = List.copyOf(rolledBack);
+    this.timings = timings;
+  }
+
+  /**
+   * Makes a fork and waits until it can be used.
+   *
+   * @throws OperatorException REFUSED, before a byte is written, when what is recorded does not
+   *     reach the target (it names targets that can be reached) or the folder lacks room; FAILED
+   *     when the server does not come up on this machine, with what it said and what to install
+   */
+  public static Fork start(ClusterStore cluster, ForkTarget target, ForkOptions options) {
+    return new ForkAssembly(cluster, target, options).run();
+  }
+
+  /** A libpq URL with the password of the fork's own superuser. */
+  public String url(String database) {
+    return "postgresql://%s:%s@127.0.0.1:%d/%s"
+        .formatted(role.name(), role.password(), server.port(), encoded(database));
+  }
+
+  /** A connection as superuser. */
+  public Connection connect(String database) {
+    try {
+      return connect(server, role, database);
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.DATABASE_UNREACHABLE,
+          "cannot connect to database " + database + " of the fork at " + target.lsn(),
+          String.valueOf(e.getMessage()),
+          "choose one of " + String.join(", ", databases),
+          e);
+    }
+  }
+
+  static Connection connect(PostgresServer server, ForkRole role, String database)
+      throws SQLException {
+    Properties properties = new Properties();
+    properties.setProperty("user", role.name());
+    properties.setProperty("password", role.password());
+    properties.setProperty("ApplicationName", "holdfast");
+    return DriverManager.getConnection(
+        "jdbc:postgresql://127.0.0.1:%d/%s".formatted(server.port(), encoded(database)),
+        properties);
+  }
+
+  private static String encoded(String database) {
+    return URLEncoder.encode(database, StandardCharsets.UTF_8).replace("+", "%20");
+  }
+
+  /** The superuser role made for this fork; production's roles cannot log in. */
+  public String user() {
+    return role.name();
+  }
+
+  /** The password of {@link #user}; never to be shown or stored. */
+  public String password() {
+    return role.password();
+  }
+
+  /** Databases that accept connections, sorted. */
+  public List<String> databases() {
+    return databases;
+  }
+
+  /** Where replay was told to stop. */
+  public Lsn target() {
+    return target.lsn();
+  }
+
+  /** Where the last replayed record ends. */
+  public Lsn reached() {
+    return reached;
+  }
+
+  /** The label of the base backup it stands on. */
+  public String base() {
+    return base;
+  }
+
+  /** WAL replayed, in bytes. */
+  public long walBytes() {
+    return walBytes;
+  }
+
+  /** Global identifiers of the prepared transactions that were open at the target. */
+  public List<String> rolledBack() {
+    return rolledBack;
+  }
+
+  /** Where the time went. */
+  public ForkTimings timings() {
+    return timings;
+  }
+
+  /** The server process. */
+  public PostgresServer server() {
+    return server;
+  }
+
+  @Override
+  public void close() {
+    try {
+      server.close();
+    } finally {
+      scratch.close();
+    }
+  }
+}

@@ -1,0 +1,207 @@
+package dev.holdfast.postgres;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/**
+ * Turns a restored data directory into one of ours: no file of production's configuration is left,
+ * tablespaces lie inside the scratch folder, and nobody can connect until recovery is over.
+ */
+final class ForkConfiguration {
+  /** Production's value is the least a fork may have: recovery fails with less. */
+  private static final Map<String, Integer> MINIMUMS =
+      Map.of(
+          "max_connections", 50,
+          "max_worker_processes", 8,
+          "max_wal_senders", 4,
+          "max_prepared_transactions", 16,
+          "max_locks_per_transaction", 256);
+
+  /** Folders a server needs and a base backup leaves out, or holds empty. */
+  private static final List<String> FOLDERS =
+      List.of(
+          "pg_commit_ts",
+          "pg_dynshmem",
+          "pg_notify",
+          "pg_replslot",
+          "pg_serial",
+          "pg_snapshots",
+          "pg_stat",
+          "pg_stat_tmp",
+          "pg_subtrans",
+          "pg_tblspc",
+          "pg_twophase",
+          "pg_wal/archive_status",
+          "pg_logical/snapshots",
+          "pg_logical/mappings");
+
+  /** What belongs to production's server, not to its data. */
+  private static final List<String> REMOVED =
+      List.of(
+          "postgresql.conf",
+          "postgresql.auto.conf",
+          "pg_hba.conf",
+          "pg_ident.conf",
+          "postmaster.pid",
+          "postmaster.opts",
+          "standby.signal",
+          "recovery.signal",
+          "backup_label",
+          "tablespace_map");
+
+  private final Path data;
+  private final Map<String, String> settings = new TreeMap<>();
+
+  /**
+   * @param data the restored data directory
+   * @param production production's settings, as the base backup's manifest keeps them
+   */
+  ForkConfiguration(Path data, Map<String, String> production) {
+    this.data = data;
+    MINIMUMS.forEach(
+        (name, least) -> settings.put(name, Integer.toString(atLeast(production, name, least))));
+    settings.putAll(
+        Map.ofEntries(
+            Map.entry("archive_mode", "off"),
+            Map.entry("autovacuum", "off"),
+            Map.entry("checkpoint_timeout", "1h"),
+            Map.entry("fsync", "off"),
+            Map.entry("full_page_writes", "off"),
+            Map.entry("hot_standby", "off"),
+            Map.entry("jit", "off"),
+            Map.entry("lc_messages", "C"),
+            Map.entry("lc_monetary", "C"),
+            Map.entry("lc_numeric", "C"),
+            Map.entry("lc_time", "C"),
+            Map.entry("log_timezone", "UTC"),
+            Map.entry("logging_collector", "off"),
+            Map.entry("max_wal_size", "1GB"),
+            Map.entry("password_encryption", "scram-sha-256"),
+            Map.entry("shared_buffers", "128MB"),
+            Map.entry("synchronous_commit", "off"),
+            Map.entry("timezone", "UTC"),
+            // Not minimal: a rehearsal reads the fork's own WAL.
+            Map.entry("wal_level", "replica")));
+  }
+
+  /**
+   * Recovery up to the target, from what the spool serves.
+   *
+   * @param backupLabel says where replay starts
+   * @param tablespaces a folder outside the data directory
+   */
+  void writeForRecovery(
+      ForkTarget target,
+      ForkRoute route,
+      String restoreCommand,
+      String backupLabel,
+      Path tablespaces)
+      throws IOException {
+    for (String file : REMOVED) {
+      Files.deleteIfExists(data.resolve(file));
+    }
+    for (String folder : FOLDERS) {
+      Files.createDirectories(
+          data.resolve(folder),
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    }
+    Files.setPosixFilePermissions(data, PosixFilePermissions.fromString("rwx------"));
+    empty(data.resolve("pg_replslot")); // a logical slot would demand production's wal_level
+    moveTablespaces(tablespaces);
+    Map<String, String> recovery = new TreeMap<>(settings);
+    recovery.put("restore_command", restoreCommand);
+    recovery.put(
+        "recovery_target_timeline",
+        route.timeline() == route.base().timeline()
+            ? "current"
+            : Integer.toUnsignedString(route.timeline()));
+    if (!route.toTheEnd()) {
+      recovery.put("recovery_target_lsn", target.lsn().toString());
+      recovery.put("recovery_target_inclusive", target.inclusive() ? "on" : "off");
+      recovery.put("recovery_target_action", "promote");
+    }
+    writeSettings(recovery);
+    writePrivate("pg_hba.conf", "host all all all reject\n");
+    writePrivate("pg_ident.conf", "");
+    writePrivate("postgresql.auto.conf", "");
+    writePrivate("backup_label", backupLabel);
+    writePrivate("recovery.signal", "");
+  }
+
+  /** After recovery: one role may connect, with its password, over loopback. */
+  void writeForUse(String role) throws IOException {
+    writeSettings(settings);
+    writePrivate("pg_hba.conf", "host all \"" + role + "\" 127.0.0.1/32 scram-sha-256\n");
+  }
+
+  /** Doubles a setting that turned out too small: production raised it after the base backup. */
+  void raise(String name) throws IOException {
+    int raised = 2 * Math.max(16, Integer.parseInt(settings.getOrDefault(name, "0")));
+    settings.put(name, Integer.toString(raised));
+    // In recovery's file a later line wins.
+    Files.writeString(
+        data.resolve("postgresql.conf"), name + " = '" + raised + "'\n", StandardOpenOption.APPEND);
+  }
+
+  private void writeSettings(Map<String, String> all) throws IOException {
+    StringBuilder text = new StringBuilder("# Written by Holdfast for a fork.\n");
+    all.forEach((name, value) ->
+        text.append(name).append(" = '").append(value.replace("'", "''")).append("'\n"));
+    writePrivate("postgresql.conf", text.toString());
+  }
+
+  private void writePrivate(String name, String content) throws IOException {
+    Path file = data.resolve(name);
+    Files.writeString(file, content);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+  }
+
+  /**
+   * A base backup holds a tablespace's files under {@code pg_tblspc/OID}, where the server expects
+   * a link; production's own path must never be used, it may exist on this machine.
+   */
+  private void moveTablespaces(Path tablespaces) throws IOException {
+    List<Path> found = new ArrayList<>();
+    try (DirectoryStream<Path> links = Files.newDirectoryStream(data.resolve("pg_tblspc"))) {
+      links.forEach(found::add);
+    }
+    if (found.isEmpty()) {
+      return;
+    }
+    Files.createDirectories(tablespaces);
+    for (Path link : found) {
+      Path home = tablespaces.resolve(link.getFileName());
+      if (Files.isDirectory(link, LinkOption.NOFOLLOW_LINKS)) {
+        Files.move(link, home);
+      } else {
+        throw new IOException(link + " is not a folder");
+      }
+      Files.createSymbolicLink(link, home);
+    }
+  }
+
+  private static void empty(Path folder) throws IOException {
+    try (Stream<Path> inside = Files.walk(folder)) {
+      for (Path path :
+          inside.filter(p -> !p.equals(folder)).sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(path);
+      }
+    }
+  }
+
+  private static int atLeast(Map<String, String> production, String name, int least) {
+    String value = production.get(name);
+    return value == null ? least : Math.max(least, Integer.parseInt(value));
+  }
+}

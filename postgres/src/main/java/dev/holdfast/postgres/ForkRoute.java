@@ -1,0 +1,235 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.StoredSegment;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.IntFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The way from a base backup through recorded WAL to a target: found, or refused, before a byte is
+ * written. Pure: it reads lists, not the repository.
+ *
+ * @param base the newest base backup that reaches the target
+ * @param timeline the timeline the target lies on
+ * @param segments names of every recorded segment from the base backup's start on, in order; goes
+ *     past the target, because the record at the target may reach into the next segment
+ * @param recordedEnd where recorded WAL ends on this way
+ * @param toTheEnd whether the target is exactly that end, where no record starts that recovery
+ *     could stop at
+ */
+record ForkRoute(
+    BaseManifest base, int timeline, List<String> segments, Lsn recordedEnd, boolean toTheEnd) {
+
+  /**
+   * @param histories the text of a timeline's history file; null when none is recorded
+   * @throws OperatorException of kind REFUSED when the target cannot be reached; names the nearest
+   *     targets that can
+   */
+  static ForkRoute choose(
+      String cluster,
+      ForkTarget target,
+      List<BaseManifest> bases,
+      List<StoredSegment> recorded,
+      IntFunction<@Nullable String> histories) {
+    if (bases.isEmpty()) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot fork " + cluster + " at " + target.lsn(),
+          "there is no base backup of it",
+          "make one: holdfast backup "
+              + cluster
+              + "; targets after that backup can then be reached");
+    }
+    Map<String, StoredSegment> byName = new HashMap<>();
+    recorded.forEach(segment -> byName.put(segment.name(), segment));
+    List<BaseManifest> newestFirst =
+        bases.stream()
+            .sorted(
+                Comparator.<BaseManifest, Lsn>comparing(base -> new Lsn(base.stopLsn())).reversed())
+            .toList();
+    List<Reach> reaches = new ArrayList<>();
+    for (BaseManifest base : newestFirst) {
+      Lineage lineage = lineage(base, byName, histories).until(target.lsn());
+      Reach reach = reach(base, lineage, byName);
+      if (!new Lsn(base.stopLsn()).isAfter(target.lsn())) {
+        int order = target.lsn().compareTo(reach.end);
+        if (order < 0 || (order == 0 && !target.inclusive())) {
+          return new ForkRoute(base, lineage.newest(), reach.segments, reach.end, order == 0);
+        }
+      }
+      reaches.add(reach);
+    }
+    throw unreachable(cluster, target, reaches);
+  }
+
+  /** Where replay begins: the redo position of the base backup's checkpoint. */
+  Lsn start() {
+    return new Lsn(base.startLsn());
+  }
+
+  private static OperatorException unreachable(
+      String cluster, ForkTarget target, List<Reach> reaches) {
+    @Nullable Reach below = null;
+    @Nullable Reach above = null;
+    for (Reach reach : reaches) {
+      if (reach.end.isBefore(new Lsn(reach.base.stopLsn()))) {
+        continue; // a base backup whose own WAL is not all there reaches nothing
+      }
+      if (new Lsn(reach.base.stopLsn()).isAfter(target.lsn())) {
+        above = reach; // newest first: the last one seen is the nearest
+      } else if (below == null || reach.end.isAfter(below.end)) {
+        below = reach;
+      }
+    }
+    List<String> why = new ArrayList<>();
+    List<String> next = new ArrayList<>();
+    if (below != null) {
+      why.add(
+          "WAL is recorded without a gap only through "
+              + below.end
+              + "; segment "
+              + below.missing
+              + (below.missingInPart ? " is recorded in part" : " is not recorded"));
+      next.add(
+          "choose a target from %s through %s (base backup %s)"
+              .formatted(new Lsn(below.base.stopLsn()), below.end, below.base.label()));
+    } else if (above != null) {
+      why.add(
+          "every base backup that can be used is newer than the target; the oldest, %s, reaches"
+                  .formatted(above.base.label())
+              + " back to "
+              + new Lsn(above.base.stopLsn()));
+    } else {
+      why.add("no base backup has all the WAL that was written while it was made");
+      next.add("make a new one: holdfast backup " + cluster);
+    }
+    if (above != null) {
+      next.add(
+          "choose a target from %s through %s (base backup %s)"
+              .formatted(new Lsn(above.base.stopLsn()), above.end, above.base.label()));
+    }
+    return new OperatorException(
+        Kind.REFUSED,
+        "cannot fork " + cluster + " at " + target.lsn(),
+        String.join("; ", why),
+        String.join("; ", next));
+  }
+
+  /**
+   * How far recorded WAL goes without a gap from a base backup.
+   *
+   * @param missing the first segment that is not recorded in full
+   */
+  private record Reach(
+      BaseManifest base, List<String> segments, Lsn end, String missing, boolean missingInPart) {}
+
+  private static Reach reach(
+      BaseManifest base, Lineage lineage, Map<String, StoredSegment> recorded) {
+    SegmentName position =
+        SegmentName.containing(new Lsn(base.startLsn()), base.timeline(), base.walSegmentSize());
+    List<String> segments = new ArrayList<>();
+    while (true) {
+      @Nullable StoredSegment found = null;
+      SegmentName wanted = position;
+      for (Step step : lineage.newestFirst()) {
+        // As the server does it: a segment with a switch in it is read from the newer timeline.
+        if (!step.begin.isBefore(position.end())) {
+          continue;
+        }
+        wanted = new SegmentName(step.timeline, position.number(), position.segmentSize());
+        found = recorded.get(wanted.toString());
+        if (found != null) {
+          break;
+        }
+      }
+      if (found == null) {
+        return new Reach(base, segments, position.start(), wanted.toString(), false);
+      }
+      segments.add(found.name());
+      if (!found.complete()) {
+        return new Reach(base, segments, position.start().plus(found.bytes()), found.name(), true);
+      }
+      position = position.next();
+    }
+  }
+
+  /** One timeline's part of a lineage; the part ends where the next one begins. */
+  private record Step(int timeline, Lsn begin) {}
+
+  /** Timelines, each branching off the one before it ("access/timeline.h", PostgreSQL 18). */
+  private record Lineage(List<Step> steps) {
+    int newest() {
+      return steps.getLast().timeline;
+    }
+
+    List<Step> newestFirst() {
+      return steps.reversed();
+    }
+
+    /** Without the timelines that begin after this position. */
+    Lineage until(Lsn target) {
+      List<Step> kept = new ArrayList<>(List.of(steps.getFirst()));
+      steps.stream().skip(1).filter(step -> !step.begin.isAfter(target)).forEach(kept::add);
+      return new Lineage(kept);
+    }
+  }
+
+  /** The newest recorded timeline that went on from this base backup, with those between. */
+  private static Lineage lineage(
+      BaseManifest base,
+      Map<String, StoredSegment> recorded,
+      IntFunction<@Nullable String> histories) {
+    return recorded.keySet().stream()
+        .map(name -> SegmentName.parse(name, base.walSegmentSize()).timeline())
+        .distinct()
+        .sorted(Comparator.reverseOrder())
+        .filter(timeline -> Integer.compareUnsigned(timeline, base.timeline()) > 0)
+        .map(timeline -> descent(base, timeline, histories.apply(timeline)))
+        .flatMap(Optional::stream)
+        .findFirst()
+        .orElseGet(() -> new Lineage(List.of(new Step(base.timeline(), Lsn.NONE))));
+  }
+
+  private static Optional<Lineage> descent(
+      BaseManifest base, int timeline, @Nullable String history) {
+    if (history == null) {
+      return Optional.empty();
+    }
+    List<Step> steps = new ArrayList<>();
+    boolean met = false;
+    Lsn begin = Lsn.NONE;
+    for (String line : history.lines().map(String::strip).toList()) {
+      if (line.isEmpty() || line.startsWith("#")) {
+        continue;
+      }
+      String[] fields = line.split("\\s+", 3); // parent, where it was left, reason
+      int parent = Integer.parseUnsignedInt(fields[0]);
+      Lsn left = Lsn.parse(fields[1]);
+      if (parent == base.timeline()) {
+        if (left.isBefore(new Lsn(base.stopLsn()))) {
+          return Optional.empty(); // branched off before the base backup was finished
+        }
+        met = true;
+      }
+      if (met) {
+        steps.add(new Step(parent, begin));
+      }
+      begin = left;
+    }
+    if (!met) {
+      return Optional.empty();
+    }
+    steps.add(new Step(timeline, begin));
+    return Optional.of(new Lineage(steps));
+  }
+}

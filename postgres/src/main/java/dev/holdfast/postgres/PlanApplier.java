@@ -1,0 +1,353 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.row.Column;
+import dev.holdfast.row.TableName;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Applies planned row changes to production in one transaction: all of them or none.
+ *
+ * <p>The rows are locked and compared with what the plan expects of them; one difference refuses
+ * the whole plan. Users' triggers and rules stay off, foreign keys are checked in both directions,
+ * and what was written is read back and compared before the commit. Interrupted at any point, the
+ * server rolls back. Other rows and tables stay open to everybody; tables without a key, and tables
+ * whose triggers must be switched off one by one, are closed to writers while the plan is applied.
+ */
+public final class PlanApplier {
+  /** How long a lock is waited for unless the operator says otherwise. */
+  public static final Duration LOCK_TIMEOUT = Duration.ofSeconds(5);
+
+  private static final String WHAT = "cannot apply the plan";
+
+  /**
+   * @param inserted rows put in
+   * @param updated rows changed
+   * @param deleted rows taken out
+   * @param took from the first statement to the commit, or to the last one when the caller commits
+   */
+  public record Applied(long inserted, long updated, long deleted, Duration took) {
+    /** All rows written. */
+    public long rows() {
+      return inserted + updated + deleted;
+    }
+  }
+
+  private record Prepared(
+      StagedTable staged,
+      TableStructure structure,
+      List<ForeignKey> outgoing,
+      List<ForeignKey> incoming) {}
+
+  private final Connection connection;
+  private final Duration lockTimeout;
+
+  /**
+   * @param connection to production as the tables' owner; stays the caller's to close
+   * @param lockTimeout how long any one lock is waited for
+   */
+  public PlanApplier(Connection connection, Duration lockTimeout) {
+    this.connection = connection;
+    this.lockTimeout = lockTimeout;
+  }
+
+  /** With the usual {@link #LOCK_TIMEOUT}. */
+  public PlanApplier(Connection connection) {
+    this(connection, LOCK_TIMEOUT);
+  }
+
+  /**
+   * Applies and commits.
+   *
+   * @throws OperatorException when the plan no longer fits, a privilege is missing, a lock cannot
+   *     be had or a foreign key would not hold; nothing was written then
+   */
+  public Applied apply(List<TableChanges> plan) {
+    try {
+      connection.setAutoCommit(false);
+      boolean committed = false;
+      try {
+        Applied applied = applyInTransaction(plan);
+        connection.commit();
+        committed = true;
+        return applied;
+      } finally {
+        if (!committed) {
+          rollBack();
+        }
+        if (!connection.isClosed()) {
+          connection.setAutoCommit(true);
+        }
+      }
+    } catch (SQLException e) {
+      throw SqlFailures.told(WHAT, e);
+    }
+  }
+
+  /**
+   * Applies inside the connection's open transaction, which stays the caller's to commit or roll
+   * back. Until its end the transaction reads and writes values in canonical form, waits for locks
+   * as long as we do, and has {@code search_path = pg_catalog}.
+   *
+   * @throws OperatorException as {@link #apply}; the transaction must be rolled back then
+   */
+  public Applied applyInTransaction(List<TableChanges> plan) {
+    long start = System.nanoTime();
+    try {
+      // Every check must see what was committed until it runs, whatever the role's default is.
+      execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
+      CanonicalText.setLocal(connection);
+      execute("SET LOCAL lock_timeout = " + lockTimeout.toMillis());
+      execute("SET LOCAL idle_in_transaction_session_timeout = 0");
+      UserTriggers triggers = UserTriggers.begin(connection);
+      List<Prepared> tables = new ArrayList<>();
+      List<TableChanges> ordered =
+          plan.stream().sorted(java.util.Comparator.comparingLong(TableChanges::oid)).toList();
+      for (TableChanges table : ordered) {
+        tables.add(prepare(table, triggers, tables.size()));
+      }
+      List<Prepared> parentsFirst = parentsFirst(tables);
+      for (Prepared table : tables) {
+        table.staged().stage();
+      }
+      for (Prepared table : tables) {
+        Set<Integer> old = new TreeSet<>();
+        table
+            .incoming()
+            .forEach(key -> old.addAll(ForeignKey.numbers(table.structure(), key.parentColumns())));
+        table.staged().find(old);
+      }
+      write(parentsFirst, triggers);
+      ForeignKeyCheck check = new ForeignKeyCheck(connection);
+      for (Prepared table : tables) {
+        table.staged().readBack();
+        check.check(table.staged(), table.outgoing(), table.incoming(), table.structure());
+      }
+      triggers.enable();
+      return new Applied(
+          tables.stream().mapToLong(table -> table.staged().inserts()).sum(),
+          tables.stream().mapToLong(table -> table.staged().updates()).sum(),
+          tables.stream().mapToLong(table -> table.staged().deletes()).sum(),
+          Duration.ofNanos(System.nanoTime() - start));
+    } catch (SQLException e) {
+      throw "55P03".equals(e.getSQLState()) ? lockRefused(plan, e) : SqlFailures.told(WHAT, e);
+    }
+  }
+
+  private Prepared prepare(TableChanges table, UserTriggers triggers, int number)
+      throws SQLException {
+    TableStructure structure = structure(table.oid());
+    String mode = table.key().isEmpty() ? "SHARE ROW EXCLUSIVE" : "ROW EXCLUSIVE";
+    execute("LOCK TABLE ONLY %s IN %s MODE".formatted(structure.shape().name().quoted(), mode));
+    TableStructure locked = structure(table.oid());
+    Set<Column> present = new HashSet<>(locked.shape().columns());
+    if (!locked.equals(structure)
+        || !present.containsAll(table.columns())
+        || (!table.key().isEmpty() && present.size() > table.columns().size())
+        || !fits(locked, table)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          WHAT,
+          "table %s has other columns or another key than when the plan was made"
+              .formatted(locked.shape().name()),
+          "nothing was written; run revert again to see the plan as it is now");
+    }
+    triggers.disable(locked);
+    // A row is put in anew only when every one of its values is known.
+    boolean moves = !triggers.foreignKeysAct() && present.size() == table.columns().size();
+    Set<Integer> moving = moves ? uniqueColumns(table.oid()) : Set.of();
+    return new Prepared(
+        new StagedTable(connection, locked, table, moving, number),
+        locked,
+        ForeignKey.from(connection, table.oid()),
+        ForeignKey.to(connection, table.oid()));
+  }
+
+  private void write(List<Prepared> parentsFirst, UserTriggers triggers) throws SQLException {
+    List<Prepared> childrenFirst = parentsFirst.reversed();
+    if (triggers.foreignKeysAct()) {
+      List<StagedTable> staged = parentsFirst.stream().map(Prepared::staged).toList();
+      ForeignKeyCheck check = new ForeignKeyCheck(connection);
+      for (Prepared table : parentsFirst) {
+        check.refuseCascades(table.staged(), table.incoming(), table.structure(), staged);
+      }
+      execute("SET CONSTRAINTS ALL DEFERRED");
+      // Every row is checked as it is written: parents come before and go after their children.
+      for (Prepared table : parentsFirst) {
+        table.staged().insert();
+      }
+      for (Prepared table : parentsFirst) {
+        table.staged().update();
+      }
+      for (Prepared table : childrenFirst) {
+        table.staged().delete();
+      }
+      execute("SET CONSTRAINTS ALL IMMEDIATE");
+      return;
+    }
+    // What goes makes room for what comes: values that must be unique may pass from one to the
+    // other.
+    for (Prepared table : childrenFirst) {
+      table.staged().delete();
+    }
+    for (Prepared table : parentsFirst) {
+      table.staged().update();
+    }
+    for (Prepared table : parentsFirst) {
+      table.staged().insert();
+    }
+  }
+
+  /** The plan's key must be the one the operators were read for. */
+  private static boolean fits(TableStructure structure, TableChanges table) {
+    List<Integer> numbers =
+        table.key().stream().map(position -> table.columns().get(position).number()).toList();
+    return numbers.isEmpty() || numbers.equals(structure.shape().key());
+  }
+
+  private TableStructure structure(long oid) throws SQLException {
+    return TableStructure.read(connection, oid)
+        .orElseThrow(() ->
+            new OperatorException(
+                Kind.REFUSED,
+                WHAT,
+                "the table with OID %d was dropped since the plan was made".formatted(oid),
+                "nothing was written; run revert again to see the plan as it is now"));
+  }
+
+  /** Numbers of the columns that a unique index or an exclusion constraint covers. */
+  private Set<Integer> uniqueColumns(long oid) throws SQLException {
+    Set<Integer> numbers = new TreeSet<>();
+    try (PreparedStatement query =
+        connection.prepareStatement(
+            """
+            SELECT k.attnum
+              FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) AS k(attnum)
+             WHERE i.indrelid = ?::oid AND (i.indisunique OR i.indisexclusion) AND k.attnum > 0
+            UNION
+            SELECT d.refobjsubid
+              FROM pg_catalog.pg_index i
+              JOIN pg_catalog.pg_depend d
+                ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+             WHERE i.indrelid = ?::oid AND (i.indisunique OR i.indisexclusion)
+               AND d.refobjsubid > 0
+            """)) {
+      query.setLong(1, oid);
+      query.setLong(2, oid);
+      try (ResultSet row = query.executeQuery()) {
+        while (row.next()) {
+          numbers.add(row.getInt(1));
+        }
+      }
+    }
+    return numbers;
+  }
+
+  /** Parents before children; of tables that refer to each other in a circle, any one first. */
+  private static List<Prepared> parentsFirst(List<Prepared> tables) {
+    Map<Long, Prepared> remaining = new java.util.LinkedHashMap<>();
+    tables.forEach(table -> remaining.put(table.structure().oid(), table));
+    Map<Long, Set<Long>> parents = new HashMap<>();
+    for (Prepared parent : tables) {
+      for (ForeignKey key : parent.incoming()) {
+        parents.computeIfAbsent(key.child(), _ -> new HashSet<>()).add(parent.structure().oid());
+      }
+    }
+    List<Prepared> ordered = new ArrayList<>();
+    while (!remaining.isEmpty()) {
+      Prepared next =
+          remaining.values().stream()
+              .filter(table ->
+                  parents.getOrDefault(table.structure().oid(), Set.of()).stream()
+                      .noneMatch(parent ->
+                          parent != table.structure().oid() && remaining.containsKey(parent)))
+              .findFirst()
+              .orElseGet(() -> remaining.values().iterator().next());
+      ordered.add(next);
+      remaining.remove(next.structure().oid());
+    }
+    return ordered;
+  }
+
+  /** Rolls back, then asks who holds the locks: in the failed transaction nothing can be asked. */
+  private OperatorException lockRefused(List<TableChanges> plan, SQLException e) {
+    String holders = "";
+    try {
+      connection.rollback();
+      holders = holders(plan);
+    } catch (SQLException asking) {
+      e.addSuppressed(asking);
+    }
+    return new OperatorException(
+        Kind.FAILED,
+        WHAT,
+        "a lock could not be had within %d ms: %s%s"
+            .formatted(lockTimeout.toMillis(), SqlFailures.message(e), holders),
+        "nothing was written; wait until that transaction ends or end it"
+            + " (SELECT pg_terminate_backend(PID)), and run the"
+            + " same command again",
+        e);
+  }
+
+  private String holders(List<TableChanges> plan) throws SQLException {
+    List<String> holders = new ArrayList<>();
+    try (PreparedStatement query =
+        connection.prepareStatement(
+            """
+            SELECT DISTINCT n.nspname, c.relname, l.mode, a.pid, a.usename, a.application_name
+              FROM pg_catalog.pg_locks l
+              JOIN pg_catalog.pg_class c ON c.oid = l.relation
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+             WHERE l.granted AND l.relation = ANY (?::oid[]) AND l.pid <> pg_backend_pid()
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+               AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+             ORDER BY a.pid LIMIT 5
+            """)) {
+      query.setArray(
+          1, connection.createArrayOf("int8", plan.stream().map(TableChanges::oid).toArray()));
+      try (ResultSet row = query.executeQuery()) {
+        while (row.next()) {
+          holders.add(
+              "%s on %s by PID %d (user %s, application %s)"
+                  .formatted(
+                      row.getString(3),
+                      new TableName(row.getString(1), row.getString(2)),
+                      row.getInt(4),
+                      row.getString(5),
+                      row.getString(6)));
+        }
+      }
+    }
+    return holders.isEmpty() ? "" : "; held: " + String.join(", ", holders);
+  }
+
+  private void rollBack() {
+    try {
+      connection.rollback();
+    } catch (SQLException e) {
+      // The connection is gone; the server has rolled back by itself, and the first failure tells.
+      return;
+    }
+  }
+
+  private void execute(String sql) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(sql);
+    }
+  }
+}

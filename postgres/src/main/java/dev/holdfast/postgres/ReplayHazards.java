@@ -1,0 +1,91 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.wal.Decoded;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.ResourceManager;
+import dev.holdfast.wal.WalDamagedException;
+import dev.holdfast.wal.WalReader;
+import dev.holdfast.wal.WalRecord;
+
+/**
+ * Reads recorded WAL ahead of the server that replays it, and stops what must not be replayed.
+ *
+ * <p>Replaying CREATE TABLESPACE removes whatever is at production's path and makes it anew
+ * ("commands/tablespace.c", create_tablespace_directories, PostgreSQL 14 to 18). On production's
+ * own machine that would be production's data. Tablespaces that a base backup holds are safe: a
+ * fork keeps them inside its scratch folder, and replay reaches them through pg_tblspc.
+ *
+ * <p>Damage is told here by its position, before the server only finds its log ended.
+ */
+final class ReplayHazards {
+  private static final int CREATE_TABLESPACE = 0x00;
+  private static final int OPCODE = 0xF0;
+
+  /**
+   * A record whose path is empty, for a tablespace inside pg_tblspc: header 24, data header 2, OID
+   * 4, end of text 1.
+   */
+  private static final int IN_PLACE_LENGTH = 31;
+
+  private final String what;
+  private final Lsn from;
+  private final Lsn target;
+  private final WalReader reader;
+  private boolean passed;
+
+  /**
+   * @param what the operation that would fail
+   * @param first start of the first segment that will be read
+   * @param from where replay starts, inside that segment
+   * @param target where replay stops
+   */
+  ReplayHazards(String what, Lsn first, int segmentSize, Lsn from, Lsn target) {
+    this.what = what;
+    this.from = from;
+    this.target = target;
+    this.reader = new WalReader(first, segmentSize);
+  }
+
+  /**
+   * Reads the next segment.
+   *
+   * @param bytes the valid bytes of it
+   * @throws OperatorException REFUSED for a record that must not be replayed, DAMAGED_DATA for
+   *     bytes that cannot be
+   */
+  void read(byte[] bytes) {
+    if (passed) {
+      return;
+    }
+    reader.feed(bytes, 0, bytes.length);
+    try {
+      while (!passed && reader.next() instanceof Decoded.Complete(WalRecord record)) {
+        passed = !record.lsn().isBefore(target);
+        if (!passed && isHazard(record)) {
+          throw new OperatorException(
+              Kind.REFUSED,
+              what,
+              "at %s a tablespace is created, and replaying that would empty its folder if this"
+                      .formatted(record.lsn())
+                  + " machine has one of the same path",
+              "choose a target through %s, or one after a base backup that was made later"
+                  .formatted(record.lsn()));
+        }
+      }
+    } catch (WalDamagedException e) {
+      if (e.at().isBefore(target)) {
+        throw e;
+      }
+      passed = true; // nobody will read that far
+    }
+  }
+
+  private boolean isHazard(WalRecord record) {
+    return record.rmgr() == ResourceManager.TABLESPACE
+        && (record.info() & OPCODE) == CREATE_TABLESPACE
+        && record.length() > IN_PLACE_LENGTH
+        && !record.lsn().isBefore(from);
+  }
+}

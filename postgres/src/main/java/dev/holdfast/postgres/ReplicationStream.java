@@ -1,0 +1,161 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.wal.Lsn;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.postgresql.copy.CopyDual;
+import org.postgresql.copy.CopyManager;
+import org.postgresql.core.BaseConnection;
+
+/**
+ * A walsender's side of streaming replication (PostgreSQL 18 documentation, 54.4). pgjdbc's own
+ * replication API knows no timelines.
+ */
+final class ReplicationStream implements AutoCloseable {
+  /** What IDENTIFY_SYSTEM answers. */
+  record Identity(String systemIdentifier, int timeline, Lsn flushed) {}
+
+  /** Where a timeline ends and its child begins. */
+  record Switch(int timeline, Lsn at) {}
+
+  /** What the server sends. */
+  sealed interface Message {
+    /** WAL from {@code start} on: what remains in the buffer. */
+    record Wal(Lsn start, ByteBuffer bytes) implements Message {}
+
+    /** Nothing new; the server may want an answer. */
+    record KeepAlive(Lsn end, boolean replyRequested) implements Message {}
+  }
+
+  private static final Pattern HISTORY_LINE =
+      Pattern.compile("(?m)^\\s*(\\d+)\\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)");
+
+  /** A server that hangs must not keep the recorder from stopping. */
+  private static final int GOODBYE_MILLIS_MAX = 5_000;
+
+  private static final long POSTGRES_EPOCH_MICROS = 946_684_800_000_000L;
+
+  private final Connection connection;
+  private @Nullable CopyDual copy;
+
+  ReplicationStream(PostgresUrl url) {
+    this.connection = url.openReplication();
+  }
+
+  Identity identify() throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("IDENTIFY_SYSTEM")) {
+      row.next();
+      return new Identity(row.getString(1), row.getInt(2), Lsn.parse(row.getString(3)));
+    }
+  }
+
+  byte[] history(int timeline) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("TIMELINE_HISTORY " + timeline)) {
+      row.next();
+      return row.getString(2).getBytes(StandardCharsets.UTF_8);
+    }
+  }
+
+  /** The ancestors a history file names, oldest first. */
+  static List<Switch> switches(byte[] history) {
+    List<Switch> switches = new ArrayList<>();
+    Matcher line = HISTORY_LINE.matcher(new String(history, StandardCharsets.UTF_8));
+    while (line.find()) {
+      switches.add(new Switch(Integer.parseInt(line.group(1)), Lsn.parse(line.group(2))));
+    }
+    return switches;
+  }
+
+  void start(@Nullable String slot, Lsn from, int timeline) throws SQLException {
+    String command =
+        "START_REPLICATION "
+            + (slot == null ? "" : "SLOT " + slot + " ")
+            + "PHYSICAL "
+            + from
+            + " TIMELINE "
+            + timeline;
+    copy = new CopyManager(connection.unwrap(BaseConnection.class)).copyDual(command);
+  }
+
+  /** The next message if one has arrived; null otherwise. */
+  @Nullable Message poll() throws SQLException {
+    byte[] bytes = streaming().readFromCopy(false);
+    if (bytes == null) {
+      return null;
+    }
+    ByteBuffer in = ByteBuffer.wrap(bytes);
+    return switch (in.get()) {
+      case 'w' -> {
+        Lsn start = new Lsn(in.getLong());
+        in.getLong(); // where the server's log ends
+        in.getLong(); // its clock
+        yield new Message.Wal(start, in);
+      }
+      case 'k' -> {
+        Lsn end = new Lsn(in.getLong());
+        in.getLong(); // the server's clock
+        yield new Message.KeepAlive(end, in.get() != 0);
+      }
+      default -> throw new IllegalStateException("unknown replication message " + bytes[0]);
+    };
+  }
+
+  /** Whether the server has ended the stream. */
+  boolean ended() {
+    return !streaming().isActive();
+  }
+
+  /** Tells the server what we have, and what of it is durable: that it may forget. */
+  void acknowledge(Lsn received, Lsn durable, boolean replyWanted) throws SQLException {
+    ByteBuffer status = ByteBuffer.allocate(1 + 8 + 8 + 8 + 8 + 1);
+    Instant now = Instant.now();
+    long micros = now.getEpochSecond() * 1_000_000 + now.getNano() / 1000 - POSTGRES_EPOCH_MICROS;
+    status
+        .put((byte) 'r')
+        .putLong(received.position())
+        .putLong(durable.position())
+        .putLong(0) // nothing is applied here
+        .putLong(micros)
+        .put((byte) (replyWanted ? 1 : 0));
+    streaming().writeToCopy(status.array(), 0, status.capacity());
+    streaming().flushCopy();
+  }
+
+  /** Ends the stream in peace, so that the server does not report a broken connection. */
+  void end() throws SQLException {
+    CopyDual running = copy;
+    if (running != null && running.isActive()) {
+      connection.setNetworkTimeout(Runnable::run, GOODBYE_MILLIS_MAX);
+      running.endCopy();
+    }
+  }
+
+  private CopyDual streaming() {
+    if (copy == null) {
+      throw new IllegalStateException("not started");
+    }
+    return copy;
+  }
+
+  @Override
+  public void close() {
+    try {
+      // abort() rather than close(): close() would wait for a COPY that nobody will end.
+      connection.abort(Runnable::run);
+    } catch (SQLException _) {
+      // The connection is gone, which is what was wanted.
+    }
+  }
+}

@@ -1,0 +1,261 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.row.Column;
+import dev.holdfast.row.Row;
+import dev.holdfast.row.RowKey;
+import dev.holdfast.row.RowSink;
+import dev.holdfast.row.TableName;
+import dev.holdfast.row.TableShape;
+import dev.holdfast.wal.Tid;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.postgresql.PGConnection;
+import org.postgresql.copy.CopyOut;
+
+/**
+ * Reads rows, from a fork or from production, in canonical text: through COPY, which writes what
+ * the types' output functions give.
+ *
+ * <p>Changes the session's settings (dates, floats, search path) for as long as the connection
+ * lives: give it one of its own. Not for several threads. Every method throws {@link
+ * dev.holdfast.failure.OperatorException} when the server refuses.
+ */
+public final class RowReader {
+  private final Connection connection;
+
+  /**
+   * @param connection in autocommit mode; stays the caller's to close
+   */
+  public RowReader(Connection connection) {
+    this.connection = connection;
+    try {
+      if (!connection.getAutoCommit()) {
+        throw new IllegalArgumentException("settings of a session would end with a rollback");
+      }
+      CanonicalText.set(connection);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot prepare to read rows", e);
+    }
+  }
+
+  /**
+   * The table of this OID as it is now, under whatever name; empty when it holds no rows of its own
+   * or is gone.
+   */
+  public Optional<TableShape> shape(long oid) {
+    return structure(oid).map(TableStructure::shape);
+  }
+
+  /** The OID of a table by its name; empty when there is none that holds rows of its own. */
+  public Optional<Long> oid(TableName table) {
+    try {
+      return TableStructure.oid(connection, table);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot look " + table + " up", e);
+    }
+  }
+
+  /**
+   * The rows at these places; a place without a visible row is missing from the answer.
+   *
+   * @param columns what to read, in this order
+   * @param tids some thousands at most: they become one statement
+   */
+  public Map<Tid, Row> byTid(TableName table, List<Column> columns, Collection<Tid> tids) {
+    Map<Tid, Row> rows = new HashMap<>();
+    if (tids.isEmpty()) {
+      return rows;
+    }
+    List<String> texts = tids.stream().map(Tid::toString).toList();
+    String sql =
+        "SELECT t.ctid%s FROM ONLY %s t WHERE t.ctid = ANY (%s::tid[])"
+            .formatted(listed(columns), table.quoted(), literal(texts));
+    copy(table, sql, row -> rows.put(tid(row), row.withoutFirst()));
+    return rows;
+  }
+
+  /**
+   * The rows with these keys; a key that no row has is missing from the answer.
+   *
+   * @param oid the table's
+   * @param columns what to read, in this order; every key column is among them
+   * @param keys values in the order of the shape's key; some thousands at most
+   */
+  public Map<RowKey, Row> byKey(long oid, List<Column> columns, Collection<RowKey> keys) {
+    Map<RowKey, Row> rows = new HashMap<>();
+    if (keys.isEmpty()) {
+      return rows;
+    }
+    TableStructure structure =
+        structure(oid)
+            .orElseThrow(() -> new IllegalArgumentException("no table has the OID " + oid));
+    TableShape shape = structure.shape();
+    List<Integer> positions = new ArrayList<>();
+    List<String> arrays = new ArrayList<>();
+    List<String> names = new ArrayList<>();
+    List<String> conditions = new ArrayList<>();
+    for (int k = 0; k < shape.key().size(); k++) {
+      int number = shape.key().get(k);
+      int place = k;
+      Column column = numbered(columns, number);
+      positions.add(columns.indexOf(column));
+      arrays.add(literal(keys.stream().map(key -> key.values().get(place)).toList()) + "::text[]");
+      names.add("k" + k);
+      conditions.add(
+          "t.%s %s CAST(k.k%d AS %s)"
+              .formatted(
+                  TableName.quote(column.name()),
+                  structure.keyOperators().get(k),
+                  k,
+                  column.type()));
+    }
+    String sql =
+        "SELECT %s FROM unnest(%s) AS k(%s) JOIN ONLY %s t ON %s"
+            .formatted(
+                listed(columns).substring(2),
+                String.join(", ", arrays),
+                String.join(", ", names),
+                shape.name().quoted(),
+                String.join(" AND ", conditions));
+    throughIndex(() -> copy(shape.name(), sql, row -> rows.put(row.key(positions), row)));
+    return rows;
+  }
+
+  /**
+   * Every row of the table, in no order.
+   *
+   * @param columns what to read, in this order
+   */
+  public void all(TableName table, List<Column> columns, RowSink sink) {
+    String sql = "SELECT %s FROM ONLY %s t".formatted(listed(columns).substring(2), table.quoted());
+    copy(table, sql, sink);
+  }
+
+  /**
+   * Some rows of the table, whichever come first.
+   *
+   * @param limit how many at most
+   */
+  public List<Row> some(TableName table, List<Column> columns, int limit) {
+    List<Row> rows = new ArrayList<>();
+    String sql =
+        "SELECT %s FROM ONLY %s t LIMIT %d"
+            .formatted(listed(columns).substring(2), table.quoted(), limit);
+    copy(table, sql, rows::add);
+    return rows;
+  }
+
+  /** How many rows the table holds. */
+  public long count(TableName table) {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT count(*) FROM ONLY " + table.quoted())) {
+      row.next();
+      return row.getLong(1);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot count the rows of " + table, e);
+    }
+  }
+
+  private Optional<TableStructure> structure(long oid) {
+    try {
+      return TableStructure.read(connection, oid);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot read the columns of the table with OID " + oid, e);
+    }
+  }
+
+  /**
+   * The planner knows nothing about the size of unnest(); some thousand keys of a large table are
+   * always found fastest through the key's index.
+   */
+  private void throughIndex(Runnable read) {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(
+          "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off");
+      read.run();
+      statement.execute("RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_seqscan");
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot prepare to read rows", e);
+    }
+  }
+
+  private void copy(TableName table, String sql, RowSink sink) {
+    try {
+      CopyText text = new CopyText();
+      CopyOut copy =
+          connection
+              .unwrap(PGConnection.class)
+              .getCopyAPI()
+              .copyOut("COPY (" + sql + ") TO STDOUT (FORMAT text, ENCODING 'UTF8')");
+      boolean finished = false;
+      try {
+        for (byte[] line = copy.readFromCopy(); line != null; line = copy.readFromCopy()) {
+          sink.accept(text.row(line));
+        }
+        finished = true;
+      } finally {
+        if (!finished && copy.isActive()) {
+          copy.cancelCopy();
+        }
+      }
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot read rows of " + table, e);
+    }
+  }
+
+  private static Column numbered(List<Column> columns, int number) {
+    return columns.stream()
+        .filter(column -> column.number() == number)
+        .findFirst()
+        .orElseThrow(() -> new IllegalArgumentException("key column " + number + " is not read"));
+  }
+
+  /** Each with a comma before it. */
+  private static String listed(List<Column> columns) {
+    return columns.stream()
+        .map(column -> ", t." + TableName.quote(column.name()))
+        .collect(Collectors.joining());
+  }
+
+  /** An array's literal, quoted for SQL with standard_conforming_strings. */
+  private static String literal(List<? extends @Nullable String> elements) {
+    StringBuilder array = new StringBuilder("'{");
+    String comma = "";
+    for (@Nullable String element : elements) {
+      array.append(comma);
+      comma = ",";
+      if (element == null) {
+        array.append("NULL");
+        continue;
+      }
+      array.append('"');
+      for (int at = 0; at < element.length(); at++) {
+        char c = element.charAt(at);
+        if (c == '"' || c == '\\') {
+          array.append('\\');
+        }
+        array.append(c == '\'' ? "''" : String.valueOf(c));
+      }
+      array.append('"');
+    }
+    return array.append("}'").toString();
+  }
+
+  private static Tid tid(Row row) {
+    String text = String.valueOf(row.value(0));
+    int comma = text.indexOf(',');
+    return new Tid(
+        Long.parseLong(text.substring(1, comma)),
+        Integer.parseInt(text.substring(comma + 1, text.length() - 1)));
+  }
+}

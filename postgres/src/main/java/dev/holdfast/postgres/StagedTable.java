@@ -1,0 +1,476 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.row.Column;
+import dev.holdfast.row.Row;
+import dev.holdfast.row.RowChange;
+import dev.holdfast.row.TableName;
+import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import org.postgresql.PGConnection;
+import org.postgresql.copy.CopyIn;
+
+/**
+ * One table's planned changes inside the applying transaction: copied into a temporary table,
+ * matched with locked rows, compared, written, read back.
+ *
+ * <p>Three temporary tables, gone with the transaction: the changes, the rows found for them, the
+ * rows written. Verbs of a change: {@code i} insert, {@code u} update, {@code d} delete, {@code m}
+ * an update of columns that a unique index covers: deleted and inserted, for two rows may exchange
+ * their values.
+ */
+final class StagedTable {
+  private static final int COPY_BUFFER_BYTES = 1 << 16;
+  private static final int SAMPLES_MAX = 3;
+  private static final String NULL_DIGEST = "'\\x" + "00".repeat(32) + "'::bytea";
+
+  private final Connection connection;
+  private final TableStructure structure;
+  private final TableChanges table;
+  private final Set<Integer> movingColumns;
+  private final Set<Integer> changedColumns = new TreeSet<>();
+  private final String change;
+  private final String found;
+  private final String written;
+  private long inserts;
+  private long updates;
+  private long deletes;
+
+  /**
+   * @param number tells the temporary tables of the transaction apart
+   * @param movingColumns numbers of columns whose change makes a row be deleted and inserted
+   */
+  StagedTable(
+      Connection connection,
+      TableStructure structure,
+      TableChanges table,
+      Set<Integer> movingColumns,
+      int number) {
+    this.connection = connection;
+    this.structure = structure;
+    this.table = table;
+    this.movingColumns = movingColumns;
+    this.change = "pg_temp.holdfast_change_" + number;
+    this.found = "pg_temp.holdfast_found_" + number;
+    this.written = "pg_temp.holdfast_written_" + number;
+  }
+
+  long oid() {
+    return table.oid();
+  }
+
+  TableName name() {
+    return structure.shape().name();
+  }
+
+  long inserts() {
+    return inserts;
+  }
+
+  long updates() {
+    return updates;
+  }
+
+  long deletes() {
+    return deletes;
+  }
+
+  /**
+   * Temporary table of the rows found: seq, place (ctid), old_N for each of the table's columns
+   * asked for.
+   */
+  String found() {
+    return found;
+  }
+
+  /** Temporary table of the rows written: seq (null for an inserted one), place (ctid). */
+  String written() {
+    return written;
+  }
+
+  String change() {
+    return change;
+  }
+
+  /** Whether any update changes one of these columns. */
+  boolean changes(Predicate<Column> column) {
+    return table.columns().stream()
+        .anyMatch(c -> changedColumns.contains(c.number()) && column.test(c));
+  }
+
+  /** Copies the changes into a temporary table. */
+  void stage() throws SQLException {
+    String keys =
+        IntStream.range(0, table.key().size())
+            .mapToObj(k -> ", k%d %s".formatted(k, column(table.key().get(k)).type()))
+            .collect(Collectors.joining());
+    String values =
+        IntStream.range(0, table.columns().size())
+            .mapToObj(i -> ", w%d %s".formatted(i, column(i).type()))
+            .collect(Collectors.joining());
+    execute(
+        "CREATE TEMPORARY TABLE %s (seq int8, verb text, expected bytea, wanted bytea, changed int2[]%s%s) ON COMMIT DROP"
+            .formatted(bare(change), keys, values));
+    CopyIn copy =
+        connection
+            .unwrap(PGConnection.class)
+            .getCopyAPI()
+            .copyIn("COPY " + change + " FROM STDIN (FORMAT text, ENCODING 'UTF8')");
+    try {
+      StringBuilder lines = new StringBuilder();
+      table
+          .changes()
+          .forEach(planned -> {
+            line(lines, planned);
+            if (lines.length() > COPY_BUFFER_BYTES) {
+              send(copy, lines);
+            }
+          });
+      send(copy, lines);
+      copy.endCopy();
+    } finally {
+      if (copy.isActive()) {
+        copy.cancelCopy();
+      }
+    }
+    execute("ANALYZE " + change);
+  }
+
+  /**
+   * Finds and locks the rows to change, and compares them with what the plan expects.
+   *
+   * @param oldColumns numbers of the columns whose present values are kept for the checks of
+   *     foreign keys
+   * @throws OperatorException when any row differs
+   */
+  void find(Set<Integer> oldColumns) throws SQLException {
+    List<Column> old =
+        structure.shape().columns().stream().filter(c -> oldColumns.contains(c.number())).toList();
+    String types =
+        old.stream()
+            .map(c -> ", old_%d %s".formatted(c.number(), c.type()))
+            .collect(Collectors.joining());
+    String names = old.stream().map(c -> ", t.old_" + c.number()).collect(Collectors.joining());
+    String values =
+        old.stream()
+            .map(c -> ", t.%s AS old_%d".formatted(TableName.quote(c.name()), c.number()))
+            .collect(Collectors.joining());
+    execute(
+        "CREATE TEMPORARY TABLE %s (seq int8, place tid, image bytea%s) ON COMMIT DROP"
+            .formatted(bare(found), types));
+    if (table.key().isEmpty()) {
+      execute(
+          """
+          INSERT INTO %s
+          SELECT p.seq, t.place, t.image%s
+            FROM (SELECT seq, expected, row_number() OVER (PARTITION BY expected ORDER BY seq) AS nth
+                    FROM %s WHERE verb <> 'i') p
+            JOIN (SELECT t.*, row_number() OVER (PARTITION BY t.image) AS nth
+                    FROM (SELECT t.ctid AS place, %s AS image%s FROM ONLY %s t OFFSET 0) t
+                   WHERE t.image IN (SELECT expected FROM %s)) t
+              ON t.image = p.expected AND t.nth = p.nth
+          """
+              .formatted(
+                  found, names, change, fingerprint(table.columns()), values, quoted(), change));
+    } else {
+      execute(
+          """
+          INSERT INTO %s
+          SELECT p.seq, t.ctid, %s%s FROM %s p JOIN ONLY %s t ON %s
+           WHERE p.verb <> 'i' FOR UPDATE OF t
+          """
+              .formatted(
+                  found, fingerprint(table.columns()), values, change, quoted(), sameKey("p.k%d")));
+    }
+    execute("ANALYZE " + found);
+    refuseWhen(
+        "are not what the plan expects",
+        """
+        SELECT p.* FROM %s p LEFT JOIN %s f ON f.seq = p.seq
+         WHERE p.verb <> 'i' AND (f.seq IS NULL OR f.image <> p.expected)
+        """
+            .formatted(change, found));
+    if (!table.key().isEmpty()) {
+      refuseWhen(
+          "to put back have a key that is used again",
+          """
+          SELECT p.* FROM %s p JOIN ONLY %s t ON %s
+           WHERE p.verb = 'i' AND NOT EXISTS (
+             SELECT 1 FROM %s f JOIN %s q ON q.seq = f.seq
+              WHERE f.place = t.ctid AND q.verb IN ('d', 'm'))
+          """
+              .formatted(change, quoted(), sameKey("p.k%d"), found, change));
+    }
+    execute(
+        "CREATE TEMPORARY TABLE %s (seq int8, verb text, place tid) ON COMMIT DROP"
+            .formatted(bare(written)));
+  }
+
+  void delete() throws SQLException {
+    execute(
+        """
+        DELETE FROM ONLY %s t USING %s f JOIN %s p ON p.seq = f.seq
+         WHERE t.ctid = f.place AND p.verb IN ('d', 'm')
+        """
+            .formatted(quoted(), found, change));
+  }
+
+  void update() throws SQLException {
+    if (changedColumns.isEmpty()) {
+      return;
+    }
+    List<String> assignments = new ArrayList<>();
+    for (int i = 0; i < table.columns().size(); i++) {
+      Column column = column(i);
+      if (changedColumns.contains(column.number())) {
+        String name = TableName.quote(column.name());
+        assignments.add(
+            "%s = CASE WHEN %d::int2 = ANY (p.changed) THEN p.w%d ELSE t.%s END"
+                .formatted(name, column.number(), i, name));
+      }
+    }
+    execute(
+        """
+        WITH done AS (
+          UPDATE ONLY %s t SET %s FROM %s f JOIN %s p ON p.seq = f.seq
+           WHERE t.ctid = f.place AND p.verb = 'u' RETURNING p.seq, t.ctid)
+        INSERT INTO %s SELECT seq, 'u', ctid FROM done
+        """
+            .formatted(quoted(), String.join(", ", assignments), found, change, written));
+  }
+
+  void insert() throws SQLException {
+    insert('i', table.insertColumns());
+    insert('m', table.columns().size());
+  }
+
+  /** Reads what was written back: every value must be the one that was planned. */
+  void readBack() throws SQLException {
+    execute("ANALYZE " + written);
+    long wrong =
+        count(
+            """
+            SELECT count(*) FROM %s w JOIN ONLY %s t ON t.ctid = w.place JOIN %s p ON p.seq = w.seq
+             WHERE w.verb = 'u' AND %s <> p.wanted
+            """
+                .formatted(written, quoted(), change, fingerprint(table.columns())));
+    for (String verb : List.of("i", "m")) {
+      List<Column> columns =
+          verb.equals("i") ? table.columns().subList(0, table.insertColumns()) : table.columns();
+      wrong +=
+          count(
+              """
+              SELECT count(*) FROM %s w JOIN ONLY %s t ON t.ctid = w.place
+               WHERE w.verb = '%s' AND NOT EXISTS (
+                 SELECT 1 FROM %s p WHERE p.verb = '%s' AND p.wanted = %s)
+              """
+                  .formatted(written, quoted(), verb, change, verb, fingerprint(columns)));
+    }
+    long writtenRows = count("SELECT count(*) FROM " + written);
+    long planned = count("SELECT count(*) FROM %s WHERE verb <> 'd'".formatted(change));
+    if (wrong > 0 || writtenRows != planned) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot apply the plan",
+          "of %d rows written to %s, %d do not read back as planned (%d were to be written): a column's type has changed since"
+              .formatted(writtenRows, name(), wrong, planned),
+          "nothing was written; bring the column's old type back, or copy the rows from a fork");
+    }
+  }
+
+  private void insert(char verb, int columns) throws SQLException {
+    String names =
+        IntStream.range(0, columns)
+            .mapToObj(i -> TableName.quote(column(i).name()))
+            .collect(Collectors.joining(", "));
+    String values =
+        IntStream.range(0, columns).mapToObj(i -> "p.w" + i).collect(Collectors.joining(", "));
+    execute(
+        """
+        WITH done AS (
+          INSERT INTO %s AS t (%s) OVERRIDING SYSTEM VALUE
+          SELECT %s FROM %s p WHERE p.verb = '%s' ORDER BY p.seq RETURNING t.ctid)
+        INSERT INTO %s SELECT NULL, '%s', ctid FROM done
+        """
+            .formatted(quoted(), names, values, change, verb, written, verb));
+  }
+
+  private void line(StringBuilder line, RowChange planned) {
+    long seq = inserts + updates + deletes;
+    switch (planned) {
+      case RowChange.Insert insert -> {
+        inserts++;
+        head(line, seq, "i", null, insert.wanted(), Set.of());
+        tail(line, insert.wanted(), insert.wanted(), _ -> true);
+      }
+      case RowChange.Delete delete -> {
+        deletes++;
+        head(line, seq, "d", delete.now(), null, Set.of());
+        tail(line, delete.now(), delete.now(), _ -> false);
+      }
+      case RowChange.Update update -> {
+        updates++;
+        Set<Integer> changed = new TreeSet<>();
+        for (int i = 0; i < update.now().size(); i++) {
+          if (!Objects.equals(update.now().value(i), update.wanted().value(i))) {
+            changed.add(column(i).number());
+          }
+        }
+        boolean moves = changed.stream().anyMatch(movingColumns::contains);
+        if (!moves) {
+          changedColumns.addAll(changed);
+        }
+        head(line, seq, moves ? "m" : "u", update.now(), update.wanted(), changed);
+        tail(
+            line,
+            update.now(),
+            update.wanted(),
+            i -> moves || changed.contains(column(i).number()));
+      }
+    }
+  }
+
+  private static void head(
+      StringBuilder line,
+      long seq,
+      String verb,
+      @Nullable Row expected,
+      @Nullable Row wanted,
+      Set<Integer> changed) {
+    line.append(seq).append('\t').append(verb);
+    for (@Nullable Row row : new @Nullable Row[] {expected, wanted}) {
+      line.append('\t');
+      CopyText.append(
+          line, row == null ? null : "\\x" + HexFormat.of().formatHex(row.fingerprint()));
+    }
+    line.append('\t').append('{');
+    line.append(changed.stream().map(String::valueOf).collect(Collectors.joining(",")));
+    line.append('}');
+  }
+
+  private void tail(StringBuilder line, Row keyed, Row wanted, Predicate<Integer> given) {
+    for (int position : table.key()) {
+      line.append('\t');
+      CopyText.append(line, keyed.value(position));
+    }
+    for (int i = 0; i < table.columns().size(); i++) {
+      line.append('\t');
+      CopyText.append(line, i < wanted.size() && given.test(i) ? wanted.value(i) : null);
+    }
+    line.append('\n');
+  }
+
+  private static void send(CopyIn copy, StringBuilder lines) {
+    try {
+      byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);
+      copy.writeToCopy(bytes, 0, bytes.length);
+      lines.setLength(0);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot send the plan to the server", e);
+    }
+  }
+
+  /** As {@link Row#fingerprint}, computed by the server over row {@code t}. */
+  private static String fingerprint(List<Column> columns) {
+    // IS NOT DISTINCT FROM NULL: a composite value whose fields are all null IS NULL, and is none.
+    return "sha256("
+        + columns.stream()
+            .map(column -> "t." + TableName.quote(column.name()))
+            .map(value ->
+                "CASE WHEN %s IS NOT DISTINCT FROM NULL THEN %s ELSE sha256(convert_to(format('%%s', %s), 'UTF8')) END"
+                    .formatted(value, NULL_DIGEST, value))
+            .collect(Collectors.joining(" || "))
+        + ")";
+  }
+
+  private String sameKey(String planned) {
+    List<String> conditions = new ArrayList<>();
+    for (int k = 0; k < table.key().size(); k++) {
+      conditions.add(
+          "t.%s %s %s"
+              .formatted(
+                  TableName.quote(column(table.key().get(k)).name()),
+                  structure.keyOperators().get(k),
+                  planned.formatted(k)));
+    }
+    return String.join(" AND ", conditions);
+  }
+
+  private void refuseWhen(String what, String rows) throws SQLException {
+    long count = count("SELECT count(*) FROM (" + rows + ") x");
+    if (count == 0) {
+      return;
+    }
+    List<String> samples = new ArrayList<>();
+    List<Integer> shown =
+        table.key().isEmpty() ? List.of() : IntStream.range(0, table.key().size()).boxed().toList();
+    if (!shown.isEmpty()) {
+      String keys =
+          shown.stream()
+              .map(k ->
+                  "format('%%s=%%s', '%s', x.k%d)"
+                      .formatted(column(table.key().get(k)).name().replace("'", "''"), k))
+              .collect(Collectors.joining(" || ', ' || "));
+      try (Statement statement = connection.createStatement();
+          ResultSet row =
+              statement.executeQuery(
+                  "SELECT %s FROM (%s) x ORDER BY x.seq LIMIT %d"
+                      .formatted(keys, rows, SAMPLES_MAX))) {
+        while (row.next()) {
+          samples.add(row.getString(1));
+        }
+      }
+    }
+    throw new OperatorException(
+        Kind.REFUSED,
+        "cannot apply the plan",
+        "%s %d rows of %s %s%s"
+            .formatted(
+                "rows changed since the plan was made:",
+                count,
+                name(),
+                what,
+                samples.isEmpty() ? "" : " (" + String.join("; ", samples) + ")"),
+        "nothing was written; run revert again to see the plan as it is now");
+  }
+
+  private Column column(int position) {
+    return table.columns().get(position);
+  }
+
+  private String quoted() {
+    return name().quoted();
+  }
+
+  private static String bare(String temporary) {
+    return temporary.substring("pg_temp.".length());
+  }
+
+  private void execute(String sql) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(sql);
+    }
+  }
+
+  private long count(String sql) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      row.next();
+      return row.getLong(1);
+    }
+  }
+}

@@ -1,0 +1,513 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.StoredSegment;
+import dev.holdfast.store.WalStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Records a server's WAL as it is written: complete segments, and the one that fills at least once
+ * per flush interval. Acknowledges only what is durable in the repository.
+ *
+ * <p>Always begins at the start of a segment: that of the one after the newest complete segment in
+ * the repository, else of the one the server is writing. So it goes on without a gap after it, or
+ * the server, was stopped in any way, and the repository compares what it gets twice.
+ */
+public final class WalReceiver {
+  /** What to do otherwise than by default. */
+  public record Options(@Nullable String slot, Duration flushInterval, boolean acceptGap) {
+    /** No slot, every second, no gap. */
+    public static final Options DEFAULT = new Options(null, Duration.ofSeconds(1), false);
+
+    /** Uses a physical slot, which must exist. */
+    public Options withSlot(@Nullable String name) {
+      return new Options(name, flushInterval, acceptGap);
+    }
+
+    /** The most that a commit waits until it is durable in the repository. */
+    public Options withFlushInterval(Duration interval) {
+      return new Options(slot, interval, acceptGap);
+    }
+
+    /**
+     * Begins at the server's present segment when the WAL after the newest recorded one is gone; a
+     * new base backup has to follow.
+     */
+    public Options acceptingGap() {
+      return new Options(slot, flushInterval, true);
+    }
+  }
+
+  /** Hears of WAL that has become durable, and of the connection. Called by the running thread. */
+  public interface Listener {
+    /**
+     * More WAL is durable. Within a timeline every byte comes once, in order, beginning with the
+     * first byte of a segment: the one this run began in, parts of which may have been stored
+     * before. A new timeline begins again at a segment's first byte.
+     *
+     * @param bytes valid until the call returns
+     */
+    void durable(int timeline, Lsn from, byte[] bytes, int offset, int length);
+
+    /** Streaming from this position. */
+    default void connected(int timeline, Lsn from) {}
+
+    /** The connection was lost or cannot be made; tried again after a pause. */
+    default void disconnected(OperatorException why, Duration pause) {}
+  }
+
+  private static final Logger LOG = LoggerFactory.getLogger(WalReceiver.class);
+
+  /** Bounds what an idle connection costs and what a message waits to be taken. */
+  private static final Duration POLL = Duration.ofMillis(10);
+
+  private static final Duration ASK_AFTER_SILENCE = Duration.ofSeconds(10);
+  private static final Duration SILENCE_MAX = Duration.ofSeconds(30);
+  private static final Duration PAUSE_FIRST = Duration.ofMillis(100);
+  private static final Duration PAUSE_MAX = Duration.ofSeconds(5);
+  private static final int APPLICATION_NAME_MAX = 63;
+
+  private final PostgresUrl url;
+  private final ClusterStore cluster;
+  private final WalStore wal;
+  private final Options options;
+  private final Listener listener;
+  private final String name;
+  private final int segmentSize;
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition progressed = lock.newCondition();
+  private Lsn stored = Lsn.NONE;
+  private int storedTimeline;
+  private boolean ended;
+  private final CountDownLatch stopRequested = new CountDownLatch(1);
+
+  // The segment that fills; touched by the running thread only.
+  private byte[] buffer = new byte[0];
+  private @Nullable SegmentName segment;
+  private int filled;
+  private int flushed;
+  private boolean skipping;
+  private Lsn heard = Lsn.NONE;
+  private int heardTimeline;
+
+  /** A receiver that records into this cluster's store once it {@link #run runs}. */
+  public WalReceiver(PostgresUrl url, ClusterStore cluster, Options options, Listener listener) {
+    this.name = cluster.document().name();
+    this.url = url.withApplicationName(applicationName(name));
+    this.cluster = cluster;
+    this.wal = cluster.wal();
+    this.options = options;
+    this.listener = listener;
+    this.segmentSize = cluster.document().walSegmentSize();
+    StoredSegment newest = newest();
+    if (newest != null) {
+      SegmentName parsed = SegmentName.parse(newest.name(), segmentSize);
+      stored = parsed.start().plus(newest.bytes());
+      storedTimeline = parsed.timeline();
+    }
+  }
+
+  private static String applicationName(String cluster) {
+    String name = "holdfast:" + cluster;
+    return name.substring(0, Math.min(name.length(), APPLICATION_NAME_MAX));
+  }
+
+  /**
+   * Whether a receiver of this cluster, here or elsewhere, is connected to the server.
+   *
+   * @throws DatabaseUnreachableException when the server does not let us in
+   */
+  public static boolean isActive(PostgresUrl url, String cluster) {
+    try (Connection connection = url.open()) {
+      return !ServerFacts.value(
+              connection,
+              "SELECT count(*) FROM pg_stat_replication WHERE application_name = "
+                  + Sql.literal(applicationName(cluster)))
+          .equals("0");
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          "cannot see whether a recorder of " + cluster + " is running",
+          ConnectFailures.firstLine(e),
+          "check the server's log for this moment, then run the same command again",
+          e);
+    }
+  }
+
+  /** All WAL before this position is durable in the repository; any thread may ask. */
+  public Lsn storedThrough() {
+    lock.lock();
+    try {
+      return stored;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The timeline of {@link #storedThrough}; 0 before anything was stored. */
+  public int timeline() {
+    lock.lock();
+    try {
+      return storedTimeline;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Waits until all WAL before a position is durable.
+   *
+   * @return false when the time was over first, or the receiver has ended
+   */
+  public boolean awaitStored(Lsn lsn, Duration timeout) throws InterruptedException {
+    long left = timeout.toNanos();
+    lock.lock();
+    try {
+      while (stored.isBefore(lsn)) {
+        if (ended || left <= 0) {
+          return false;
+        }
+        left = progressed.awaitNanos(left);
+      }
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Makes {@link #run} store what it has and return. */
+  public void stop() {
+    stopRequested.countDown();
+  }
+
+  private boolean stopping() {
+    return stopRequested.getCount() == 0;
+  }
+
+  /**
+   * Records until {@link #stop}; connects again, after growing pauses, whenever the server goes
+   * away.
+   *
+   * @throws OperatorException when waiting does not help: a wrong password, another cluster, WAL
+   *     that the server no longer has, a repository that cannot be written
+   */
+  public void run() {
+    Retry retry = new Retry(PAUSE_FIRST, PAUSE_MAX);
+    try {
+      while (!stopping()) {
+        OperatorException lost;
+        try {
+          recordOnce(retry);
+          continue;
+        } catch (DatabaseUnreachableException e) {
+          if (!e.temporary()) {
+            throw e;
+          }
+          lost = e;
+        } catch (SQLException e) {
+          lost = judged(e);
+        }
+        Duration pause = retry.next();
+        if (!stopping()) {
+          LOG.info("recording of {} pauses for {}: {}", name, pause, lost.why());
+          listener.disconnected(lost, pause);
+          sleep(pause);
+        }
+      }
+    } finally {
+      lock.lock();
+      try {
+        ended = true;
+        progressed.signalAll();
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  /** What broke the stream: thrown when trying again cannot help. */
+  private OperatorException judged(SQLException e) {
+    String said = ConnectFailures.firstLine(e);
+    String what = "cannot go on recording " + name;
+    if (said.contains("has already been removed")) {
+      if (options.acceptGap) {
+        LOG.warn("WAL of {} after {} is not recorded: {}", name, storedThrough(), said);
+        skipping = true;
+        return new DatabaseUnreachableException(
+            true, what, said, "nothing: recording begins anew where the server is now", e);
+      }
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          "the server no longer has the WAL after " + storedThrough() + " (" + said + ")",
+          "take a new base backup: holdfast backup "
+              + name
+              + "; what is recorded up to "
+              + storedThrough()
+              + " stays usable, and changes from there to the new backup are not recorded; a"
+              + " replication slot or a larger wal_keep_size prevents this",
+          e);
+    }
+    if (said.contains("ahead of the WAL flush position")
+        || said.contains("is not in this server's history")) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "the server is behind what is recorded of it ("
+              + said
+              + "): it was put back to an"
+              + " earlier state",
+          "check that this is the protected server; if it is, protect it under another name; what"
+              + " is recorded stays readable",
+          e);
+    }
+    String state = String.valueOf(e.getSQLState());
+    if (state.equals("42704")) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          said,
+          "protect it again, which makes the slot, or record without one",
+          e);
+    }
+    if (state.equals("42501") || state.equals("28000")) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          said,
+          "as a superuser run: ALTER ROLE " + Sql.identifier(url.user()) + " REPLICATION",
+          e);
+    }
+    return new DatabaseUnreachableException(
+        true, what, "the connection was lost (" + said + ")", "nothing: it is tried again", e);
+  }
+
+  private void recordOnce(Retry retry) throws SQLException {
+    try (ReplicationStream stream = new ReplicationStream(url)) {
+      ReplicationStream.Identity identity = stream.identify();
+      String recorded = cluster.document().systemIdentifier();
+      if (!recorded.equals(identity.systemIdentifier())) {
+        throw OtherCluster.found("cannot record " + name, recorded, identity.systemIdentifier());
+      }
+      SegmentName from = next(stream, identity);
+      Lsn until = end(stream, identity, from.timeline());
+      begin(from);
+      stream.start(options.slot, from.start(), from.timeline());
+      retry.succeeded();
+      listener.connected(from.timeline(), from.start());
+      receive(stream, until);
+    }
+  }
+
+  /** The segment to begin with. */
+  private SegmentName next(ReplicationStream stream, ReplicationStream.Identity identity)
+      throws SQLException {
+    StoredSegment newest = newest();
+    if (newest == null || skipping) {
+      skipping = false;
+      return SegmentName.containing(identity.flushed(), identity.timeline(), segmentSize);
+    }
+    SegmentName parsed = SegmentName.parse(newest.name(), segmentSize);
+    Lsn reached = parsed.start().plus(newest.bytes());
+    SegmentName next = newest.complete() ? parsed.next() : parsed;
+    if (identity.timeline() == parsed.timeline()) {
+      return next;
+    }
+    byte[] history = stream.history(identity.timeline());
+    wal.putHistory(identity.timeline(), history);
+    List<ReplicationStream.Switch> switches = ReplicationStream.switches(history);
+    for (int i = 0; i < switches.size(); i++) {
+      ReplicationStream.Switch at = switches.get(i);
+      if (at.timeline() == parsed.timeline()) {
+        if (reached.isBefore(at.at())) {
+          return next;
+        }
+        int child = i + 1 < switches.size() ? switches.get(i + 1).timeline() : identity.timeline();
+        return SegmentName.containing(at.at(), child, segmentSize);
+      }
+    }
+    throw new OperatorException(
+        Kind.REFUSED,
+        "cannot go on recording " + name,
+        "the server is on timeline "
+            + identity.timeline()
+            + ", which does not descend from the recorded timeline "
+            + parsed.timeline(),
+        "check that this is the protected server; if it is, protect it under another name; what is"
+            + " recorded stays readable");
+  }
+
+  /** Where the timeline ends when the server has left it; NONE while it is the server's own. */
+  private static Lsn end(
+      ReplicationStream stream, ReplicationStream.Identity identity, int timeline)
+      throws SQLException {
+    if (timeline == identity.timeline()) {
+      return Lsn.NONE;
+    }
+    return ReplicationStream.switches(stream.history(identity.timeline())).stream()
+        .filter(s -> s.timeline() == timeline)
+        .map(ReplicationStream.Switch::at)
+        .findFirst()
+        .orElse(Lsn.NONE);
+  }
+
+  private @Nullable StoredSegment newest() {
+    List<StoredSegment> segments = wal.list();
+    return segments.isEmpty() ? null : segments.getLast();
+  }
+
+  private void begin(SegmentName first) {
+    if (buffer.length != segmentSize) {
+      buffer = new byte[segmentSize];
+    }
+    segment = first;
+    filled = 0;
+    flushed = 0;
+    if (heardTimeline != first.timeline() || first.start().isAfter(heard)) {
+      heard = first.start();
+      heardTimeline = first.timeline();
+    }
+  }
+
+  private void receive(ReplicationStream stream, Lsn until) throws SQLException {
+    long lastFlush = System.nanoTime();
+    long lastMessage = lastFlush;
+    long lastAsked = lastFlush;
+    while (true) {
+      ReplicationStream.Message message = stream.poll();
+      long now = System.nanoTime();
+      boolean answer = false;
+      switch (message) {
+        case null -> {}
+        case ReplicationStream.Message.Wal received -> {
+          lastMessage = now;
+          take(received);
+        }
+        case ReplicationStream.Message.KeepAlive alive -> {
+          lastMessage = now;
+          answer = alive.replyRequested();
+        }
+      }
+      boolean due = now - lastFlush >= options.flushInterval.toNanos();
+      boolean atEnd = !until.equals(Lsn.NONE) && !received().isBefore(until);
+      // A server that shuts down asks for an answer and waits until all it sent is durable.
+      if (due || answer || stopping() || atEnd) {
+        flush();
+        lastFlush = now;
+        boolean silent = now - lastMessage > ASK_AFTER_SILENCE.toNanos();
+        boolean ask = silent && now - lastAsked > ASK_AFTER_SILENCE.toNanos();
+        if (ask) {
+          lastAsked = now;
+        }
+        stream.acknowledge(received(), storedThrough(), ask);
+      }
+      if (stopping() || atEnd) {
+        end(stream);
+        return;
+      }
+      if (stream.ended()) {
+        flush();
+        throw new SQLException("the server ended the stream", "08006");
+      }
+      if (now - lastMessage > SILENCE_MAX.toNanos()) {
+        throw new SQLException("the server is silent", "08006");
+      }
+      if (message == null) {
+        sleep(POLL);
+      }
+    }
+  }
+
+  private void end(ReplicationStream stream) {
+    try {
+      stream.end();
+    } catch (SQLException e) {
+      // All that was received is stored: how the server takes our leave changes nothing.
+      LOG.debug("the stream of {} did not end in peace", name, e);
+    }
+  }
+
+  private Lsn received() {
+    SegmentName filling = segment;
+    return filling == null ? Lsn.NONE : filling.start().plus(filled);
+  }
+
+  private void take(ReplicationStream.Message.Wal message) {
+    if (!message.start().equals(received())) {
+      throw new IllegalStateException(
+          "WAL from " + message.start() + " does not follow " + received());
+    }
+    while (message.bytes().hasRemaining()) {
+      int now = Math.min(message.bytes().remaining(), segmentSize - filled);
+      message.bytes().get(buffer, filled, now);
+      filled += now;
+      if (filled == segmentSize) {
+        SegmentName full = filling();
+        wal.put(full.toString(), buffer);
+        durable(full);
+        segment = full.next();
+        filled = 0;
+        flushed = 0;
+      }
+    }
+  }
+
+  private void flush() {
+    if (filled > flushed) {
+      SegmentName filling = filling();
+      wal.putPartial(filling.toString(), buffer, filled);
+      durable(filling);
+      flushed = filled;
+    }
+  }
+
+  private SegmentName filling() {
+    if (segment == null) {
+      throw new IllegalStateException("no segment yet");
+    }
+    return segment;
+  }
+
+  /** The buffer's bytes are in the repository: tells whoever waits or listens. */
+  private void durable(SegmentName filling) {
+    Lsn through = filling.start().plus(filled);
+    lock.lock();
+    try {
+      if (storedTimeline != filling.timeline() || through.isAfter(stored)) {
+        stored = through;
+        storedTimeline = filling.timeline();
+        progressed.signalAll();
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (through.isAfter(heard)) {
+      int offset = (int) heard.minus(filling.start());
+      listener.durable(filling.timeline(), heard, buffer, offset, filled - offset);
+      heard = through;
+    }
+  }
+
+  private void sleep(Duration pause) {
+    try {
+      stopRequested.await(pause.toNanos(), TimeUnit.NANOSECONDS);
+    } catch (InterruptedException e) {
+      stop(); // interrupting the thread is another way to stop it
+    }
+  }
+}

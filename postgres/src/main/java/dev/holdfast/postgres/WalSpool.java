@@ -1,0 +1,246 @@
+package dev.holdfast.postgres;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Hands WAL to a recovering server through a folder: a thread keeps a few segments ready, and the
+ * server's {@code restore_command} is a shell script that moves them away. So no Java process is
+ * started for a segment, and the disk never holds more than the few.
+ *
+ * <p>The protocol, all of it files in the folder: {@code NAME} is ready to be taken; the script
+ * writes {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers that it was never
+ * recorded; {@code failed} tells every script to make the server give up. A file is written under
+ * another name and renamed, so what is there is whole.
+ */
+final class WalSpool implements AutoCloseable {
+  /** Where segments and history files come from. */
+  interface Source {
+    /** What was recorded of this file, perhaps less than a whole segment; null for nothing. */
+    byte @Nullable [] read(String name);
+  }
+
+  private static final long POLL_MS = 5;
+
+  private static final String SCRIPT =
+      """
+      #!/bin/sh
+      # restore_command: $1 is the file PostgreSQL wants, $2 where it wants it.
+      # Above 125 PostgreSQL gives up instead of taking the log as ended.
+      spool=${0%/*}
+      if [ ! -f "$spool/$1" ]; then
+        : > "$spool/$1.wanted" || exit 255
+        until [ -f "$spool/$1" ]; do
+          if [ -f "$spool/$1.absent" ]; then
+            rm -f "$spool/$1.wanted" "$spool/$1.absent"
+            exit 1
+          fi
+          if [ -f "$spool/failed" ] || [ ! -d "$spool" ]; then exit 255; fi
+          sleep 0.01
+        done
+        rm -f "$spool/$1.wanted"
+      fi
+      mv -f "$spool/$1" "$2" || exit 255
+      """;
+
+  private final Path folder;
+  private final List<String> route;
+  private final Map<String, Integer> indexes = new HashMap<>();
+  private final int segmentSize;
+  private final int aheadMax;
+  private final Source source;
+  private final Consumer<Path> giveToServer;
+  private final Consumer<String> onTaken;
+  private final Thread thread;
+
+  /** Segments in the folder that nobody took yet, in order. */
+  private final Deque<String> ahead = new ArrayDeque<>();
+
+  private int cursor;
+  private volatile boolean closed;
+  private volatile @Nullable Throwable failure;
+
+  /**
+   * Starts filling the folder.
+   *
+   * @param folder created here; on the file system of the server's pg_wal, so that taking a segment
+   *     is a rename
+   * @param route segments in the order they will be wanted
+   * @param segmentSize bytes; what was recorded in part is filled up with zeros
+   * @param aheadMax segments kept ready
+   * @param giveToServer lets the server's operating system user own a file
+   * @param onTaken told each segment of the route that the server took
+   */
+  WalSpool(
+      Path folder,
+      List<String> route,
+      int segmentSize,
+      int aheadMax,
+      Source source,
+      Consumer<Path> giveToServer,
+      Consumer<String> onTaken) {
+    this.folder = folder;
+    this.route = List.copyOf(route);
+    this.segmentSize = segmentSize;
+    this.aheadMax = aheadMax;
+    this.source = source;
+    this.giveToServer = giveToServer;
+    this.onTaken = onTaken;
+    for (int index = 0; index < this.route.size(); index++) {
+      indexes.put(this.route.get(index), index);
+    }
+    try {
+      Files.createDirectory(folder);
+      Files.writeString(script(), SCRIPT);
+      giveToServer.accept(folder);
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot create " + folder, e);
+    }
+    this.thread = Thread.ofPlatform().daemon().name("wal-spool").start(this::run);
+  }
+
+  /** The server setting {@code restore_command}. */
+  String restoreCommand() {
+    // In the setting a % starts a placeholder; in the shell's single quotes only ' is special.
+    String quoted = "'" + script().toString().replace("'", "'\\''") + "'";
+    return "sh " + quoted.replace("%", "%%") + " %f %p";
+  }
+
+  /** Why the server was told to give up; null while all is well. */
+  @Nullable Throwable failure() {
+    return failure;
+  }
+
+  /** Stops filling; scripts that still wait make the server give up. */
+  @Override
+  public void close() {
+    closed = true;
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private Path script() {
+    return folder.resolve("restore.sh");
+  }
+
+  private void run() {
+    try {
+      while (!closed) {
+        if (!step()) {
+          Thread.sleep(POLL_MS);
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (IOException | RuntimeException | Error e) {
+      failure = e; // whoever waits for the server throws it
+    }
+    try {
+      Files.writeString(folder.resolve("failed"), "");
+    } catch (IOException e) {
+      // The folder is gone or the disk is full. The first ends waiting scripts as well; after the
+      // second nothing can be told, and whoever waits for the server sees the failure and stops it.
+      if (failure == null) {
+        failure = e;
+      }
+    }
+  }
+
+  /** One thing that is to be done now; false when there is nothing. */
+  private boolean step() throws IOException {
+    forgetTaken();
+    for (String name : wanted()) {
+      if (ahead.contains(name)) {
+        continue; // it became ready while the script was asking
+      }
+      Integer index = indexes.get(name);
+      if (index != null) {
+        goTo(index);
+        fill();
+        return true;
+      }
+      Path file = folder.resolve(name);
+      Path absent = folder.resolve(name + ".absent");
+      if (Files.exists(file) || Files.exists(absent)) {
+        continue; // answered; the script has not looked yet
+      }
+      byte @Nullable [] bytes = source.read(name);
+      if (bytes == null) {
+        Files.writeString(absent, "");
+        giveToServer.accept(absent);
+      } else {
+        write(name, bytes);
+      }
+      return true;
+    }
+    return fill();
+  }
+
+  private void forgetTaken() {
+    while (!ahead.isEmpty() && !Files.exists(folder.resolve(ahead.getFirst()))) {
+      onTaken.accept(ahead.removeFirst());
+    }
+  }
+
+  private List<String> wanted() throws IOException {
+    List<String> names = new ArrayList<>();
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.wanted")) {
+      for (Path file : files) {
+        String name = file.getFileName().toString();
+        names.add(name.substring(0, name.length() - ".wanted".length()));
+      }
+    }
+    return names;
+  }
+
+  /** The server reads from another place: it was started again, or skips what it has. */
+  private void goTo(int index) throws IOException {
+    for (String name : ahead) {
+      Files.deleteIfExists(folder.resolve(name));
+    }
+    ahead.clear();
+    cursor = index;
+  }
+
+  private boolean fill() throws IOException {
+    if (ahead.size() >= aheadMax || cursor >= route.size()) {
+      return false;
+    }
+    String name = route.get(cursor);
+    byte @Nullable [] bytes = source.read(name);
+    if (bytes == null) {
+      throw new IllegalStateException("segment " + name + " was listed and is gone");
+    }
+    write(name, bytes.length < segmentSize ? Arrays.copyOf(bytes, segmentSize) : bytes);
+    ahead.addLast(name);
+    cursor++;
+    return true;
+  }
+
+  private void write(String name, byte[] bytes) throws IOException {
+    Path partial = folder.resolve(name + ".partial");
+    Files.createFile(
+        partial,
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+    Files.write(partial, bytes);
+    giveToServer.accept(partial);
+    Files.move(partial, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
+  }
+}
