@@ -1,0 +1,41 @@
+package dev.holdfast.operations;
+
+import java.time.Instant;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What is known of one protected cluster, measured now. Null is "unknown", never "fine".
+ *
+ * @param reachable whether the server answered just now
+ * @param recording whether a recorder is connected to it; null when it did not answer
+ * @param recordedThrough the last byte of WAL in the repository; null when there is none
+ * @param unrecordedBytes WAL the server has written past that; null when it did not answer
+ * @param lastCommitAt time of the newest recorded commit; null when none is recorded yet
+ * @param recoverableFrom the earliest position a fork or restore can reach; null when none
+ * @param recoverableTo the latest one
+ * @param walBytes WAL in the repository, before compression
+ * @param bases the base backups, oldest first
+ * @param lastProof when a restore was last proven to work; null: never
+ * @param advice what should be looked at, worst first
+ */
+public record ClusterStatus(
+    String name,
+    String environment,
+    String engine,
+    int major,
+    String systemIdentifier,
+    boolean reachable,
+    @Nullable Boolean recording,
+    @Nullable String recordedThrough,
+    @Nullable Long unrecordedBytes,
+    @Nullable Instant lastCommitAt,
+    @Nullable String recoverableFrom,
+    @Nullable String recoverableTo,
+    long walBytes,
+    List<Base> bases,
+    @Nullable Instant lastProof,
+    List<Advice> advice) {
+  /** A base backup in the repository. */
+  public record Base(String label, String kind, Instant finishedAt, long bytes, long storedBytes) {}
+}

@@ -1,0 +1,144 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.exc.UnrecognizedPropertyException;
+import tools.jackson.dataformat.yaml.YAMLMapper;
+
+/**
+ * {@code holdfast.yaml}. An unknown key is an error: a misspelt setting that is silently ignored is
+ * found on the worst day.
+ *
+ * @param repository where everything recorded lives; null when the file does not say
+ */
+public record Configuration(@Nullable String repository) {
+  private static final YAMLMapper MAPPER =
+      YAMLMapper.builder().enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES).build();
+
+  /**
+   * The configuration that applies: the named file, else {@code HOLDFAST_CONFIG}, else {@code
+   * holdfast.yaml} in the working directory, the user's and the system's configuration folder.
+   *
+   * @param named what {@code --config} said; null when it was not given
+   */
+  public static Configuration find(@Nullable Path named, Map<String, String> environment) {
+    String fromEnvironment = environment.get("HOLDFAST_CONFIG");
+    Path explicit =
+        named != null
+            ? named
+            : fromEnvironment == null || fromEnvironment.isBlank()
+                ? null
+                : Path.of(fromEnvironment);
+    if (explicit != null) {
+      if (!Files.isReadable(explicit)) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "cannot read the configuration " + explicit,
+            "there is no such file, or it may not be read",
+            "correct --config or HOLDFAST_CONFIG");
+      }
+      return read(explicit);
+    }
+    for (Path candidate : usual(environment)) {
+      if (Files.isReadable(candidate)) {
+        return read(candidate);
+      }
+    }
+    return new Configuration(null);
+  }
+
+  /**
+   * The repository to use.
+   *
+   * @param named what {@code --repository} said; null when it was not given
+   */
+  public String repository(@Nullable String named, Map<String, String> environment) {
+    String fromEnvironment = environment.get("HOLDFAST_REPOSITORY");
+    String chosen =
+        named != null
+            ? named
+            : fromEnvironment != null && !fromEnvironment.isBlank() ? fromEnvironment : repository;
+    if (chosen == null || chosen.isBlank()) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "no repository named",
+          "neither --repository, nor HOLDFAST_REPOSITORY, nor holdfast.yaml says where it is",
+          "add --repository /path/to/a/folder (best on another machine's disk), or set"
+              + " HOLDFAST_REPOSITORY");
+    }
+    return chosen;
+  }
+
+  private static List<Path> usual(Map<String, String> environment) {
+    List<Path> candidates = new ArrayList<>();
+    candidates.add(Path.of("holdfast.yaml"));
+    String configHome = environment.get("XDG_CONFIG_HOME");
+    candidates.add(
+        (configHome == null || configHome.isBlank()
+                ? Path.of(System.getProperty("user.home"), ".config")
+                : Path.of(configHome))
+            .resolve("holdfast")
+            .resolve("holdfast.yaml"));
+    candidates.add(Path.of("/etc/holdfast/holdfast.yaml"));
+    return candidates;
+  }
+
+  private static Configuration read(Path file) {
+    try {
+      if (Files.size(file) == 0) {
+        return new Configuration(null);
+      }
+      return MAPPER.readValue(file, Configuration.class);
+    } catch (UnrecognizedPropertyException e) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot use the configuration " + file,
+          "\"" + e.getPropertyName() + "\" is not a setting",
+          "did you mean \"" + nearest(e.getPropertyName(), e) + "\"? Correct or remove the line",
+          e);
+    } catch (JacksonException | java.io.IOException e) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot use the configuration " + file,
+          String.valueOf(e.getMessage()).lines().findFirst().orElse("it is not YAML"),
+          "correct the file; it looks like \"repository: /backups\"",
+          e);
+    }
+  }
+
+  private static String nearest(String unknown, UnrecognizedPropertyException e) {
+    return e.getKnownPropertyIds().stream()
+        .map(String::valueOf)
+        .min(
+            java.util.Comparator.comparingInt(
+                known -> distance(unknown.toLowerCase(java.util.Locale.ROOT), known)))
+        .orElse("repository");
+  }
+
+  /** Edits needed to turn one word into the other (Levenshtein). */
+  private static int distance(String one, String other) {
+    int[] previous = new int[other.length() + 1];
+    for (int i = 0; i < previous.length; i++) {
+      previous[i] = i;
+    }
+    for (int i = 1; i <= one.length(); i++) {
+      int[] current = new int[other.length() + 1];
+      current[0] = i;
+      for (int j = 1; j <= other.length(); j++) {
+        int change = one.charAt(i - 1) == other.charAt(j - 1) ? 0 : 1;
+        current[j] =
+            Math.min(previous[j - 1] + change, Math.min(previous[j] + 1, current[j - 1] + 1));
+      }
+      previous = current;
+    }
+    return previous[other.length()];
+  }
+}

@@ -1,0 +1,91 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.postgres.Fork;
+import dev.holdfast.postgres.ForkOptions;
+import dev.holdfast.postgres.ForkProgress;
+import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import org.jspecify.annotations.Nullable;
+
+/** Makes forks, telling an operator's progress. */
+final class Forks {
+  private Forks() {}
+
+  static Fork start(
+      ClusterStore cluster,
+      ForkTarget target,
+      ForkOptions options,
+      String name,
+      Progress progress) {
+    try (Told told = new Told(name, progress)) {
+      return Fork.start(cluster, target, options.telling(told));
+    }
+  }
+
+  static ForkReady ready(ClusterStore cluster, Fork fork, ForkTarget target) {
+    return new ForkReady(
+        cluster.document().name(),
+        fork.url("postgres"),
+        target.lsn().toString(),
+        target.inclusive() ? "after" : "before",
+        fork.base(),
+        fork.walBytes(),
+        fork.timings().fetch().toMillis() / 1e3,
+        fork.timings().start().toMillis() / 1e3,
+        fork.timings().replay().toMillis() / 1e3,
+        fork.timings().total().toMillis() / 1e3);
+  }
+
+  /** Turns positions into progress: first the base backup's bytes, then those of WAL. */
+  private static final class Told implements ForkProgress, AutoCloseable {
+    private final String name;
+    private final Progress progress;
+    private Progress.@Nullable Phase phase;
+    private long fetched;
+    private @Nullable Lsn replayedFrom;
+    private long replayed;
+    private boolean replaying;
+
+    private Told(String name, Progress progress) {
+      this.name = name;
+      this.progress = progress;
+    }
+
+    @Override
+    public synchronized void fetched(long bytes, long total) {
+      if (phase == null) {
+        phase = progress.begin(name + ": base backup", total, Progress.Unit.BYTES);
+      }
+      if (!replaying) {
+        phase.advance(bytes - fetched);
+        fetched = bytes;
+      }
+    }
+
+    @Override
+    public synchronized void replayed(Lsn through, Lsn target) {
+      if (replayedFrom == null) {
+        close();
+        replaying = true;
+        replayedFrom = through;
+        phase =
+            progress.begin(
+                name + ": replaying WAL", Math.max(0, target.minus(through)), Progress.Unit.BYTES);
+      }
+      long done = Math.max(0, through.minus(replayedFrom));
+      if (phase != null && done > replayed) {
+        phase.advance(done - replayed);
+        replayed = done;
+      }
+    }
+
+    @Override
+    public synchronized void close() {
+      if (phase != null) {
+        phase.close();
+        phase = null;
+      }
+    }
+  }
+}

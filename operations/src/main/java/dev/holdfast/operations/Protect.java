@@ -1,0 +1,201 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.CatalogReader;
+import dev.holdfast.postgres.Credentials;
+import dev.holdfast.postgres.Finding;
+import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.postgres.Preflight;
+import dev.holdfast.postgres.RecorderRole;
+import dev.holdfast.postgres.ReplicationSlot;
+import dev.holdfast.postgres.ServerFacts;
+import dev.holdfast.store.ClusterDocument;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** Begins to protect a server: role, slot, registration, catalog, first base backup. */
+public final class Protect {
+  private static final Set<String> ENVIRONMENTS = Set.of("production", "staging", "development");
+  static final String ROLE = "holdfast";
+
+  private final String repository;
+
+  /** Into this repository, which is created when it does not exist. */
+  public Protect(String repository) {
+    this.repository = repository;
+  }
+
+  /**
+   * What to protect.
+   *
+   * @param url connects as a superuser, or as whoever may make roles; not kept
+   * @param environment {@code production}, {@code staging} or {@code development}
+   * @param recorderUrl a role made beforehand; null: one is made
+   * @param slot whether a replication slot keeps WAL while nothing records
+   * @param connections how many read the base backup
+   */
+  public record Request(
+      String name,
+      String url,
+      String environment,
+      @Nullable String recorderUrl,
+      boolean slot,
+      int connections) {
+    /** Refuses names that no file system or slot could carry. */
+    public Request {
+      if (!name.matches("[a-z0-9][a-z0-9_]{0,40}")) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "\"" + name + "\" cannot name a cluster",
+            "a name has lower-case letters, digits and underscores, at most 41",
+            "choose one such as acme or acme_production");
+      }
+      if (!ENVIRONMENTS.contains(environment)) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "\"" + environment + "\" is not an environment",
+            "there are production, staging and development",
+            "say --environment production, unless losing this database would hurt nobody");
+      }
+      if (connections < 1 || connections > 32) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "cannot read a base backup over " + connections + " connections",
+            "1 to 32 are sensible",
+            "leave --connections out for 2");
+      }
+    }
+
+    String slotName() {
+      return ReplicationSlot.nameFor(name);
+    }
+  }
+
+  /** Every statement that {@link #run} would execute, the password as a placeholder. */
+  public static List<String> statements(Request request) {
+    PostgresUrl url = PostgresUrl.parse(request.url());
+    ServerFacts facts = ServerFacts.read(url);
+    List<String> statements = new ArrayList<>();
+    if (request.recorderUrl() == null) {
+      statements.add("BEGIN");
+      statements.addAll(
+          RecorderRole.statements(
+              facts.major(), ROLE, url.database(), RecorderRole.PASSWORD_PLACEHOLDER));
+      statements.add("COMMIT");
+    }
+    if (request.slot()) {
+      statements.add(
+          "SELECT pg_create_physical_replication_slot('" + request.slotName() + "', true)");
+    }
+    return statements;
+  }
+
+  /**
+   * Protects the server.
+   *
+   * @throws OperatorException REFUSED when it cannot be protected as it is, with the statements
+   *     that would change that
+   */
+  public ProtectResult run(Request request, Progress progress) {
+    PostgresUrl url = PostgresUrl.parse(request.url());
+    ServerFacts facts = ServerFacts.read(url);
+    List<Finding> findings = Preflight.check(url, request.slot());
+    refuseWhatCannotBe(request, findings);
+    Repository opened = Repository.openOrCreate(repository);
+    // Registered first: a name that is taken must be refused before a role or a password is
+    // changed.
+    ClusterStore cluster =
+        opened.register(
+            new ClusterDocument(
+                request.name(),
+                "postgresql",
+                facts.systemIdentifier(),
+                facts.major(),
+                request.environment(),
+                facts.walSegmentSize(),
+                (request.recorderUrl() == null
+                        ? url.withUser(ROLE, null)
+                        : PostgresUrl.parse(request.recorderUrl()))
+                    .withoutPassword(),
+                request.slot() ? request.slotName() : null,
+                Instant.now(),
+                Map.of()));
+    PostgresUrl recorder = recorder(request, url);
+    if (request.slot()) {
+      ReplicationSlot.create(recorder, request.slotName());
+    }
+    var catalog = CatalogReader.read(recorder);
+    Catalogs.put(cluster, catalog);
+    BackupResult base = new Backup(cluster, recorder, request.connections()).run(progress);
+    return new ProtectResult(
+        request.name(),
+        request.environment(),
+        repository,
+        facts.version(),
+        facts.systemIdentifier(),
+        recorder.withoutPassword(),
+        recorder.user(),
+        request.slot() ? request.slotName() : null,
+        catalog.databases().stream()
+            .filter(database -> database.readable())
+            .map(database -> database.name())
+            .toList(),
+        works(request),
+        findings.stream().map(Protect::advice).toList(),
+        base);
+  }
+
+  private static void refuseWhatCannotBe(Request request, List<Finding> findings) {
+    List<Finding> refused =
+        findings.stream().filter(f -> f.severity() == Finding.Severity.REFUSED).toList();
+    if (!refused.isEmpty()) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot protect " + request.name() + " as it is",
+          String.join("; ", refused.stream().map(Finding::what).toList()),
+          String.join("\n", refused.stream().map(Finding::next).toList()));
+    }
+  }
+
+  private static PostgresUrl recorder(Request request, PostgresUrl owner) {
+    if (request.recorderUrl() != null) {
+      PostgresUrl given = PostgresUrl.parse(request.recorderUrl());
+      ServerFacts.read(given); // it must let us in before anything is written down
+      return given;
+    }
+    String password = RecorderRole.randomPassword();
+    PostgresUrl made = RecorderRole.create(owner, ROLE, password);
+    Credentials credentials = Credentials.ofUser();
+    for (PostgresUrl.Host host : made.hosts()) {
+      credentials.save(host.name(), host.port(), ROLE, password);
+    }
+    return made;
+  }
+
+  static Advice advice(Finding finding) {
+    return new Advice(
+        finding.severity().name().toLowerCase(Locale.ROOT), finding.what(), finding.next());
+  }
+
+  private static List<ProtectResult.Capability> works(Request request) {
+    return List.of(
+        new ProtectResult.Capability(
+            "record every change", "yes", "holdfast record " + request.name()),
+        new ProtectResult.Capability(
+            "see what a transaction did", "yes", "log, show; who did it: not without the guard"),
+        new ProtectResult.Capability("fork at any moment", "yes", "fork"),
+        new ProtectResult.Capability(
+            "undo one transaction in place", "yes", "revert; connects as an owner, then"),
+        new ProtectResult.Capability(
+            "refuse destructive statements", "not yet", "the guard comes later"),
+        new ProtectResult.Capability("prove that a restore works", "not yet", "proofs come later"));
+  }
+}

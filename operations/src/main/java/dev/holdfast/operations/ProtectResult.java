@@ -1,0 +1,41 @@
+package dev.holdfast.operations;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A server that is protected now.
+ *
+ * @param name what it is called from now on
+ * @param environment {@code production}, {@code staging} or {@code development}
+ * @param serverVersion as the server tells it
+ * @param systemIdentifier who the server is, as PostgreSQL numbers clusters
+ * @param url how the recorder reaches it; never a password
+ * @param recorderRole the role that reads backups and WAL
+ * @param slot the replication slot that keeps WAL for us; null without one
+ * @param databases the databases in it
+ * @param works what works on this server, and what does not
+ * @param advice what was found on the way
+ * @param base the first base backup
+ */
+public record ProtectResult(
+    String name,
+    String environment,
+    String repository,
+    String serverVersion,
+    String systemIdentifier,
+    String url,
+    String recorderRole,
+    @Nullable String slot,
+    List<String> databases,
+    List<Capability> works,
+    List<Advice> advice,
+    BackupResult base) {
+  /**
+   * One thing Holdfast does.
+   *
+   * @param works {@code yes}, {@code no}, or {@code not yet}
+   * @param note why, or how
+   */
+  public record Capability(String capability, String works, String note) {}
+}

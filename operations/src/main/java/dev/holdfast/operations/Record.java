@@ -1,0 +1,282 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.DamageScan;
+import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.Catalog;
+import dev.holdfast.postgres.CatalogReader;
+import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.postgres.WalReceiver;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
+import dev.holdfast.wal.Decoded;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.WalReader;
+import dev.holdfast.wal.WalRecord;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Receives a cluster's WAL into the repository until it is stopped, and reads it as it comes: tells
+ * of destructive transactions, and reads the catalog again after every change of the schema.
+ */
+@SuppressWarnings("JavaLangClash") // named like its command; nobody here speaks of java.lang.Record
+public final class Record {
+  private static final Logger LOG = LoggerFactory.getLogger(Record.class);
+
+  private final ClusterStore cluster;
+  private final PostgresUrl recorder;
+  private final WalReceiver receiver;
+  private final Watcher watcher;
+
+  /** Told what happens while recording; called from one thread. */
+  public interface Listener {
+    /** A transaction that may have destroyed something was committed. */
+    void destructive(LogEntry entry);
+
+    /** Something an operator may want to know, such as a lost connection. */
+    void say(String line);
+  }
+
+  /**
+   * @param url the recorder's connection; null: what {@code protect} kept
+   * @param flushSeconds how old received WAL may get before it is durable
+   */
+  public Record(String repository, String name, @Nullable String url, double flushSeconds) {
+    this.cluster = Repository.open(repository).cluster(name);
+    this.recorder = Connections.recorder(cluster.document(), url);
+    this.watcher = new Watcher();
+    this.receiver =
+        new WalReceiver(
+            recorder,
+            cluster,
+            WalReceiver.Options.DEFAULT
+                .withSlot(cluster.document().slot())
+                .withFlushInterval(
+                    Duration.ofMillis(Math.max(10, Math.round(flushSeconds * 1000)))),
+            watcher);
+  }
+
+  /**
+   * Records until {@link #stop}.
+   *
+   * @throws OperatorException when it cannot go on: wrong server, lost WAL, repository unreachable
+   */
+  public void run(Listener listener) {
+    watcher.begin(listener);
+    try {
+      listener.say("recording " + cluster.document().name() + " from " + recorder.redacted());
+      receiver.run();
+      listener.say("recorded through " + receiver.storedThrough());
+    } finally {
+      watcher.end();
+    }
+  }
+
+  /** Ends {@link #run} after what has arrived is durable. May be called from any thread. */
+  public void stop() {
+    receiver.stop();
+  }
+
+  /**
+   * Reads WAL behind the receiver, on a thread of its own: slow catalogs must not delay receiving.
+   * A full queue is dropped and reading resumes further on: alarms are best effort, the repository
+   * is not.
+   */
+  private final class Watcher implements WalReceiver.Listener {
+    private static final int QUEUE_MAX = 256;
+    private static final long CATALOG_NANOS_MIN = 500_000_000L;
+    private static final long CATALOG_NANOS_MAX = 60_000_000_000L;
+
+    private static final class Chunk {
+      private final Lsn start;
+      private final byte[] bytes;
+
+      private Chunk(Lsn start, byte[] bytes) {
+        this.start = start;
+        this.bytes = bytes;
+      }
+    }
+
+    private final BlockingQueue<Chunk> queue = new ArrayBlockingQueue<>(QUEUE_MAX);
+    private volatile boolean running;
+    private volatile boolean skipped;
+    private @Nullable Thread thread;
+    private @Nullable Listener listener;
+    private @Nullable WalReader reader;
+    private Lsn expected = Lsn.NONE;
+    private Lsn told = Lsn.NONE;
+    private RecordedNames names = RecordedNames.none();
+    private @Nullable DamageScan scan;
+    private boolean schemaChanged;
+    private long catalogReadAt;
+    private long catalogPauseNanos = CATALOG_NANOS_MIN;
+    private int namesHash;
+
+    void begin(Listener hearing) {
+      listener = hearing;
+      // The receiver begins with the whole segment: what an earlier run recorded, it has told.
+      told = new RecordedWal(cluster).end();
+      running = true;
+      thread = Thread.ofVirtual().name("record-watcher").start(this::watch);
+    }
+
+    void end() {
+      running = false;
+      Thread watching = thread;
+      if (watching != null) {
+        try {
+          watching.join();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      }
+    }
+
+    @Override
+    public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {
+      if (!queue.offer(new Chunk(from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
+        skipped = true;
+      }
+    }
+
+    @Override
+    public void connected(int timeline, Lsn from) {
+      say("receiving WAL from " + from + ", timeline " + timeline);
+    }
+
+    @Override
+    public void disconnected(OperatorException why, Duration pause) {
+      say("not receiving: " + why.why() + "; trying again in " + pause.toMillis() / 1000.0 + " s");
+    }
+
+    private void say(String line) {
+      Listener hearing = listener;
+      if (hearing != null) {
+        hearing.say(line);
+      }
+    }
+
+    private void watch() {
+      try {
+        names = RecordedNames.of(cluster);
+        while (true) {
+          Chunk chunk = queue.poll(100, TimeUnit.MILLISECONDS);
+          if (chunk != null) {
+            read(chunk);
+          } else if (!running) {
+            return;
+          }
+          if (schemaChanged && System.nanoTime() - catalogReadAt > catalogPauseNanos) {
+            readCatalog();
+          }
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      } catch (RuntimeException e) {
+        LOG.error("destructive transactions are not told any more; recording goes on", e);
+        say("warning: " + e.getMessage() + "; recording goes on without alarms");
+      }
+    }
+
+    private void read(Chunk chunk) {
+      WalReader current = reader;
+      if (current == null || !expected.equals(chunk.start)) {
+        // Readers start at a page: bytes before the next one are of a record we have no start of.
+        int skip = (int) (-chunk.start.position() & (WAL_PAGE - 1));
+        if (skip >= chunk.bytes.length) {
+          return;
+        }
+        if (skipped) {
+          skipped = false;
+          say("warning: WAL came faster than it could be looked at; use `holdfast log`");
+        }
+        current = new WalReader(chunk.start.plus(skip));
+        current.feed(chunk.bytes, skip, chunk.bytes.length - skip);
+        reader = current;
+      } else {
+        current.feed(chunk.bytes, 0, chunk.bytes.length);
+      }
+      expected = chunk.start.plus(chunk.bytes.length);
+      if (scan == null) {
+        scan = new DamageScan(names, this::committed);
+      }
+      while (current.next() instanceof Decoded.Complete complete) {
+        WalRecord record = complete.record();
+        schemaChanged |= changesNames(record);
+        scan.accept(record);
+      }
+    }
+
+    private void committed(TransactionDamage damage) {
+      Listener hearing = listener;
+      if (damage.isDestructive() && hearing != null && !damage.commitLsn().isBefore(told)) {
+        hearing.destructive(LogEntry.of(damage));
+      }
+    }
+
+    /** Whether files or tables may have other names after this record. */
+    private static boolean changesNames(WalRecord record) {
+      return record instanceof WalRecord.DatabaseCreate
+          || record instanceof WalRecord.DatabaseDrop
+          || (record instanceof WalRecord.Commit commit
+              && !(commit.droppedFiles().isEmpty() && commit.invalidatedRelations().isEmpty()));
+    }
+
+    /**
+     * Keeps the catalog when a name or a file changed. Servers whose commits touch the catalog
+     * without changing either, with temporary tables as a rule, are asked less and less often.
+     */
+    private void readCatalog() {
+      try {
+        Catalog catalog = CatalogReader.read(recorder);
+        schemaChanged = false;
+        int hash = namesHash(catalog);
+        if (hash == namesHash) {
+          catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);
+        } else {
+          catalogPauseNanos = CATALOG_NANOS_MIN;
+          namesHash = hash;
+          Catalogs.put(cluster, catalog);
+          names.add(catalog);
+        }
+      } catch (OperatorException e) {
+        LOG.warn("the catalog could not be read after a change of the schema; trying again", e);
+      } finally {
+        catalogReadAt = System.nanoTime();
+      }
+    }
+
+    /** Over everything of permanent relations that names depend on. */
+    private static int namesHash(Catalog catalog) {
+      int hash = 1;
+      for (Catalog.Database database : catalog.databases()) {
+        hash = 31 * hash + Objects.hash(database.oid(), database.name());
+        for (Catalog.Relation relation : database.relations()) {
+          if (!relation.persistence().equals("t")) {
+            hash =
+                31 * hash
+                    + Objects.hash(
+                        relation.oid(),
+                        relation.schema(),
+                        relation.name(),
+                        relation.file(),
+                        relation.tablespace(),
+                        relation.columns(),
+                        relation.key());
+          }
+        }
+      }
+      return hash;
+    }
+  }
+
+  private static final int WAL_PAGE = 8192;
+}

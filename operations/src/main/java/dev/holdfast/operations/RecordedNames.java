@@ -1,0 +1,148 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.Relation;
+import dev.holdfast.damage.RelationNames;
+import dev.holdfast.postgres.Catalog;
+import dev.holdfast.row.TableName;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Names for the files and OIDs that WAL speaks of, from the catalog snapshots in the repository.
+ *
+ * <p>A file's name at an LSN is that of the newest snapshot at or before it which knows the file,
+ * or else of the oldest one after it: a file number is not used again while a snapshot interval
+ * lasts, so whoever knows it knows it rightly. Of a table that came and went between two snapshots
+ * nothing is known, and nothing is guessed.
+ */
+final class RecordedNames implements RelationNames {
+  private static final char INDEX = 'i';
+  private static final char TOAST = 't';
+
+  private final Map<RelFile, NavigableMap<Lsn, Relation>> byFile = new HashMap<>();
+  private final Map<Oid, NavigableMap<Lsn, Relation>> byOid = new HashMap<>();
+  private final Map<Long, NavigableMap<Lsn, String>> databases = new HashMap<>();
+  private final NavigableMap<Lsn, Map<Long, List<Relation>>> tables = new TreeMap<>();
+
+  private record Oid(long database, long oid) {}
+
+  private RecordedNames() {}
+
+  /** Knows nothing yet. */
+  static RecordedNames none() {
+    return new RecordedNames();
+  }
+
+  /** Reads every catalog snapshot of the cluster. */
+  static RecordedNames of(ClusterStore cluster) {
+    RecordedNames names = new RecordedNames();
+    for (String lsn : cluster.catalogs()) {
+      names.add(cluster.catalog(lsn, Catalog.class));
+    }
+    return names;
+  }
+
+  /** Learns one more snapshot: the recorder does after every change of the schema. */
+  void add(Catalog catalog) {
+    Lsn at = catalog.position();
+    Map<Long, List<Relation>> tablesNow = new HashMap<>();
+    for (Catalog.Database database : catalog.databases()) {
+      databases.computeIfAbsent(database.oid(), _ -> new TreeMap<>()).put(at, database.name());
+      Map<Long, Catalog.Relation> owners = new HashMap<>();
+      database.relations().forEach(relation -> owners.put(relation.oid(), relation));
+      for (Catalog.Relation relation : database.relations()) {
+        Relation named = named(database, relation, owners);
+        byOid
+            .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
+            .put(at, named);
+        if (relation.file() != 0) {
+          byFile
+              .computeIfAbsent(relation.fileIn(database.oid()), _ -> new TreeMap<>())
+              .put(at, named);
+        }
+        if (named.kind() == Relation.Kind.TABLE) {
+          tablesNow.computeIfAbsent(database.oid(), _ -> new ArrayList<>()).add(named);
+        }
+      }
+    }
+    tables.put(at, tablesNow);
+  }
+
+  @Override
+  public @Nullable Relation byFile(RelFile file, Lsn at) {
+    return nearest(byFile.get(file), at);
+  }
+
+  @Override
+  public @Nullable Relation byOid(long database, long oid, Lsn at) {
+    return nearest(byOid.get(new Oid(database, oid)), at);
+  }
+
+  @Override
+  public @Nullable String database(long oid, Lsn at) {
+    return nearest(databases.get(oid), at);
+  }
+
+  @Override
+  public List<Relation> tablesOf(long database, Lsn at) {
+    Map.Entry<Lsn, Map<Long, List<Relation>>> snapshot = tables.floorEntry(at);
+    return snapshot == null ? List.of() : snapshot.getValue().getOrDefault(database, List.of());
+  }
+
+  /** Every file number the snapshots know for one table, over time. */
+  Set<RelFile> filesOf(long database, long oid) {
+    Set<RelFile> files = new HashSet<>();
+    byFile.forEach((file, over) -> {
+      if (over.values().stream().anyMatch(r -> r.database() == database && r.oid() == oid)) {
+        files.add(file);
+      }
+    });
+    return files;
+  }
+
+  private static <T> @Nullable T nearest(@Nullable NavigableMap<Lsn, T> over, Lsn at) {
+    if (over == null) {
+      return null;
+    }
+    Map.Entry<Lsn, T> before = over.floorEntry(at);
+    return before != null ? before.getValue() : over.firstEntry().getValue();
+  }
+
+  private static Relation named(
+      Catalog.Database database, Catalog.Relation relation, Map<Long, Catalog.Relation> owners) {
+    Catalog.Relation owner = owners.getOrDefault(relation.owner(), relation);
+    Relation.Kind kind =
+        switch (relation.kind().charAt(0)) {
+          case 'r' -> isSystem(relation) ? Relation.Kind.CATALOG : Relation.Kind.TABLE;
+          case 'p' -> Relation.Kind.PARTITIONED_TABLE;
+          case 'm' -> Relation.Kind.MATERIALIZED_VIEW;
+          case 'S' -> Relation.Kind.SEQUENCE;
+          case INDEX, 'I' -> Relation.Kind.INDEX;
+          case TOAST -> Relation.Kind.TOAST;
+          default -> Relation.Kind.OTHER;
+        };
+    return new Relation(
+        database.oid(),
+        database.name(),
+        relation.oid(),
+        new TableName(owner.schema(), owner.name()),
+        kind,
+        relation.persistence().equals("u"),
+        relation.estimatedRows(),
+        relation.bytes());
+  }
+
+  private static boolean isSystem(Catalog.Relation relation) {
+    return relation.schema().equals("pg_catalog") || relation.schema().equals("information_schema");
+  }
+}

@@ -1,0 +1,163 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.DamageScan;
+import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.WalRecord;
+import java.time.Instant;
+import org.jspecify.annotations.Nullable;
+
+/** Finds one transaction in the recorded WAL. */
+final class RecordedTransactions {
+  private final ClusterStore cluster;
+  private final RecordedWal wal;
+  private final RecordedNames names;
+
+  RecordedTransactions(ClusterStore cluster, RecordedWal wal, RecordedNames names) {
+    this.cluster = cluster;
+    this.wal = wal;
+    this.names = names;
+  }
+
+  /**
+   * The committed transaction of this number; the newest one when numbers have wrapped around.
+   *
+   * @throws OperatorException when the text is no transaction number, or none such is recorded as
+   *     committed; says which it is
+   */
+  TransactionDamage find(String text, Progress progress) {
+    long xid = parse(text);
+    Search search = new Search(xid);
+    DamageScan scan = new DamageScan(names, search::committed);
+    try (Progress.Phase phase =
+        progress.begin("reading WAL", wal.bytesFrom(Lsn.NONE), Progress.Unit.BYTES)) {
+      wal.readAll(
+          phase,
+          record -> {
+            search.look(record);
+            scan.accept(record);
+          });
+    }
+    if (search.found != null) {
+      return search.found;
+    }
+    throw search.missing();
+  }
+
+  /**
+   * Where to stop for the state at a time: before the first commit, in the order of the log, that
+   * was decided after it; null when none is recorded.
+   */
+  @Nullable Lsn firstAfter(Instant time, Progress progress) {
+    Lsn[] first = new Lsn[1];
+    try (Progress.Phase phase =
+        progress.begin("reading WAL", wal.bytesFrom(Lsn.NONE), Progress.Unit.BYTES)) {
+      DamageScan scan =
+          new DamageScan(
+              names,
+              damage -> {
+                if (damage.commitLsn().equals(first[0])) {
+                  first[0] = damage.targetLsn(); // DROP DATABASE acts before its commit
+                }
+              });
+      wal.readAll(
+          phase,
+          record -> {
+            if (first[0] == null
+                && record instanceof WalRecord.Commit commit
+                && commit.time().isAfter(time)) {
+              first[0] = commit.lsn();
+            }
+            scan.accept(record);
+          });
+    }
+    return first[0];
+  }
+
+  private static long parse(String text) {
+    if (text.contains("/")) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "\"" + text + "\" is not a transaction number",
+          "it looks like an LSN, a position in the log",
+          "give the number that `holdfast log` shows after \"transaction\"; to see the data at an"
+              + " LSN: holdfast fork NAME --lsn "
+              + text);
+    }
+    if (!text.matches("[0-9]{1,10}") || Long.parseLong(text) > 0xFFFF_FFFFL) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "\"" + text + "\" is not a transaction number",
+          "one is a whole number up to 4294967295, such as 812",
+          "give the number that `holdfast log` shows after \"transaction\"");
+    }
+    return Long.parseLong(text);
+  }
+
+  private final class Search {
+    private final long xid;
+    private @Nullable TransactionDamage found;
+    private @Nullable Instant rolledBackAt;
+    private boolean harmless;
+    private boolean seen;
+
+    private Search(long xid) {
+      this.xid = xid;
+    }
+
+    private void committed(TransactionDamage damage) {
+      if (damage.xid() == xid || damage.subtransactions().contains(xid)) {
+        found = damage;
+      }
+    }
+
+    private void look(WalRecord record) {
+      if (record.xid() == xid) {
+        seen = true;
+      }
+      if (record instanceof WalRecord.Commit commit && commit.transaction() == xid) {
+        harmless = true; // unless the scan, which is told next, finds damage
+      }
+      if (record instanceof WalRecord.Abort abort
+          && (abort.transaction() == xid || abort.subtransactions().contains(xid))) {
+        rolledBackAt = abort.time();
+      }
+    }
+
+    private OperatorException missing() {
+      String name = cluster.document().name();
+      if (rolledBackAt != null) {
+        return new OperatorException(
+            Kind.REFUSED,
+            "transaction " + xid + " cannot be shown or undone",
+            "it was rolled back at " + rolledBackAt + ": nothing of it is in the database",
+            "holdfast log " + name + " --destructive lists what was committed");
+      }
+      if (harmless) {
+        return new OperatorException(
+            Kind.REFUSED,
+            "there is nothing to show or undo in transaction " + xid,
+            "it changed no rows and dropped no table",
+            "holdfast log " + name + " --destructive lists the transactions that did");
+      }
+      if (seen) {
+        return new OperatorException(
+            Kind.REFUSED,
+            "transaction " + xid + " cannot be shown or undone",
+            "it has not ended in what is recorded (" + wal.describe() + ")",
+            "wait until it commits and is recorded, then run the same command again");
+      }
+      return new OperatorException(
+          Kind.USAGE,
+          "transaction " + xid + " is not in the recorded WAL",
+          "the repository holds " + wal.describe(),
+          "holdfast log "
+              + name
+              + " --destructive lists the transactions that can be undone; one from before the"
+              + " recording began cannot");
+    }
+  }
+}

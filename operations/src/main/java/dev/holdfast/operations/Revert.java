@@ -1,0 +1,526 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.TableDamage;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.Fork;
+import dev.holdfast.postgres.ForkOptions;
+import dev.holdfast.postgres.PlanApplier;
+import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.postgres.RowChangeSpool;
+import dev.holdfast.postgres.RowReader;
+import dev.holdfast.postgres.TableChanges;
+import dev.holdfast.postgres.WalPosition;
+import dev.holdfast.postgres.definition.DroppedObjects;
+import dev.holdfast.postgres.definition.Recreated;
+import dev.holdfast.postgres.definition.Recreation;
+import dev.holdfast.postgres.definition.RecreationPlan;
+import dev.holdfast.postgres.definition.RecreationProgress;
+import dev.holdfast.postgres.definition.TableCopy;
+import dev.holdfast.revert.ColumnMatch;
+import dev.holdfast.revert.PlanDigest;
+import dev.holdfast.revert.RevertOptions;
+import dev.holdfast.revert.TablePlan;
+import dev.holdfast.revert.Verdict;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
+import dev.holdfast.wal.Lsn;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Undoes one committed transaction in place: a plan first, then that plan and no other. */
+public final class Revert {
+  private static final Logger LOG = LoggerFactory.getLogger(Revert.class);
+  private static final Duration RECORDED_MAX = Duration.ofSeconds(3);
+  private static final long RECORDED_POLL_NANOS = 50_000_000L;
+
+  private final ClusterStore cluster;
+  private final @Nullable String ownerUrl;
+  private final Options options;
+
+  /**
+   * What the operator wants.
+   *
+   * @param restoreLostKeys only JSON keys that the transaction removed come back
+   * @param overwriteTouched rows written again since are set back, too
+   * @param partial go on although some of it cannot be brought back
+   */
+  public record Options(boolean restoreLostKeys, boolean overwriteTouched, boolean partial) {
+    /** Refuses contradictions. */
+    public Options {
+      if (restoreLostKeys && overwriteTouched) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "--restore-lost-keys and --overwrite-touched contradict each other",
+            "bringing lost keys back never overwrites anything",
+            "leave one of them out");
+      }
+    }
+  }
+
+  /**
+   * @param ownerUrl connects to production as an owner of the tables; null: the recorder's
+   *     connection, which suffices only where it owns them
+   */
+  public Revert(String repository, String name, @Nullable String ownerUrl, Options options) {
+    this.cluster = Repository.open(repository).cluster(name);
+    this.ownerUrl = ownerUrl;
+    this.options = options;
+  }
+
+  /** Makes the plan. Forks are made, production is read, nothing is changed. */
+  public Planned plan(String xid, Progress progress) {
+    long begun = System.nanoTime();
+    String behind = awaitRecorded();
+    TransactionTrace trace = TransactionTrace.of(cluster, xid, progress);
+    trace.refuseWhatCannotBeUndoneInPlace();
+    PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, trace.database());
+    OwnServer.require(cluster.document(), owner, trace);
+    Planned planned = new Planned(trace, owner);
+    try {
+      planned.make(behind, progress, begun);
+      return planned;
+    } catch (SQLException e) {
+      planned.close();
+      throw failed("the plan could not be made", e);
+    } catch (RuntimeException | Error e) {
+      planned.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Waits a moment for the recorder: what it has not received cannot be known to have touched a
+   * row.
+   *
+   * @return what the operator should know; empty when all is recorded
+   */
+  private String awaitRecorded() {
+    Lsn now =
+        WalPosition.flushed(
+            PostgresUrl.parse(ownerUrl == null ? cluster.document().url() : ownerUrl));
+    long deadline = System.nanoTime() + RECORDED_MAX.toNanos();
+    Lsn recorded = new RecordedWal(cluster).end();
+    while (recorded.isBefore(now) && System.nanoTime() < deadline) {
+      LockSupport.parkNanos(RECORDED_POLL_NANOS);
+      recorded = new RecordedWal(cluster).end();
+    }
+    return recorded.isBefore(now)
+        ? now.minus(recorded)
+            + " bytes of WAL are not recorded: rows that were written again in them with the very"
+            + " same values cannot be told; is `holdfast record "
+            + cluster.document().name()
+            + "` running?"
+        : "";
+  }
+
+  private static OperatorException failed(String what, SQLException e) {
+    String state = String.valueOf(e.getSQLState());
+    return new OperatorException(
+        state.startsWith("08") || state.startsWith("57P") ? Kind.DATABASE_UNREACHABLE : Kind.FAILED,
+        what,
+        String.valueOf(e.getMessage()).lines().findFirst().orElse("the server said nothing"),
+        "nothing was changed; mend the cause and run the same command again",
+        e);
+  }
+
+  /** A plan with the forks it was made from. Close it to be rid of them. */
+  public final class Planned implements AutoCloseable {
+    private final TransactionTrace trace;
+    private final PostgresUrl owner;
+    private final List<TableChange> changes = new ArrayList<>();
+    private @Nullable Fork before;
+    private @Nullable CompletableFuture<Fork> after;
+    private @Nullable RecreationPlan recreation;
+    private @Nullable RevertPlan plan;
+
+    /** The planned changes of one table. */
+    private record TableChange(
+        TablePlan plan, TableDamage.Action action, TableChanges changes, RowChangeSpool spool) {}
+
+    private Planned(TransactionTrace trace, PostgresUrl owner) {
+      this.trace = trace;
+      this.owner = owner;
+    }
+
+    /** What it would do. */
+    public RevertPlan plan() {
+      return java.util.Objects.requireNonNull(plan);
+    }
+
+    private void make(String behind, Progress progress, long begun) throws SQLException {
+      if (trace.leftRows()) {
+        after = makeAfter(Progress.SILENT); // while the other one is made
+      }
+      Fork forkBefore = trace.forkBefore(ForkOptions.defaults(), progress);
+      before = forkBefore;
+      PlanDigest digest = new PlanDigest();
+      digest.add("transaction", trace.damage().xid() + " " + trace.damage().commitLsn());
+      digest.add("options", options.restoreLostKeys + " " + options.overwriteTouched);
+      List<String> warnings = new ArrayList<>();
+      if (!behind.isEmpty()) {
+        warnings.add(behind);
+      }
+      Map<String, Long> recreatedRows = new LinkedHashMap<>();
+      Set<Long> dropped =
+          trace.tables().stream()
+              .filter(table -> table.action() == TableDamage.Action.DROPPED)
+              .map(TransactionTrace.TouchedTable::oid)
+              .collect(Collectors.toSet());
+      try (Connection production = owner.open();
+          Connection then = forkBefore.connect(trace.database())) {
+        if (!dropped.isEmpty()) {
+          RecreationPlan found;
+          try (Progress.Phase _ =
+              progress.begin("finding what was dropped", 0, Progress.Unit.STEPS)) {
+            found = DroppedObjects.find(then, production, dropped);
+          }
+          recreation = found;
+          digest.add("recreation", found.digestPart());
+          warnings.addAll(found.notes());
+          RowReader counting = new RowReader(then);
+          for (TableCopy copy : found.copies()) {
+            recreatedRows.put(copy.table().toString(), counting.count(copy.table()));
+          }
+        }
+      }
+      RowMergeJob job =
+          new RowMergeJob(
+              trace,
+              forkBefore,
+              this::forkAfter,
+              owner,
+              new RevertOptions(options.overwriteTouched, options.restoreLostKeys),
+              digest);
+      for (TransactionTrace.TouchedTable table : trace.tables()) {
+        if (table.action() != TableDamage.Action.DROPPED) {
+          mergeRows(table, job, warnings, progress);
+        }
+      }
+      plan = value(digest, recreatedRows, warnings, (System.nanoTime() - begun) / 1e9);
+    }
+
+    private void mergeRows(
+        TransactionTrace.TouchedTable table,
+        RowMergeJob job,
+        List<String> warnings,
+        Progress progress)
+        throws SQLException {
+      RowChangeSpool spool = RowChangeSpool.create();
+      RowMergeJob.Merged merged;
+      try {
+        merged = job.merge(table, spool, progress);
+      } catch (SQLException | RuntimeException | Error e) {
+        spool.close();
+        throw e;
+      }
+      if (!merged.note().isEmpty()) {
+        warnings.add(merged.note());
+      }
+      TablePlan rows = merged.plan();
+      ColumnMatch match = merged.match();
+      if (rows == null || match == null) {
+        spool.close();
+        return;
+      }
+      changes.add(
+          new TableChange(
+              rows,
+              table.action(),
+              new TableChanges(merged.oid(), match.now(), match.then().size(), match.key(), spool),
+              spool));
+    }
+
+    private CompletableFuture<Fork> makeAfter(Progress progress) {
+      return CompletableFuture.supplyAsync(
+          () -> trace.forkAfter(ForkOptions.defaults(), progress), Thread::startVirtualThread);
+    }
+
+    private Fork forkAfter() {
+      CompletableFuture<Fork> made = after;
+      if (made == null) {
+        made = makeAfter(Progress.SILENT);
+        after = made;
+      }
+      try {
+        return made.join();
+      } catch (CompletionException e) {
+        if (e.getCause() instanceof RuntimeException cause) {
+          throw cause;
+        }
+        throw e;
+      }
+    }
+
+    private RevertPlan value(
+        PlanDigest digest,
+        Map<String, Long> recreatedRows,
+        List<String> warnings,
+        double durationSeconds) {
+      Map<String, Long> counts = new LinkedHashMap<>();
+      for (Verdict verdict : Verdict.values()) {
+        counts.put(verdict.word(), 0L);
+      }
+      List<RevertPlan.TablePlan> tables = new ArrayList<>();
+      List<String> conflicts = new ArrayList<>();
+      List<String> unrecoverable = new ArrayList<>();
+      List<String> statements = new ArrayList<>();
+      List<String> objects = new ArrayList<>();
+      long toRestore = 0;
+      RecreationPlan again = recreation;
+      if (again != null) {
+        again.objects().forEach(object -> objects.add(object.toString()));
+        conflicts.addAll(again.conflicts());
+        unrecoverable.addAll(again.unrecoverable());
+        statements.addAll(again.statements());
+        for (TableCopy copy : again.copies()) {
+          long rows = recreatedRows.getOrDefault(copy.table().toString(), 0L);
+          toRestore += rows;
+          counts.merge(Verdict.RESTORED.word(), rows, Long::sum);
+          tables.add(
+              new RevertPlan.TablePlan(
+                  copy.table().schema(),
+                  copy.table().table(),
+                  "dropped",
+                  Map.of(Verdict.RESTORED.word(), rows),
+                  rows,
+                  0,
+                  0,
+                  0,
+                  List.of()));
+        }
+      }
+      for (String file : trace.nameless()) {
+        unrecoverable.add("the rows of file " + file + ": no recorded catalog knows its table");
+      }
+      for (TableChange change : changes) {
+        TablePlan rows = change.plan;
+        Map<String, Long> byWord = new LinkedHashMap<>();
+        rows.counts()
+            .forEach((verdict, count) -> {
+              byWord.put(verdict.word(), count);
+              counts.merge(verdict.word(), count, Long::sum);
+            });
+        toRestore += rows.count(Verdict.Fate.RESTORED);
+        tables.add(
+            new RevertPlan.TablePlan(
+                rows.table().schema(),
+                rows.table().table(),
+                change.action.name().toLowerCase(java.util.Locale.ROOT),
+                byWord,
+                rows.count(Verdict.Fate.RESTORED),
+                rows.count(Verdict.ALREADY_UNDONE) + rows.count(Verdict.UNCHANGED),
+                rows.count(Verdict.TOUCHED_SINCE),
+                rows.count(Verdict.Fate.IN_CONFLICT),
+                rows.changes().stream().map(PlanText::sample).toList()));
+        rows.kept().forEach(kept -> conflicts.add(rows.table() + " " + PlanText.kept(kept)));
+        rows.warnings().forEach(warning -> warnings.add(rows.table() + ": " + warning));
+        statements.addAll(rows.statements());
+      }
+      return new RevertPlan(
+          Long.toString(trace.damage().xid()),
+          trace.damage().committedAt(),
+          trace.database(),
+          digest.shown(),
+          counts,
+          objects,
+          tables,
+          conflicts,
+          unrecoverable,
+          warnings,
+          statements,
+          toRestore,
+          durationSeconds);
+    }
+
+    /**
+     * Does what the plan says, in one transaction.
+     *
+     * @param digest the plan's, as the operator was shown it
+     * @throws OperatorException REFUSED when it is another plan's, when planned rows have changed
+     *     meanwhile, or when something cannot be brought back and the operator did not agree to
+     *     that
+     */
+    public RevertResult apply(String digest, Progress progress) {
+      RevertPlan agreed = plan();
+      if (!agreed.digest().equals(digest)) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "the plan " + digest + " is not this one",
+            "what would be written has changed since it was shown; it is "
+                + agreed.digest()
+                + " now",
+            "look at the new plan: the same command without --apply");
+      }
+      if (!agreed.unrecoverable().isEmpty() && !options.partial) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "transaction " + agreed.xid() + " cannot be undone whole",
+            String.join("; ", agreed.unrecoverable()),
+            "add --partial to bring back the rest");
+      }
+      long begun = System.nanoTime();
+      try (Connection production = owner.open()) {
+        production.setAutoCommit(false);
+        try {
+          long restored = applyRows(production, progress) + recreate(production, progress);
+          commit(production, agreed);
+          analyze(production);
+          return new RevertResult(
+              agreed.xid(),
+              agreed.digest(),
+              restored,
+              fate(Verdict.Fate.KEPT),
+              fate(Verdict.Fate.IN_CONFLICT),
+              agreed.objects().size(),
+              (System.nanoTime() - begun) / 1e9);
+        } catch (SQLException | RuntimeException | Error e) {
+          rollBack(production, e);
+          throw e;
+        }
+      } catch (SQLException e) {
+        throw failed("transaction " + agreed.xid() + " was not undone", e);
+      }
+    }
+
+    private void commit(Connection production, RevertPlan agreed) {
+      try {
+        production.commit();
+      } catch (SQLException e) {
+        throw new OperatorException(
+            Kind.DATABASE_UNREACHABLE,
+            "whether transaction " + agreed.xid() + " was undone is not known",
+            "the connection was lost while committing: " + e.getMessage(),
+            "holdfast revert "
+                + cluster.document().name()
+                + " "
+                + agreed.xid()
+                + ": a plan that restores nothing means that it was undone",
+            e);
+      }
+    }
+
+    /**
+     * A connection that is gone has rolled back already: its failure must not hide the first one.
+     */
+    private static void rollBack(Connection production, Throwable first) {
+      try {
+        production.rollback();
+      } catch (SQLException gone) {
+        first.addSuppressed(gone);
+      }
+    }
+
+    private long fate(Verdict.Fate fate) {
+      return changes.stream().mapToLong(change -> change.plan.count(fate)).sum();
+    }
+
+    private long applyRows(Connection production, Progress progress) {
+      List<TableChanges> written =
+          changes.stream()
+              .filter(change -> change.spool.count() > 0)
+              .map(TableChange::changes)
+              .toList();
+      if (written.isEmpty()) {
+        return 0;
+      }
+      long rows = fate(Verdict.Fate.RESTORED);
+      try (Progress.Phase phase = progress.begin("writing rows", rows, Progress.Unit.ROWS)) {
+        PlanApplier.Applied applied =
+            new PlanApplier(production, PlanApplier.LOCK_TIMEOUT).applyInTransaction(written);
+        long done = applied.inserted() + applied.updated() + applied.deleted();
+        phase.advance(done);
+        return done;
+      }
+    }
+
+    /** The planner's statistics went with the tables; without them the first queries are slow. */
+    private void analyze(Connection production) {
+      RecreationPlan again = recreation;
+      if (again == null || again.copies().isEmpty()) {
+        return;
+      }
+      try {
+        production.setAutoCommit(true);
+        Recreation.analyze(production, again);
+      } catch (SQLException | OperatorException e) {
+        // What was undone is committed: slow plans are no reason to call that a failure.
+        LOG.warn("the recreated tables could not be analyzed; run ANALYZE by hand", e);
+      }
+    }
+
+    private long recreate(Connection production, Progress progress) throws SQLException {
+      RecreationPlan again = recreation;
+      Fork fork = before;
+      if (again == null || again.isEmpty() || fork == null) {
+        return 0;
+      }
+      long bytes = again.copies().stream().mapToLong(TableCopy::bytes).sum();
+      try (Connection then = fork.connect(trace.database());
+          Progress.Phase phase =
+              progress.begin("making dropped objects again", bytes, Progress.Unit.BYTES)) {
+        Recreated made =
+            Recreation.apply(production, then, again, options.partial, new Copied(phase));
+        return made.totalRows();
+      }
+    }
+
+    @Override
+    public void close() {
+      changes.forEach(change -> change.spool.close());
+      if (before != null) {
+        before.close();
+      }
+      CompletableFuture<Fork> made = after;
+      if (made != null) {
+        made.handle(
+                (fork, _) -> {
+                  if (fork != null) {
+                    fork.close();
+                  }
+                  return null;
+                })
+            .join();
+      }
+    }
+  }
+
+  /** Turns bytes so far of one table into bytes more. */
+  private static final class Copied implements RecreationProgress {
+    private final Progress.Phase phase;
+    private @Nullable TableCopy current;
+    private long told;
+
+    private Copied(Progress.Phase phase) {
+      this.phase = phase;
+    }
+
+    @Override
+    public void copying(TableCopy copy, long bytes) {
+      if (!copy.equals(current)) {
+        current = copy;
+        told = 0;
+      }
+      phase.advance(bytes - told);
+      told = bytes;
+    }
+
+    @Override
+    public void executing(String statement) {
+      phase.advance(0);
+    }
+  }
+}

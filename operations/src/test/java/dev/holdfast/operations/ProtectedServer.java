@@ -1,0 +1,133 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.testkit.TestServer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/** A real server, protected and being recorded, as an operator would have it. */
+final class ProtectedServer implements AutoCloseable {
+  static final String NAME = "acme";
+  private static final long CAUGHT_UP_SECONDS_MAX = 60;
+
+  final TestServer server;
+  final String repository;
+  final List<LogEntry> alarms = Collections.synchronizedList(new ArrayList<>());
+  private @Nullable Record recorder;
+  private @Nullable CompletableFuture<Void> recording;
+
+  private ProtectedServer(TestServer server, String repository) {
+    this.server = server;
+    this.repository = repository;
+  }
+
+  /** An embedded server of this major version; {@code statements} run before the base backup. */
+  static ProtectedServer start(int major, String... statements) {
+    return start(PostgresBinaries.embedded(major), statements);
+  }
+
+  static ProtectedServer start(PostgresBinaries binaries, String... statements) {
+    TestServer server =
+        TestServer.start(
+            binaries, Map.of("max_prepared_transactions", "10"), List.of("--data-checksums"));
+    try {
+      server.execute(statements);
+      Path repository = server.folder().resolve("repository");
+      ProtectedServer made = new ProtectedServer(server, repository.toString());
+      new Protect(made.repository)
+          .run(
+              new Protect.Request(
+                  NAME, server.url("postgres"), "production", server.url("postgres"), true, 2),
+              Progress.SILENT);
+      made.record();
+      return made;
+    } catch (RuntimeException | Error e) {
+      server.close();
+      throw e;
+    }
+  }
+
+  /** Begins to record. */
+  void record() {
+    Record begun = new Record(repository, NAME, null, 0.2);
+    recorder = begun;
+    recording =
+        CompletableFuture.runAsync(
+            () ->
+                begun.run(
+                    new Record.Listener() {
+                      @Override
+                      public void destructive(LogEntry entry) {
+                        alarms.add(entry);
+                      }
+
+                      @Override
+                      public void say(String line) {}
+                    }),
+            Thread::startVirtualThread);
+  }
+
+  /** Waits until everything the server has written is in the repository. */
+  void caughtUp() throws Exception {
+    server.execute("SELECT pg_logical_emit_message(true, 'test', 'flush')");
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(CAUGHT_UP_SECONDS_MAX);
+    String target = server.value("SELECT pg_current_wal_flush_lsn()");
+    while (true) {
+      ClusterStatus status = new Status(repository).of(NAME).getFirst();
+      if (status.recordedThrough() != null
+          && server
+              .value(
+                  "SELECT '" + status.recordedThrough() + "'::pg_lsn >= '" + target + "'::pg_lsn")
+              .equals("t")) {
+        return;
+      }
+      if (System.nanoTime() > deadline) {
+        throw new TimeoutException("recorded " + status.recordedThrough() + " of " + target);
+      }
+      Thread.sleep(50); // the recorder tells the repository, and only that
+    }
+  }
+
+  /** The log as an operator sees it. */
+  List<LogEntry> log(Log.Filter filter) {
+    List<LogEntry> entries = new ArrayList<>();
+    new Log(repository, NAME).run(filter, Progress.SILENT, entries::add);
+    return entries;
+  }
+
+  Revert revert(Revert.Options options) {
+    return new Revert(repository, NAME, server.url("postgres"), options);
+  }
+
+  /** Plans and applies. */
+  RevertResult undo(String xid, Revert.Options options) {
+    try (Revert.Planned planned = revert(options).plan(xid, Progress.SILENT)) {
+      return planned.apply(planned.plan().digest(), Progress.SILENT);
+    }
+  }
+
+  /** Stops recording. */
+  void stopRecording() {
+    if (recorder != null && recording != null) {
+      recorder.stop();
+      recording.orTimeout(60, TimeUnit.SECONDS).join();
+      recorder = null;
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      stopRecording();
+    } finally {
+      server.close();
+    }
+  }
+}
