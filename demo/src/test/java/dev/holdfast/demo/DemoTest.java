@@ -1,0 +1,32 @@
+package dev.holdfast.demo;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class DemoTest {
+  @Test
+  void both_incidents_are_undone_and_every_figure_is_right() {
+    List<String> said = new ArrayList<>();
+    DemoResult result = new Demo().run(Demo.Scenario.ALL, said::add);
+    assertThat(result.figures()).as(String.join("\n", said)).allMatch(DemoResult.Figure::right);
+    assertThat(result.rowsLost()).isZero();
+    assertThat(result.passed()).isTrue();
+  }
+
+  @Test
+  void a_single_row_missing_afterwards_is_noticed() {
+    DemoResult result =
+        new Demo(
+                production -> {
+                  try (var statement = production.createStatement()) {
+                    statement.execute("DELETE FROM public.payments WHERE id = 4711");
+                  }
+                })
+            .run(Demo.Scenario.DROP, _ -> {});
+    assertThat(result.passed()).isFalse();
+    assertThat(result.rowsLost()).isEqualTo(1);
+  }
+}
