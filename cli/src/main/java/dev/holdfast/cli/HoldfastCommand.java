@@ -1,0 +1,44 @@
+package dev.holdfast.cli;
+
+import picocli.AutoComplete;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** {@code holdfast} itself: what it is for, and its commands. */
+@Command(
+    name = "holdfast",
+    versionProvider = Version.class,
+    mixinStandardHelpOptions = true,
+    header =
+        "Keeps production databases from being destroyed by mistake, and brings the data back.",
+    synopsisSubcommandLabel = "COMMAND",
+    descriptionHeading = "%n",
+    description = {
+      "Something was destroyed just now?",
+      "  holdfast log NAME --destructive    what happened, newest last, with transaction numbers",
+      "  holdfast show NAME XID             what one transaction did",
+      "  holdfast revert NAME XID           the plan that undoes it; nothing changes until --apply",
+    },
+    commandListHeading = "%nCommands:%n",
+    optionListHeading = "%nOptions:%n",
+    subcommands = {
+      DemoCommand.class,
+      ProtectCommand.class,
+      RecordCommand.class,
+      BackupCommand.class,
+      StatusCommand.class,
+      LogCommand.class,
+      ShowCommand.class,
+      RevertCommand.class,
+      ForkCommand.class,
+      AutoComplete.GenerateCompletion.class,
+    },
+    footerHeading = "%n",
+    footer = {
+      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused as unsafe, 4 differences or failed checks,",
+      "  5 repository unreachable, 6 stored data damaged, 7 database unreachable, 130 interrupted.",
+    })
+final class HoldfastCommand {
+  /** Given before the command, as git takes its options; one given after it wins. */
+  @Mixin RepositoryOptions repository = new RepositoryOptions();
+}

@@ -1,0 +1,128 @@
+package dev.holdfast.cli;
+
+import dev.holdfast.operations.Advice;
+import dev.holdfast.operations.Protect;
+import dev.holdfast.operations.ProtectResult;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+@Command(
+    name = "protect",
+    header =
+        "Begin to protect a PostgreSQL server: role, identity in the repository, first base backup.",
+    description = {
+      "%nURL connects as a superuser or the owner of the roles, once; it is not kept. What is kept is a role"
+          + " of our own that can read backups and WAL and cannot SELECT your rows.%n",
+      "Examples:",
+      "  holdfast --repository /backups protect acme postgresql://postgres@db/shop --environment production",
+      "  holdfast protect acme postgresql://postgres@db/shop --environment production --print-sql",
+    })
+final class ProtectCommand extends CliCommand {
+  @Parameters(index = "0", paramLabel = "NAME", description = "What to call this server.")
+  String name = "";
+
+  @Parameters(
+      index = "1",
+      paramLabel = "URL",
+      description =
+          "postgresql://… in any form libpq takes; PG* variables fill what it leaves out.")
+  String url = "";
+
+  @Option(
+      names = "--environment",
+      paramLabel = "ENV",
+      required = true,
+      description = "production, staging or development.")
+  String environmentName = "";
+
+  @Option(
+      names = "--print-sql",
+      description = "Show every statement that would be run, and run none.")
+  boolean printSql;
+
+  @Option(
+      names = "--without-slot",
+      description =
+          "Use no replication slot: WAL that the server recycles while nothing records is lost.")
+  boolean withoutSlot;
+
+  @Option(
+      names = "--recorder-url",
+      paramLabel = "URL",
+      description = "Record with this role, made beforehand, instead of creating one.")
+  @Nullable String recorderUrl;
+
+  @Option(
+      names = "--connections",
+      paramLabel = "N",
+      defaultValue = "2",
+      description = "Connections that read the base backup (default: ${DEFAULT-VALUE}).")
+  int connections;
+
+  @Mixin RepositoryOptions repository = new RepositoryOptions();
+
+  ProtectCommand(Terminal terminal, Map<String, String> environment) {
+    super(terminal, environment);
+  }
+
+  @Override
+  public Integer call() {
+    Protect.Request request =
+        new Protect.Request(name, url, environmentName, recorderUrl, !withoutSlot, connections);
+    if (printSql) {
+      List<String> statements = Protect.statements(request);
+      print(
+          Map.of("statements", statements),
+          () -> String.join(";\n", statements) + (statements.isEmpty() ? "" : ";\n"));
+      return 0;
+    }
+    ProtectResult result =
+        new Protect(repository.location(holdfast.repository, environment)).run(request, progress());
+    print(result, () -> text(result));
+    return 0;
+  }
+
+  private String text(ProtectResult result) {
+    StringBuilder text = new StringBuilder();
+    text.append(terminal.paint(Terminal.Colour.GREEN, "protected"))
+        .append("  ")
+        .append(result.name())
+        .append(" (")
+        .append(result.environment())
+        .append(", PostgreSQL ")
+        .append(result.serverVersion())
+        .append(") in ")
+        .append(result.repository())
+        .append('\n');
+    text.append("  base backup ")
+        .append(result.base().label())
+        .append("  ")
+        .append(Texts.bytes(result.base().bytes()))
+        .append(" in ")
+        .append(Texts.bytes(result.base().storedBytes()))
+        .append(", ")
+        .append(Texts.seconds(result.base().durationSeconds()))
+        .append('\n');
+    text.append("  role ")
+        .append(result.recorderRole())
+        .append(result.slot() == null ? ", no replication slot" : ", slot " + result.slot())
+        .append("\n\n");
+    TextTable works = new TextTable("on this server", "works", "");
+    for (ProtectResult.Capability capability : result.works()) {
+      works.row(capability.capability(), capability.works(), capability.note());
+    }
+    text.append(works.format("  ")).append('\n');
+    for (Advice advice : result.advice()) {
+      text.append(AdviceText.of(terminal, advice));
+    }
+    return text.append("next: holdfast record ")
+        .append(result.name())
+        .append("    and keep it running: it receives every change from now on\n")
+        .toString();
+  }
+}

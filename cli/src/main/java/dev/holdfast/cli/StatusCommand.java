@@ -1,0 +1,113 @@
+package dev.holdfast.cli;
+
+import dev.holdfast.operations.Advice;
+import dev.holdfast.operations.ClusterStatus;
+import dev.holdfast.operations.Status;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+@Command(
+    name = "status",
+    header = "What would be lost if the machine vanished now, and what should be looked at.",
+    description = "%nEverything here was measured just now; what is unknown is said to be.%n")
+final class StatusCommand extends CliCommand {
+  @Parameters(
+      paramLabel = "NAME",
+      arity = "0..1",
+      description = "One protected server; all of them without it.")
+  @Nullable String name;
+
+  @Mixin RepositoryOptions repository = new RepositoryOptions();
+
+  StatusCommand(Terminal terminal, Map<String, String> environment) {
+    super(terminal, environment);
+  }
+
+  @Override
+  public Integer call() {
+    List<ClusterStatus> clusters =
+        new Status(repository.location(holdfast.repository, environment)).of(name);
+    if (clusters.isEmpty() && !output.json) {
+      terminal
+          .out()
+          .println(
+              "nothing is protected in this repository yet\nnext: holdfast protect NAME URL"
+                  + " --environment production");
+    }
+    for (ClusterStatus cluster : clusters) {
+      print(cluster, () -> text(cluster));
+    }
+    return 0;
+  }
+
+  private String text(ClusterStatus cluster) {
+    StringBuilder text = new StringBuilder();
+    text.append(terminal.paint(Terminal.Colour.BOLD, cluster.name()))
+        .append("  ")
+        .append(cluster.environment())
+        .append(", PostgreSQL ")
+        .append(cluster.major())
+        .append(cluster.reachable() ? "" : terminal.paint(Terminal.Colour.RED, "  unreachable"))
+        .append('\n');
+    text.append("  if this server vanished now: ").append(loss(cluster)).append('\n');
+    TextTable table = new TextTable("", "");
+    table.row(
+        "recording", cluster.recording() == null ? "unknown" : cluster.recording() ? "yes" : "no");
+    table.row(
+        "recorded through",
+        cluster.recordedThrough() == null ? "nothing" : cluster.recordedThrough());
+    table.row("last commit seen", at(cluster.lastCommitAt()));
+    table.row(
+        "recoverable",
+        cluster.recoverableFrom() == null
+            ? "nothing: no base backup"
+            : cluster.recoverableFrom() + " to " + cluster.recoverableTo());
+    for (ClusterStatus.Base base : cluster.bases()) {
+      table.row(
+          "base backup",
+          base.label()
+              + "  "
+              + Texts.bytes(base.bytes())
+              + " in "
+              + Texts.bytes(base.storedBytes()));
+    }
+    table.row("WAL kept", Texts.bytes(cluster.walBytes()));
+    table.row("last proof", cluster.lastProof() == null ? "never proven" : at(cluster.lastProof()));
+    text.append(
+        table.format("  ").lines().skip(1).map(line -> line + "\n").reduce("", String::concat));
+    for (Advice advice : cluster.advice()) {
+      text.append(AdviceText.of(terminal, advice));
+    }
+    return text.toString();
+  }
+
+  private static String loss(ClusterStatus cluster) {
+    if (cluster.recoverableTo() == null) {
+      return "everything would be lost (no base backup)";
+    }
+    if (cluster.unrecordedBytes() == null) {
+      return (cluster.reachable()
+              ? "unknown: another server answers in its place; what is recorded up to "
+              : "unknown: it does not answer; what is recorded up to ")
+          + cluster.recoverableTo()
+          + " is in the repository";
+    }
+    return cluster.unrecordedBytes() == 0
+        ? "nothing that was committed would be lost"
+        : Texts.bytes(cluster.unrecordedBytes()) + " of WAL written since would be lost";
+  }
+
+  private static String at(@Nullable Instant time) {
+    if (time == null) {
+      return "none";
+    }
+    double ago = Duration.between(time, Instant.now()).toMillis() / 1000.0;
+    return Texts.time(time) + (ago >= 0 ? "  (" + Texts.seconds(ago) + " ago)" : "");
+  }
+}

@@ -1,0 +1,132 @@
+package dev.holdfast.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CommandLineRunTest {
+  @TempDir Path folder;
+
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+
+  private int run(Map<String, String> environment, String... arguments) {
+    Terminal terminal =
+        new Terminal(
+            new PrintStream(out, true, StandardCharsets.UTF_8),
+            new PrintStream(err, true, StandardCharsets.UTF_8),
+            false,
+            false,
+            false,
+            100);
+    return new CommandLineRun(terminal, environment).execute(arguments);
+  }
+
+  private String err() {
+    return err.toString(StandardCharsets.UTF_8);
+  }
+
+  private String out() {
+    return out.toString(StandardCharsets.UTF_8);
+  }
+
+  @Test
+  void help_names_every_command_and_every_exit_code() {
+    assertThat(run(Map.of(), "--help")).isZero();
+    assertThat(out())
+        .contains("demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork")
+        .contains("7 database unreachable");
+  }
+
+  @Test
+  void every_command_explains_itself() {
+    for (String command :
+        new String[] {
+          "demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork"
+        }) {
+      out.reset();
+      assertThat(run(Map.of(), command, "--help")).as(command).isZero();
+      assertThat(out()).as(command).contains("Usage: holdfast " + command).contains("--json");
+    }
+  }
+
+  @Test
+  void an_unknown_option_is_wrong_usage_and_says_where_help_is() {
+    assertThat(run(Map.of(), "log", "acme", "--destructif")).isEqualTo(2);
+    assertThat(err())
+        .isEqualTo(
+            """
+            error: wrong usage
+              why:  Unknown option: '--destructif'
+              next: holdfast log --help shows how
+            """);
+  }
+
+  @Test
+  void a_time_without_an_offset_is_refused_with_the_right_spelling() {
+    assertThat(run(Map.of(), "log", "acme", "--since", "2026-11-21 04:56:27")).isEqualTo(2);
+    assertThat(err())
+        .contains("\"2026-11-21 04:56:27\" has no offset; in UTC it would be 2026-11-21T04:56:27Z");
+  }
+
+  @Test
+  void no_repository_named_says_the_ways_to_name_one() {
+    Map<String, String> nowhere = Map.of("XDG_CONFIG_HOME", folder.toString());
+    assertThat(run(nowhere, "status")).isEqualTo(2);
+    assertThat(err())
+        .contains("neither --repository, nor HOLDFAST_REPOSITORY, nor holdfast.yaml says where");
+  }
+
+  @Test
+  void a_repository_that_is_not_there_is_exit_code_5_in_json_too() {
+    String missing = folder.resolve("missing").toString();
+    assertThat(run(Map.of("HOLDFAST_REPOSITORY", missing), "status", "--json")).isEqualTo(5);
+    assertThat(err()).startsWith("{\"error\":{\"kind\":\"repository_unreachable\",\"exitCode\":5,");
+    assertThat(out()).isEmpty();
+  }
+
+  @Test
+  void an_unknown_key_in_the_configuration_is_an_error_with_a_suggestion() throws Exception {
+    Path file = folder.resolve("holdfast.yaml");
+    Files.writeString(file, "repositry: /backups\n");
+    assertThat(run(Map.of(), "status", "--config", file.toString())).isEqualTo(2);
+    assertThat(err())
+        .contains("\"repositry\" is not a setting")
+        .contains("did you mean \"repository\"?");
+  }
+
+  @Test
+  void the_configuration_names_the_repository_and_the_command_line_wins() throws Exception {
+    Path file = folder.resolve("holdfast.yaml");
+    Files.writeString(file, "repository: " + folder.resolve("from-file") + "\n");
+    assertThat(run(Map.of("HOLDFAST_CONFIG", file.toString()), "status")).isEqualTo(5);
+    assertThat(err()).contains("from-file");
+    err.reset();
+    assertThat(
+            run(
+                Map.of("HOLDFAST_CONFIG", file.toString()),
+                "status",
+                "--repository",
+                folder.resolve("from-flag").toString()))
+        .isEqualTo(5);
+    assertThat(err()).contains("from-flag");
+  }
+
+  @Test
+  void the_repository_may_be_named_before_the_command_as_the_demo_and_the_help_show() {
+    String early = folder.resolve("early").toString();
+    assertThat(run(Map.of(), "--repository", early, "status")).isEqualTo(5);
+    assertThat(err()).contains("early");
+    err.reset();
+    assertThat(run(Map.of(), "--repository", early, "status", "--repository", early + "-late"))
+        .isEqualTo(5);
+    assertThat(err()).contains("early-late");
+  }
+}

@@ -1,0 +1,135 @@
+package dev.holdfast.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code holdfast} as a process of its own, so that it can be killed like one. */
+final class HoldfastProcess implements AutoCloseable {
+  private static final JsonMapper JSON = JsonMapper.shared();
+  private static final long SECONDS_MAX = 120;
+
+  private final Process process;
+  private final Path out;
+  private final Path err;
+
+  /** How it ended. */
+  record Ended(int exitCode, String out, String err) {
+    /** Its JSON lines. */
+    List<JsonNode> lines() {
+      return out.lines().map(JSON::readTree).toList();
+    }
+
+    JsonNode json() {
+      return JSON.readTree(out);
+    }
+  }
+
+  private HoldfastProcess(Process process, Path out, Path err) {
+    this.process = process;
+    this.out = out;
+    this.err = err;
+  }
+
+  /**
+   * Starts it.
+   *
+   * @param home holds its repository ({@code repository}), its configuration and its output
+   */
+  static HoldfastProcess start(Path home, String... arguments) {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx256m",
+                "-XX:+UseSerialGC",
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+    command.addAll(List.of(arguments));
+    try {
+      Path out = Files.createTempFile(home, "out", ".txt");
+      Path err = Files.createTempFile(home, "err", ".txt");
+      ProcessBuilder builder =
+          new ProcessBuilder(command)
+              .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+              .redirectOutput(out.toFile())
+              .redirectError(err.toFile());
+      builder.environment().put("HOLDFAST_REPOSITORY", home.resolve("repository").toString());
+      builder.environment().put("XDG_CONFIG_HOME", home.resolve("config").toString());
+      return new HoldfastProcess(builder.start(), out, err);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Runs it to its end. */
+  static Ended run(Path home, String... arguments) {
+    try (HoldfastProcess started = start(home, arguments)) {
+      return started.await();
+    }
+  }
+
+  Ended await() {
+    try {
+      if (!process.waitFor(SECONDS_MAX, TimeUnit.SECONDS)) {
+        throw new IllegalStateException("still running: " + out() + err());
+      }
+      return new Ended(process.exitValue(), out(), err());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException(e);
+    }
+  }
+
+  String out() {
+    return read(out);
+  }
+
+  String err() {
+    return read(err);
+  }
+
+  boolean isAlive() {
+    return process.isAlive();
+  }
+
+  /** {@code kill -9}. */
+  void kill() {
+    process.destroyForcibly();
+    await();
+  }
+
+  /** SIGTERM, as a service manager stops it, which waits ten seconds as a rule. */
+  Ended terminate() {
+    process.destroy();
+    try {
+      if (!process.waitFor(8, TimeUnit.SECONDS)) {
+        throw new IllegalStateException("does not end when told to: " + err());
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return await();
+  }
+
+  @Override
+  public void close() {
+    process.destroyForcibly();
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
