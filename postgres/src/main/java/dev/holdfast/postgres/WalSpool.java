@@ -144,7 +144,7 @@ final class WalSpool implements AutoCloseable {
     try {
       while (!closed) {
         if (!step()) {
-          Thread.sleep(POLL_MS);
+          Thread.sleep(POLL_MS); // the server asks by making a file: there is nothing to wait on
         }
       }
     } catch (InterruptedException e) {
