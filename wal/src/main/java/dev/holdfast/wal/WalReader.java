@@ -39,12 +39,15 @@ public final class WalReader {
   /** A buffer grown beyond this for one long record is given back after it. */
   private static final int KEPT_BUFFER_MAX = 1024 * 1024;
 
+  /** No record starts here: every page begins with a header. */
+  private static final long NONE = 0;
+
   private static final byte[] NOTHING = {};
   private static final byte[] ZEROS = new byte[SHORT_HEADER];
 
   // What the log says about itself; learnt from pages.
   private @Nullable WalVersion version;
-  private @Nullable RecordParser parser;
+  private @Nullable RawRecord record;
   private int pageSize = PAGE_DEFAULT;
   private int segmentSize;
   private boolean segmentSizeKnown;
@@ -80,14 +83,11 @@ public final class WalReader {
   private int partialLength;
   private int totalLength;
 
-  /** End of the last record decoded: mostly the next one's start. */
-  private Lsn previousEnd = Lsn.NONE;
+  /** Start of the last record decoded; {@link #NONE} before the first. */
+  private long previous = NONE;
 
-  /** Start of the last record decoded, once there is one. */
-  private @Nullable Lsn previous;
-
-  /** Start of the record that a crash left unfinished, until the next record is decoded. */
-  private @Nullable Lsn overwritten;
+  /** Start of the record that a crash left unfinished, until the next record; or {@link #NONE}. */
+  private long overwritten = NONE;
 
   /** What looks like the end of the log, at {@code recordStart}; null while it goes on. */
   private @Nullable String endOfLog;
@@ -149,11 +149,24 @@ public final class WalReader {
   }
 
   /**
-   * The next record, or that more bytes are needed.
+   * The next record as a value, or that more bytes are needed.
    *
    * @throws WalDamagedException naming the position and the segment; so does every later call
    */
   public Decoded next() {
+    RawRecord raw = poll();
+    return raw == null ? new Decoded.NeedsMore(position()) : new Decoded.Complete(raw.decode());
+  }
+
+  /**
+   * The next record, without making an object of it; null when more bytes are needed, as {@link
+   * Decoded.NeedsMore} describes.
+   *
+   * @return the same window every time, moved to the record: valid until the next call of this
+   *     reader
+   * @throws WalDamagedException naming the position and the segment; so does every later call
+   */
+  public @Nullable RawRecord poll() {
     if (damage != null) {
       throw damage;
     }
@@ -183,9 +196,9 @@ public final class WalReader {
         continuation -= skipped;
         skipTo = aligned(position);
       } else {
-        WalRecord record = inRecord ? resumeRecord() : beginRecord();
-        if (record != null) {
-          return new Decoded.Complete(record);
+        RawRecord found = inRecord ? resumeRecord() : beginRecord();
+        if (found != null) {
+          return found;
         }
       }
       if (at == limit && endOfLog == null) {
@@ -302,7 +315,7 @@ public final class WalReader {
     }
     if (version == null) {
       version = found;
-      parser = new RecordParser(found);
+      record = new RawRecord(this, found);
     } else if (version != found) {
       throw damagedPage(
           pageStart,
@@ -361,7 +374,7 @@ public final class WalReader {
     boolean continues = (flags & FIRST_IS_CONTINUATION) != 0;
     if ((flags & FIRST_IS_OVERWRITTEN) != 0) {
       if (inRecord) {
-        overwritten = new Lsn(recordStart);
+        overwritten = recordStart;
         inRecord = false;
       }
       continuation = 0;
@@ -394,7 +407,7 @@ public final class WalReader {
 
   // ---- records ---------------------------------------------------------------------------------
 
-  private @Nullable WalRecord beginRecord() {
+  private @Nullable RawRecord beginRecord() {
     recordStart = position;
     int available = available();
     if (available >= 4) {
@@ -416,7 +429,7 @@ public final class WalReader {
     return resumeRecord();
   }
 
-  private @Nullable WalRecord resumeRecord() {
+  private @Nullable RawRecord resumeRecord() {
     if (totalLength == 0) { // its length, the first 4 bytes, always lies on the first page
       take(Math.min(4 - partialLength, available()));
       if (partialLength < 4) {
@@ -443,7 +456,7 @@ public final class WalReader {
       zerosUntil = pageEnd;
       return 0;
     }
-    if (length < RecordParser.HEADER || length > Objects.requireNonNull(version).recordMax()) {
+    if (length < RawRecord.HEADER || length > Objects.requireNonNull(version).recordMax()) {
       throw damaged(
           recordStart,
           recordStart,
@@ -465,19 +478,21 @@ public final class WalReader {
     advance(length);
   }
 
-  /** Checks and parses a whole record; {@code position} is just past it. */
-  private WalRecord decode(byte[] bytes, int start, int length) {
+  /** Checks a whole record and moves the window there; {@code position} is just past it. */
+  private RawRecord decode(byte[] bytes, int start, int length) {
     crc.reset();
-    crc.update(bytes, start + RecordParser.HEADER, length - RecordParser.HEADER);
-    crc.update(bytes, start, RecordParser.HEADER - 4);
-    if ((int) crc.getValue() != RecordParser.checksum(bytes, start)) {
+    crc.update(bytes, start + RawRecord.HEADER, length - RawRecord.HEADER);
+    crc.update(bytes, start, RawRecord.HEADER - 4);
+    if ((int) crc.getValue() != LittleEndian.i32(bytes, start + 20)) {
       throw damaged(
           recordStart,
           recordStart,
           "the checksum of the record at %s does not hold".formatted(new Lsn(recordStart)));
     }
-    Lsn lsn = previousEnd.position() == recordStart ? previousEnd : new Lsn(recordStart);
-    Lsn prev = checkedPrevious(RecordParser.prev(bytes, start));
+    long prev = LittleEndian.i64(bytes, start + 8);
+    if (prev != previous) {
+      checkPrevious(prev);
+    }
     long end = aligned(position);
     boolean isSwitch =
         bytes[start + 17] == ResourceManager.XLOG && (bytes[start + 16] & 0xF0) == 0x40;
@@ -487,40 +502,45 @@ public final class WalReader {
       pageEnd = end;
     }
     skipTo = end;
-    previousEnd = new Lsn(end);
-    WalRecord record;
+    RawRecord found = Objects.requireNonNull(record);
     try {
-      record = Objects.requireNonNull(parser).parse(bytes, start, length, lsn, previousEnd, prev);
+      found.moveTo(bytes, start, length, recordStart, end, prev);
     } catch (MalformedRecordException e) {
-      throw damaged(
-          recordStart,
-          recordStart,
-          "the record at %s has a checksum that holds, but %s".formatted(lsn, e.found()));
+      throw malformed(e);
     }
-    previous = lsn;
-    overwritten = null;
+    previous = recordStart;
+    overwritten = NONE;
     if (bytes == partial && partial.length > KEPT_BUFFER_MAX) {
       partial = new byte[FIRST_BUFFER];
     }
-    return record;
+    return found;
   }
 
-  private Lsn checkedPrevious(long prev) {
-    Lsn expected = previous;
-    if (expected != null && prev == expected.position()) {
-      return expected;
-    }
-    Lsn found = new Lsn(prev);
+  /** The record last polled is not what it should be. */
+  WalDamagedException malformed(MalformedRecordException e) {
+    return damaged(
+        recordStart,
+        recordStart,
+        "the record at %s has a checksum that holds, but %s"
+            .formatted(new Lsn(recordStart), e.found()));
+  }
+
+  /** Bytes in a page, as far as it is known. */
+  int pageSize() {
+    return pageSize;
+  }
+
+  private void checkPrevious(long prev) {
+    boolean first = previous == NONE;
     boolean holds =
-        expected == null ? found.isBefore(new Lsn(recordStart)) : found.equals(overwritten);
+        first ? Long.compareUnsigned(prev, recordStart) < 0 : prev == overwritten && prev != NONE;
     if (!holds) {
       throw damaged(
           recordStart,
           recordStart,
           "the record at %s follows one at %s, but %s was read before it"
-              .formatted(new Lsn(recordStart), found, expected == null ? "none" : expected));
+              .formatted(new Lsn(recordStart), new Lsn(prev), first ? "none" : new Lsn(previous)));
     }
-    return found;
   }
 
   // ---- the end ---------------------------------------------------------------------------------
@@ -535,7 +555,7 @@ public final class WalReader {
   }
 
   /** Consumes what follows the end of the log within its segment. */
-  private Decoded beyondEnd() {
+  private @Nullable RawRecord beyondEnd() {
     String found = String.valueOf(endOfLog);
     while (at < limit && zerosUntil - position > 0) {
       if (chunk[at] != 0) {
@@ -577,11 +597,11 @@ public final class WalReader {
     return SegmentName.containing(new Lsn(position), timeline, segmentSize).toString();
   }
 
-  private Decoded needsMore() {
+  private @Nullable RawRecord needsMore() {
     chunk = NOTHING;
     at = 0;
     limit = 0;
-    return new Decoded.NeedsMore(position());
+    return null;
   }
 
   private int available() {
