@@ -1,11 +1,10 @@
 package dev.holdfast.damage;
 
 import dev.holdfast.testkit.TestServer;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +20,7 @@ final class ServerLog {
   }
 
   /** Hands over every record that starts from {@code from} on, to the end. */
-  static void read(TestServer server, Lsn from, Consumer<WalRecord> records) throws IOException {
+  static void read(TestServer server, Lsn from, Consumer<RawRecord> records) throws IOException {
     server.execute("CHECKPOINT"); // flushes what asynchronous commits left in memory
     Path folder = server.server().data().resolve("pg_wal");
     SegmentName segment = SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE);
@@ -29,9 +28,9 @@ final class ServerLog {
     for (; Files.exists(folder.resolve(segment.toString())); segment = segment.next()) {
       byte[] bytes = Files.readAllBytes(folder.resolve(segment.toString()));
       reader.feed(bytes, 0, bytes.length);
-      while (reader.next() instanceof Decoded.Complete complete) {
-        if (!complete.record().lsn().isBefore(from)) {
-          records.accept(complete.record());
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        if (Long.compareUnsigned(record.lsn(), from.position()) >= 0) {
+          records.accept(record);
         }
       }
       if (reader.position().isBefore(segment.end())) {
