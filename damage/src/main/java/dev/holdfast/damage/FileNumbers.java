@@ -54,6 +54,14 @@ final class FileNumbers {
     return files.size();
   }
 
+  void clear() {
+    Arrays.fill(slots, NONE);
+    files.clear();
+    free.clear();
+    used = 0;
+    last = NONE;
+  }
+
   void remove(RelFile file) {
     int slot = slot((int) file.tablespace(), (int) file.database(), (int) file.number());
     if (slots[slot] >= 0) {

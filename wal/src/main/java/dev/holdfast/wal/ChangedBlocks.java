@@ -355,7 +355,8 @@ public final class ChangedBlocks {
   // ---- the two tables --------------------------------------------------------------------------
 
   private void mark(int forkIndex, long block) {
-    bits[word(chunk(forkIndex, (int) (block >>> CHUNK_SHIFT)), block)] |= 1L << block;
+    int word = word(chunk(forkIndex, (int) (block >>> CHUNK_SHIFT)), block); // may grow the array
+    bits[word] |= 1L << block;
   }
 
   private static int word(int chunk, long block) {
