@@ -21,11 +21,23 @@ final class ServerLog {
 
   /** Hands over every record that starts from {@code from} on, to the end. */
   static void read(TestServer server, Lsn from, Consumer<RawRecord> records) throws IOException {
+    read(server, SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE), from, records);
+  }
+
+  /** The same from the start of a segment of any size. */
+  static void read(TestServer server, SegmentName first, Consumer<RawRecord> records)
+      throws IOException {
+    read(server, first, first.start(), records);
+  }
+
+  private static void read(
+      TestServer server, SegmentName first, Lsn from, Consumer<RawRecord> records)
+      throws IOException {
     Lsn end = end(server);
     server.execute("CHECKPOINT"); // flushes what asynchronous commits left in memory
     Lsn flushed = end(server);
     Path folder = server.server().data().resolve("pg_wal");
-    SegmentName segment = SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE);
+    SegmentName segment = first;
     WalReader reader = new WalReader(segment.start());
     for (; segment.start().isBefore(flushed); segment = segment.next()) {
       byte[] bytes = Files.readAllBytes(folder.resolve(segment.toString()));
