@@ -20,6 +20,8 @@ final class Envelope {
   static final byte PARTIAL_SEGMENT = 4;
   static final byte TIMELINE_HISTORY = 5;
   static final byte CATALOG = 6;
+  static final byte SUMMARY = 7;
+  static final byte CHANGED_BLOCKS = 8;
 
   private static final byte[] MAGIC = "HOLDFAST".getBytes(StandardCharsets.US_ASCII);
   private static final byte ZSTD = 1;
