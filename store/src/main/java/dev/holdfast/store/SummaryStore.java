@@ -81,8 +81,7 @@ public final class SummaryStore {
     var segments = new ArrayList<String>();
     for (String timeline : objects.folders(folder)) {
       if (TIMELINE.matcher(timeline).matches()) {
-        for (ObjectStore.StoredObject object : objects.list(folder + timeline + "/")) {
-          String segment = object.name().substring(folder.length() + timeline.length() + 1);
+        for (String segment : objects.children(folder + timeline + "/")) {
           if (segment.startsWith(timeline) && SEGMENT.matcher(segment).matches()) {
             segments.add(segment);
           }
