@@ -121,7 +121,30 @@ final class PromotionTest {
         .contains(
             "WAL of timeline 1 from %s to %s is recorded and is no part of timeline 2"
                 .formatted(at, dead.to()));
+    assertGapWithoutTheSegmentOfTheSwitch(family, at, megabytes << 20, records);
     return new Promoted(at, end, records);
+  }
+
+  /** The old timeline's segment goes on past the switch, and is read up to it. */
+  private static void assertGapWithoutTheSegmentOfTheSwitch(
+      ServerFamily family, Lsn at, int segmentSize, List<WalRecord> records) throws Exception {
+    SegmentName switched = SegmentName.containing(at, 2, segmentSize);
+    Path stored = Path.of(family.repository(), "clusters/acme/wal/00000002", switched.toString());
+    Files.delete(Files.exists(stored) ? stored : Path.of(stored + ".partial"));
+    RecordedWal wal = new RecordedWal(family.cluster());
+    List<String> before =
+        lines(records.stream().filter(record -> record.lsn().isBefore(at)).toList());
+    assertThat(lines(read(wal, at))).isEqualTo(before);
+    if (wal.timeline() == 2) { // it has more segments than that one
+      assertThat(wal.spans()).hasSize(2);
+      assertThat(wal.spans().getFirst().to()).isEqualTo(at);
+      assertThat(wal.spans().getLast().from()).isEqualTo(switched.end());
+      assertThat(wal.holds(wal.spans().getFirst().from(), at)).isTrue();
+      assertThat(wal.holds(at, switched.end())).isFalse();
+      assertThat(wal.describe()).contains(" to " + at + ", then " + switched.end() + " to ");
+    } else {
+      assertThat(segmentSize).isGreaterThan(1 << 20);
+    }
   }
 
   @ParameterizedTest

@@ -163,7 +163,6 @@ final class ServerFamily implements AutoCloseable {
               .getFirst();
       try {
         String text = Files.readString(walFolder().resolve(history));
-        System.out.println(history + ": " + text);
         return Lsn.parse(text.strip().replaceFirst("(?s).*\n", "").split("\t", -1)[1]);
       } catch (IOException e) {
         throw new UncheckedIOException(e);

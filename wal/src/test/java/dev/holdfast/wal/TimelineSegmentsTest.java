@@ -8,6 +8,7 @@ import dev.holdfast.wal.TimelineSegments.Held;
 import dev.holdfast.wal.TimelineSegments.LeftOut;
 import dev.holdfast.wal.TimelineSegments.Stretch;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -144,6 +145,48 @@ final class TimelineSegmentsTest {
     assertThat(segments.leftOut()).isEmpty();
     assertThatThrownBy(() -> part(1, 2, MIB + 1)).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> part(1, 2, -1)).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @Test
+  void a_record_cut_off_by_the_switch_lies_only_in_the_old_file_and_is_no_damage() {
+    var old = new CraftedLog();
+    var promoted = new CraftedLog();
+    for (var log : List.of(old, promoted)) {
+      log.record(20_000);
+      log.record(100);
+    }
+    Lsn at = old.position();
+    Lsn cut = old.record(50_000);
+    promoted.promote(2);
+    List<Lsn> after = List.of(promoted.record(30_000), promoted.record(2 * CraftedLog.SEGMENT));
+    byte[] oldBytes = Arrays.copyOf(old.pages(), 60_000); // the old primary died in mid-record
+    byte[] newBytes = promoted.segments();
+    var history = history(2, "1\t%s\tx\n".formatted(at));
+
+    var both = along(history, part(1, 3, oldBytes.length), held(2, 3, 5));
+    assertThat(names(both)).containsExactly("2-3", "2-4", "2-5");
+    var reader = new WalReader(CraftedLog.START);
+    reader.feed(newBytes, 0, newBytes.length);
+    List<Lsn> read = starts(reader);
+    assertThat(read).hasSize(4).endsWith(after.toArray(Lsn[]::new)).doesNotHaveDuplicates();
+    assertThat(reader.timeline()).isEqualTo(2);
+
+    Held oldOnly = along(history, part(1, 3, oldBytes.length)).segments().getFirst();
+    assertThat(oldOnly.end()).isEqualTo(at).isEqualTo(cut);
+    var oldReader = new WalReader(CraftedLog.START);
+    oldReader.feed(oldBytes, 0, (int) oldOnly.bytes());
+    assertThat(starts(oldReader)).isEqualTo(read.subList(0, 2));
+    oldReader.finish(at);
+    assertThat(both.leftOut())
+        .containsExactly(new LeftOut(1, at, CraftedLog.START.plus(oldBytes.length)));
+  }
+
+  private static List<Lsn> starts(WalReader reader) {
+    List<Lsn> starts = new ArrayList<>();
+    while (reader.next() instanceof Decoded.Complete complete) {
+      starts.add(complete.record().lsn());
+    }
+    return starts;
   }
 
   /** Every byte at hand is read, or left out, or read from a segment with the same bytes. */
