@@ -19,6 +19,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -357,6 +359,83 @@ final class PromotionTest {
                   + " promotion; next: point the recorder at the server that was promoted; it is"
                   + " tried again");
       assertThat(family.cluster().wal().list()).isEqualTo(before);
+    }
+  }
+
+  @Test
+  void each_destructive_transaction_is_told_once_across_a_promotion() throws Exception {
+    try (var family = ServerFamily.begin(PostgresBinaries.embedded(17), 1)) {
+      ServerFamily.Member first = family.first();
+      for (String table : List.of("a", "b", "c")) {
+        first.execute("CREATE TABLE " + table + " AS SELECT generate_series(1, 100) AS i");
+      }
+      ServerFamily.Member second = first.standby("second", Map.of());
+      List<String> alarms = new ArrayList<>();
+      first.mark("one");
+      Lsn at;
+      try (Alarms _ = new Alarms(family, first, alarms)) {
+        first.execute("DROP TABLE a");
+        second.awaitReplayed(first.mark("dropped"));
+        awaitAlarms(alarms, 1);
+        at = second.promote();
+        first.write(2);
+        first.execute("DROP TABLE b"); // on the branch that dies, past what comes on the new one
+        awaitAlarms(alarms, 2);
+      }
+      second.execute("DROP TABLE c");
+      try (Alarms _ = new Alarms(family, second, alarms)) {
+        awaitAlarms(alarms, 3);
+        second.execute("CREATE TABLE d AS SELECT 1 AS i", "DROP TABLE d");
+        awaitAlarms(alarms, 4);
+      }
+      assertThat(Lsn.parse(alarms.get(0))).isLessThan(at);
+      assertThat(Lsn.parse(alarms.get(2))).isBetween(at, Lsn.parse(alarms.get(1)));
+      assertThat(alarms).hasSize(4).doesNotHaveDuplicates();
+    }
+  }
+
+  private static void awaitAlarms(List<String> alarms, int count) throws Exception {
+    long deadline = System.nanoTime() + 30_000_000_000L;
+    while (true) {
+      synchronized (alarms) {
+        if (alarms.size() >= count) {
+          return;
+        }
+      }
+      assertThat(System.nanoTime()).as("told so far: %s", alarms).isLessThan(deadline);
+      Thread.sleep(20); // told by the recorder's own thread
+    }
+  }
+
+  /** `holdfast record` of one server, collecting the commits it warns of. */
+  private static final class Alarms implements AutoCloseable {
+    private final Record recorder;
+    private final CompletableFuture<Void> running;
+
+    Alarms(ServerFamily family, ServerFamily.Member member, List<String> alarms) {
+      recorder = new Record(family.repository(), "acme", member.url(), 0.05);
+      running =
+          CompletableFuture.runAsync(
+              () ->
+                  recorder.run(
+                      new Record.Listener() {
+                        @Override
+                        public void destructive(LogEntry entry) {
+                          synchronized (alarms) {
+                            alarms.add(entry.commitLsn());
+                          }
+                        }
+
+                        @Override
+                        public void say(String line) {}
+                      }),
+              Thread::startVirtualThread);
+    }
+
+    @Override
+    public void close() {
+      recorder.stop();
+      running.orTimeout(60, TimeUnit.SECONDS).join();
     }
   }
 

@@ -93,13 +93,19 @@ final class ServerFamily implements AutoCloseable {
       return Lsn.parse(query("SELECT pg_current_wal_flush_lsn()").getFirst());
     }
 
-    void execute(String sql) {
+    void execute(String... statements) {
       try (Connection connection = open();
           Statement statement = connection.createStatement()) {
-        statement.execute(sql);
+        for (String sql : statements) {
+          statement.execute(sql);
+        }
       } catch (SQLException e) {
-        throw new IllegalStateException(sql, e);
+        throw new IllegalStateException(String.join("; ", statements), e);
       }
+    }
+
+    String url() {
+      return server.url("postgres");
     }
 
     /** Writes about this many megabytes of log. */
