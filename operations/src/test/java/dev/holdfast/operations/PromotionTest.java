@@ -295,13 +295,13 @@ final class PromotionTest {
       second.awaitReplayed(family.first().mark("one"));
       Lsn at = second.promote();
       second.write(2);
-      second.record(second.mark("two"));
-      Lsn end = second.mark("three");
-      second.record(end);
+      Lsn end = second.mark("two");
+      second.record(end); // one connection: the next one would find something recorded
       RecordedWal wal = new RecordedWal(family.cluster());
       assertThat(wal.history()).hasToString("1 until " + at + ", then 2");
       assertThat(wal.lacksHistory()).isFalse();
-      assertThat(marks(read(wal, end))).containsExactly("two", "three");
+      assertThat(wal.end()).isGreaterThanOrEqualTo(end);
+      assertThat(wal.leftOut()).isEmpty();
     }
   }
 
