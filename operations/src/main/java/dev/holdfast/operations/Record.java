@@ -12,6 +12,7 @@ import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
+import dev.holdfast.wal.TimelineHistory;
 import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
 import java.time.Duration;
@@ -97,10 +98,12 @@ public final class Record {
     private static final long CATALOG_NANOS_MAX = 60_000_000_000L;
 
     private static final class Chunk {
+      private final int timeline;
       private final Lsn start;
       private final byte[] bytes;
 
-      private Chunk(Lsn start, byte[] bytes) {
+      private Chunk(int timeline, Lsn start, byte[] bytes) {
+        this.timeline = timeline;
         this.start = start;
         this.bytes = bytes;
       }
@@ -114,6 +117,7 @@ public final class Record {
     private @Nullable WalReader reader;
     private Lsn expected = Lsn.NONE;
     private Lsn told = Lsn.NONE;
+    private int timeline;
     private RecordedNames names = RecordedNames.none();
     private @Nullable DamageScan scan;
     private boolean schemaChanged;
@@ -124,7 +128,9 @@ public final class Record {
     void begin(Listener hearing) {
       listener = hearing;
       // The receiver begins with the whole segment: what an earlier run recorded, it has told.
-      told = new RecordedWal(cluster).end();
+      RecordedWal recorded = new RecordedWal(cluster);
+      told = recorded.end();
+      timeline = recorded.timeline();
       running = true;
       thread = Thread.ofVirtual().name("record-watcher").start(this::watch);
     }
@@ -142,15 +148,16 @@ public final class Record {
     }
 
     @Override
-    public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {
-      if (!queue.offer(new Chunk(from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
+    public void durable(int ofTimeline, Lsn from, byte[] bytes, int offset, int length) {
+      if (!queue.offer(
+          new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
         skipped = true;
       }
     }
 
     @Override
-    public void connected(int timeline, Lsn from) {
-      say("receiving WAL from " + from + ", timeline " + timeline);
+    public void connected(int ofTimeline, Lsn from) {
+      say("receiving WAL from " + from + ", timeline " + ofTimeline);
     }
 
     @Override
@@ -187,7 +194,23 @@ public final class Record {
       }
     }
 
+    /**
+     * A new timeline begins with the segment in which the old one was left: what lies before the
+     * switch was told already, and what the old one held after it never happened.
+     */
+    private void follow(int newTimeline) {
+      TimelineHistory.Part part = new RecordedWal(cluster, newTimeline).history().part(newTimeline);
+      Lsn reached = reader == null ? told : reader.position();
+      told = part == null || reached.isBefore(part.from()) ? reached : part.from();
+      timeline = newTimeline;
+      reader = null;
+      scan = null; // transactions open at a promotion have ended with the server that ran them
+    }
+
     private void read(Chunk chunk) {
+      if (chunk.timeline != timeline) {
+        follow(chunk.timeline);
+      }
       WalReader current = reader;
       if (current == null || !expected.equals(chunk.start)) {
         // Readers start at a page: bytes before the next one are of a record we have no start of.
