@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -37,8 +38,9 @@ public final class Record {
   private final PostgresUrl recorder;
   private final WalReceiver receiver;
   private final Watcher watcher;
+  private final Summariser summariser = new Summariser();
 
-  /** Told what happens while recording; called from one thread. */
+  /** Told what happens while recording; from several threads, one at a time. */
   public interface Listener {
     /** A transaction that may have destroyed something was committed. */
     void destructive(LogEntry entry);
@@ -72,19 +74,97 @@ public final class Record {
    * @throws OperatorException when it cannot go on: wrong server, lost WAL, repository unreachable
    */
   public void run(Listener listener) {
-    watcher.begin(listener);
+    Listener heard = new OneAtATime(listener);
+    watcher.begin(heard);
+    summariser.begin(heard);
     try {
-      listener.say("recording " + cluster.document().name() + " from " + recorder.redacted());
+      heard.say("recording " + cluster.document().name() + " from " + recorder.redacted());
       receiver.run();
-      listener.say("recorded through " + receiver.storedThrough());
+      heard.say("recorded through " + receiver.storedThrough());
     } finally {
       watcher.end();
+      summariser.end();
     }
   }
 
   /** Ends {@link #run} after what has arrived is durable. May be called from any thread. */
   public void stop() {
     receiver.stop();
+  }
+
+  private record OneAtATime(Listener listener) implements Listener {
+    @Override
+    public synchronized void destructive(LogEntry entry) {
+      listener.destructive(entry);
+    }
+
+    @Override
+    public synchronized void say(String line) {
+      listener.say(line);
+    }
+  }
+
+  /**
+   * Makes the summary of each segment once it is complete, out of the repository: what an earlier
+   * run left undone is made up for, and nothing here can slow receiving down.
+   */
+  private final class Summariser {
+    private static final Duration PAUSE = Duration.ofSeconds(1);
+    private static final Duration PAUSE_AFTER_FAILURE = Duration.ofMinutes(1);
+
+    /** Fewer bytes without a summary than this are nothing to speak of. */
+    private static final long BACKLOG_MIN = 1L << 30;
+
+    private final CountDownLatch ending = new CountDownLatch(1);
+    private @Nullable Thread thread;
+
+    void begin(Listener listener) {
+      thread = Thread.ofVirtual().name("record-summariser").start(() -> summarise(listener));
+    }
+
+    void end() {
+      ending.countDown();
+      Thread summarising = thread;
+      if (summarising != null) {
+        try {
+          summarising.join();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      }
+    }
+
+    private void summarise(Listener listener) {
+      SummaryMaker maker = null;
+      try {
+        do {
+          try {
+            if (maker == null) {
+              maker = new SummaryMaker(cluster);
+              long missing = maker.missingBytes();
+              if (missing >= BACKLOG_MIN) {
+                listener.say(
+                    "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
+                        .formatted(missing >> 20));
+              }
+            }
+            maker.make(
+                () -> ending.getCount() > 0, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
+          } catch (OperatorException e) {
+            maker = null;
+            LOG.warn("a segment could not be summarised; recording goes on", e);
+            listener.say(
+                "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
+                    .formatted(e.what(), e.why()));
+            if (ending.await(PAUSE_AFTER_FAILURE.toMillis(), TimeUnit.MILLISECONDS)) {
+              return;
+            }
+          }
+        } while (!ending.await(PAUSE.toMillis(), TimeUnit.MILLISECONDS));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   /**
@@ -120,7 +200,7 @@ public final class Record {
     private int timeline;
     private RecordedNames names = RecordedNames.none();
     private @Nullable DamageScan scan;
-    private boolean schemaChanged;
+    private boolean schemaChanged = true; // whatever changed while nobody was recording
     private long catalogReadAt;
     private long catalogPauseNanos = CATALOG_NANOS_MIN;
     private int namesHash;

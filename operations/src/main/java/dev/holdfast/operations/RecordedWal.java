@@ -9,6 +9,7 @@ import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineHistory;
 import dev.holdfast.wal.TimelineSegments;
 import dev.holdfast.wal.WalReader;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -143,6 +144,20 @@ final class RecordedWal {
         .toList();
   }
 
+  /** Its segments, in order; there may be holes between them. */
+  List<TimelineSegments.Held> segments() {
+    return segments.segments();
+  }
+
+  /** The bytes of a segment that belong to this timeline's log. */
+  byte[] bytes(TimelineSegments.Held segment) {
+    byte[] bytes = cluster.wal().read(segment.name().toString());
+    // Past its end an old timeline's segment holds what never became this timeline's log.
+    return bytes.length > segment.bytes()
+        ? Arrays.copyOf(bytes, Math.toIntExact(segment.bytes()))
+        : bytes;
+  }
+
   /** Position just past the last recorded byte; {@link Lsn#NONE} when nothing is recorded. */
   Lsn end() {
     return segments.segments().isEmpty() ? Lsn.NONE : segments.segments().getLast().end();
@@ -182,12 +197,10 @@ final class RecordedWal {
         }
         reader = new WalReader(segment.name().start()); // the beginning, or past a hole
       }
-      byte[] bytes = cluster.wal().read(segment.name().toString());
-      // Past its end an old timeline's segment holds what never became this timeline's log.
-      int valid = (int) Math.min(bytes.length, segment.bytes());
-      reader.feed(bytes, 0, valid);
-      expected = segment.name().start().plus(valid);
-      progress.advance(valid);
+      byte[] bytes = bytes(segment);
+      reader.feed(bytes, 0, bytes.length);
+      expected = segment.name().start().plus(bytes.length);
+      progress.advance(bytes.length);
       for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
         if (to != null && Long.compareUnsigned(record.lsn(), to.position()) >= 0) {
           return;
