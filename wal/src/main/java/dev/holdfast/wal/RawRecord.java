@@ -443,6 +443,25 @@ public final class RawRecord {
     return new Cursor(bytes, mainAt, mainLength);
   }
 
+  /** The data that belongs to a page, to be read where it lies. */
+  Cursor dataCursor(int index) {
+    return new Cursor(bytes, payloadAt(index) + blockImageLength[index], blockDataLength[index]);
+  }
+
+  /**
+   * The reference with this id.
+   *
+   * @throws MalformedRecordException when there is none
+   */
+  int blockWithId(int id) {
+    for (int index = 0; index < blockCount; index++) {
+      if (blockId[index] == id) {
+        return index;
+      }
+    }
+    throw new MalformedRecordException("it has no block reference with id " + id);
+  }
+
   // ---- rows ------------------------------------------------------------------------------------
 
   /** What it does to rows. Other than {@link RowChange#NONE}, block reference 0 is their page. */
