@@ -99,16 +99,23 @@ final class HeapRecords {
   }
 
   private WalRecord inplace(Header header, RawRecord raw, Cursor data) {
-    long database = 0;
-    List<Invalidation> invalidations = List.of();
-    if (version.hasInplaceInvalidations()) {
-      data.skip(4); // offset of the row, padding
-      database = data.u32();
-      data.skip(8); // its tablespace, whether the relation cache's file is out of date
-      invalidations = data.list(data.i32(), Invalidation.SIZE, () -> Invalidation.read(data));
+    Tid tid = Tid.unpack(raw.newTid(0));
+    if (!version.hasInplaceInvalidations()) {
+      return new WalRecord.HeapInplace(header, raw.file(0), tid, 0, 0, false, List.of());
     }
+    data.skip(4); // offset of the row, padding
+    long database = data.u32();
+    long tablespace = data.u32();
+    boolean updatesRelationCacheFile = data.bool();
+    data.skip(3);
     return new WalRecord.HeapInplace(
-        header, raw.file(0), Tid.unpack(raw.newTid(0)), database, invalidations);
+        header,
+        raw.file(0),
+        tid,
+        database,
+        tablespace,
+        updatesRelationCacheFile,
+        data.list(data.i32(), Invalidation.SIZE, () -> Invalidation.read(data)));
   }
 
   private static WalRecord truncate(Header header, Cursor data) {

@@ -40,8 +40,9 @@ final class StorageRecords {
       return new WalRecord.DatabaseDrop(header, database, data.list(data.i32(), 4, data::u32));
     }
     return switch (opcode) {
-      case 0x00 -> new WalRecord.DatabaseCreate(header, data.u32(), data.u32(), data.u32());
-      case 0x10 -> new WalRecord.DatabaseCreate(header, data.u32(), data.u32(), 0);
+      case 0x00 ->
+          new WalRecord.DatabaseCreate(header, data.u32(), data.u32(), data.u32(), data.u32());
+      case 0x10 -> new WalRecord.DatabaseCreate(header, data.u32(), data.u32(), 0, 0);
       default -> new WalRecord.Other(header);
     };
   }

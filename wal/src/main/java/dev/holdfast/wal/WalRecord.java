@@ -435,10 +435,19 @@ public sealed interface WalRecord {
    * A catalog row overwritten in place, outside any transaction: no rollback undoes it.
    *
    * @param database OID of the database; 0 before PostgreSQL 18
+   * @param tablespace OID of its tablespace; 0 before PostgreSQL 18
+   * @param updatesRelationCacheFile see {@link Commit#updatesRelationCacheFile}; from PostgreSQL 18
+   *     on
    * @param invalidations what changed in the catalogs; from PostgreSQL 18 on
    */
   record HeapInplace(
-      Header header, RelFile file, Tid tid, long database, List<Invalidation> invalidations)
+      Header header,
+      RelFile file,
+      Tid tid,
+      long database,
+      long tablespace,
+      boolean updatesRelationCacheFile,
+      List<Invalidation> invalidations)
       implements WalRecord {}
 
   /**
@@ -731,8 +740,10 @@ public sealed interface WalRecord {
    * CREATE DATABASE.
    *
    * @param source OID of the database whose files are copied; 0 when its pages are logged instead
+   * @param sourceTablespace OID of the tablespace they are copied from; 0 likewise
    */
-  record DatabaseCreate(Header header, long database, long tablespace, long source)
+  record DatabaseCreate(
+      Header header, long database, long tablespace, long source, long sourceTablespace)
       implements WalRecord {}
 
   /** DROP DATABASE removed the files: before its commit, and nothing brings them back. */
