@@ -81,12 +81,16 @@ final class HeapRecords {
 
   private static WalRecord multiInsert(Header header, RawRecord raw) {
     raw.rowChange(); // checks that there is a page
-    int[] offsets = new int[raw.rows()];
-    for (int row = 0; row < offsets.length; row++) {
-      offsets[row] = Tid.unpack(raw.newTid(row)).offset();
+    int rows = raw.rows();
+    int[] offsets = null;
+    if (!raw.rowsImplied()) {
+      offsets = new int[rows];
+      for (int row = 0; row < rows; row++) {
+        offsets[row] = Tid.unpack(raw.newTid(row)).offset();
+      }
     }
     return new WalRecord.HeapMultiInsert(
-        header, raw.file(0), raw.block(0), offsets, raw.mainCursor().u8());
+        header, raw.file(0), raw.block(0), rows, offsets, raw.mainCursor().u8());
   }
 
   private static WalRecord lock(Header header, RawRecord raw, boolean laterVersion) {

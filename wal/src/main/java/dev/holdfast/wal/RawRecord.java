@@ -26,6 +26,9 @@ public final class RawRecord {
 
   static final int HEADER = 24;
 
+  /** On the largest pages, of 32 KiB: a row takes 24 bytes and a line pointer of 4. */
+  private static final int ROWS_ON_PAGE_MAX = (32 * 1024 - 24) / (24 + 4);
+
   private static final int ID_DATA_SHORT = 255;
   private static final int ID_DATA_LONG = 254;
   private static final int ID_ORIGIN = 253;
@@ -483,12 +486,15 @@ public final class RawRecord {
     int rows = mainU16(2);
     if (!rowsImplied()) {
       main(4, 2 * rows);
+    } else if (rows > ROWS_ON_PAGE_MAX) {
+      throw damaged(
+          new MalformedRecordException("%d rows were put on a fresh page".formatted(rows)));
     }
     return rows;
   }
 
   /** A fresh page has its rows at 1 to n: they are not listed. */
-  private boolean rowsImplied() {
+  boolean rowsImplied() {
     return (info & 0x80) != 0;
   }
 

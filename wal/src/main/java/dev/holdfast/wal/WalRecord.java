@@ -3,6 +3,7 @@ package dev.holdfast.wal;
 import java.time.Instant;
 import java.util.AbstractList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -353,13 +354,19 @@ public sealed interface WalRecord {
     private final Header header;
     private final RelFile file;
     private final long block;
-    private final int[] offsets;
+    private final int rows;
+    private final int @Nullable [] offsets;
     private final int flags;
 
-    HeapMultiInsert(Header header, RelFile file, long block, int[] offsets, int flags) {
+    /**
+     * @param offsets where the rows lie; null for 1 to {@code rows}
+     */
+    HeapMultiInsert(
+        Header header, RelFile file, long block, int rows, int @Nullable [] offsets, int flags) {
       this.header = header;
       this.file = file;
       this.block = block;
+      this.rows = rows;
       this.offsets = offsets;
       this.flags = flags;
     }
@@ -381,7 +388,7 @@ public sealed interface WalRecord {
 
     /** The number of rows. */
     public int rows() {
-      return offsets.length;
+      return rows;
     }
 
     /** XLH_INSERT_* ("access/heapam_xlog.h"). */
@@ -394,12 +401,13 @@ public sealed interface WalRecord {
       return new AbstractList<>() {
         @Override
         public Tid get(int index) {
-          return new Tid(block, offsets[index]);
+          Objects.checkIndex(index, rows);
+          return new Tid(block, offsets == null ? index + 1 : offsets[index]);
         }
 
         @Override
         public int size() {
-          return offsets.length;
+          return rows;
         }
       };
     }
