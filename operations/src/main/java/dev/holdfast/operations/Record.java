@@ -9,8 +9,9 @@ import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
 import java.time.Duration;
@@ -208,8 +209,7 @@ public final class Record {
       if (scan == null) {
         scan = new DamageScan(names, this::committed);
       }
-      while (current.next() instanceof Decoded.Complete complete) {
-        WalRecord record = complete.record();
+      for (RawRecord record = current.poll(); record != null; record = current.poll()) {
         schemaChanged |= changesNames(record);
         scan.accept(record);
       }
@@ -223,7 +223,14 @@ public final class Record {
     }
 
     /** Whether files or tables may have other names after this record. */
-    private static boolean changesNames(WalRecord record) {
+    private static boolean changesNames(RawRecord raw) {
+      boolean asksForALook =
+          raw.rmgr() == ResourceManager.DATABASE
+              || (raw.rmgr() == ResourceManager.TRANSACTION && !raw.isPlainCommit());
+      if (!asksForALook) {
+        return false;
+      }
+      WalRecord record = raw.decode();
       return record instanceof WalRecord.DatabaseCreate
           || record instanceof WalRecord.DatabaseDrop
           || (record instanceof WalRecord.Commit commit

@@ -6,6 +6,8 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
@@ -67,7 +69,8 @@ final class RecordedTransactions {
           phase,
           record -> {
             if (first[0] == null
-                && record instanceof WalRecord.Commit commit
+                && record.rmgr() == ResourceManager.TRANSACTION
+                && record.decode() instanceof WalRecord.Commit commit
                 && commit.time().isAfter(time)) {
               first[0] = commit.lsn();
             }
@@ -114,12 +117,20 @@ final class RecordedTransactions {
       }
     }
 
-    private void look(WalRecord record) {
-      if (record.xid() == xid) {
+    private void look(RawRecord raw) {
+      if (raw.xid() == xid) {
         seen = true;
       }
+      if (raw.rmgr() != ResourceManager.TRANSACTION) {
+        return;
+      }
+      if (raw.isPlainCommit()) {
+        harmless |= raw.xid() == xid; // unless the scan, which is told next, finds damage
+        return;
+      }
+      WalRecord record = raw.decode();
       if (record instanceof WalRecord.Commit commit && commit.transaction() == xid) {
-        harmless = true; // unless the scan, which is told next, finds damage
+        harmless = true;
       }
       if (record instanceof WalRecord.Abort abort
           && (abort.transaction() == xid || abort.subtransactions().contains(xid))) {

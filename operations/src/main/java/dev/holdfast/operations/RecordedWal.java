@@ -2,11 +2,10 @@ package dev.holdfast.operations;
 
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.StoredSegment;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.NavigableMap;
@@ -96,7 +95,7 @@ final class RecordedWal {
   }
 
   /** Reads every record, oldest first. */
-  void readAll(Progress.Phase progress, Consumer<WalRecord> sink) {
+  void readAll(Progress.Phase progress, Consumer<RawRecord> sink) {
     read(Lsn.NONE, null, progress, sink);
   }
 
@@ -109,7 +108,7 @@ final class RecordedWal {
       Lsn from,
       @org.jspecify.annotations.Nullable Lsn to,
       Progress.Phase progress,
-      Consumer<WalRecord> sink) {
+      Consumer<RawRecord> sink) {
     WalReader reader = null;
     Lsn expected = Lsn.NONE;
     for (Recorded segment : segments.values()) {
@@ -126,12 +125,11 @@ final class RecordedWal {
       reader.feed(bytes, 0, bytes.length);
       expected = segment.name.start().plus(bytes.length);
       progress.advance(bytes.length);
-      while (reader.next() instanceof Decoded.Complete complete) {
-        WalRecord record = complete.record();
-        if (to != null && !record.lsn().isBefore(to)) {
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        if (to != null && Long.compareUnsigned(record.lsn(), to.position()) >= 0) {
           return;
         }
-        if (!record.lsn().isBefore(from)) {
+        if (Long.compareUnsigned(record.lsn(), from.position()) >= 0) {
           sink.accept(record);
         }
       }

@@ -12,6 +12,7 @@ import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
@@ -187,7 +188,8 @@ public final class Status {
         null,
         Progress.SILENT.begin("", 0, Progress.Unit.BYTES),
         record -> {
-          if (record instanceof WalRecord.Commit commit) {
+          if (record.rmgr() == ResourceManager.TRANSACTION
+              && record.decode() instanceof WalRecord.Commit commit) {
             newest[0] = commit.time();
           }
         });
