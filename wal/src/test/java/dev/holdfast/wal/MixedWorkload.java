@@ -14,7 +14,10 @@ import java.util.List;
 import java.util.Map;
 import org.postgresql.PGConnection;
 
-/** Makes a server write every kind of record an ordinary application and its migrations cause. */
+/**
+ * Makes a server write every kind of record an ordinary application and its migrations cause, and
+ * the rare ones of {@link RareWorkload} before.
+ */
 final class MixedWorkload {
   /** What the workload needs a server to be started with. */
   static final Map<String, String> SETTINGS =
@@ -37,6 +40,9 @@ final class MixedWorkload {
 
   /** Goes on until at least this much more WAL was written. */
   void write(int megabytes) throws SQLException, IOException {
+    if (rounds == 0) {
+      new RareWorkload(server).write();
+    }
     Lsn start = Lsn.parse(server.value("SELECT pg_current_wal_insert_lsn()"));
     if (rounds == 0) {
       prepare();
