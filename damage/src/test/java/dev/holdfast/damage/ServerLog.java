@@ -21,11 +21,13 @@ final class ServerLog {
 
   /** Hands over every record that starts from {@code from} on, to the end. */
   static void read(TestServer server, Lsn from, Consumer<RawRecord> records) throws IOException {
+    Lsn end = end(server);
     server.execute("CHECKPOINT"); // flushes what asynchronous commits left in memory
+    Lsn flushed = end(server);
     Path folder = server.server().data().resolve("pg_wal");
     SegmentName segment = SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE);
     WalReader reader = new WalReader(segment.start());
-    for (; Files.exists(folder.resolve(segment.toString())); segment = segment.next()) {
+    for (; segment.start().isBefore(flushed); segment = segment.next()) {
       byte[] bytes = Files.readAllBytes(folder.resolve(segment.toString()));
       reader.feed(bytes, 0, bytes.length);
       for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
@@ -33,9 +35,10 @@ final class ServerLog {
           records.accept(record);
         }
       }
-      if (reader.position().isBefore(segment.end())) {
-        return;
-      }
+    }
+    if (reader.position().isBefore(end)) {
+      throw new IllegalStateException(
+          "the log was read up to %s, it ends after %s".formatted(reader.position(), end));
     }
   }
 }
