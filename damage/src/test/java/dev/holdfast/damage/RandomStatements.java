@@ -696,6 +696,9 @@ final class RandomStatements {
   /** Unlike the plain one it changes the rows that differ, one by one. */
   private void refreshConcurrently(Session session) throws SQLException {
     String view = "seen_" + session.slot;
+    if (!mixed && session.ledger().says("REFRESH MATERIALIZED VIEW " + view)) {
+      return;
+    }
     String rows = "SELECT id, a FROM plain WHERE slot = " + session.slot;
     String difference = "SELECT count(*) FROM ((%s) EXCEPT ALL (%s)) d";
     long comes = session.number(difference.formatted(rows, "SELECT id, a FROM " + view));
