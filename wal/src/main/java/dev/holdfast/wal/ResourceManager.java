@@ -19,6 +19,9 @@ public final class ResourceManager {
   /** Tablespaces created and dropped. */
   public static final int TABLESPACE = 5;
 
+  /** The files of mapped catalogs. */
+  public static final int RELATION_MAP = 7;
+
   /** Locks and running transactions, for standbys. */
   public static final int STANDBY = 8;
 
