@@ -252,19 +252,17 @@ class CatalogTraceTest {
   private static void read(TestServer server, Lsn from, Consumer<RawRecord> records)
       throws IOException {
     server.execute("CHECKPOINT");
+    Lsn end = Lsn.parse(server.value("SELECT pg_current_wal_flush_lsn()"));
     Path folder = server.server().data().resolve("pg_wal");
     SegmentName segment = SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE);
     WalReader reader = new WalReader(segment.start());
-    for (; Files.exists(folder.resolve(segment.toString())); segment = segment.next()) {
+    for (; segment.start().isBefore(end); segment = segment.next()) {
       byte[] bytes = Files.readAllBytes(folder.resolve(segment.toString()));
       reader.feed(bytes, 0, bytes.length);
       for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
         if (Long.compareUnsigned(record.lsn(), from.position()) >= 0) {
           records.accept(record);
         }
-      }
-      if (reader.position().isBefore(segment.end())) {
-        return;
       }
     }
   }
