@@ -7,12 +7,11 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -142,16 +141,16 @@ public final class WalDecodeBench {
       throws IOException {
     Tally tally = new Tally();
     DamageScan scan = new DamageScan(new NoNames(), _ -> tally.transactions++);
-    Consumer<WalRecord> sink = withDamage ? scan::accept : _ -> {};
+    Consumer<RawRecord> sink = withDamage ? scan::accept : _ -> {};
     WalReader reader = new WalReader(first.start(), SegmentName.DEFAULT_SIZE);
     byte[] piece = new byte[1 << 20];
     for (SegmentName name = first; name.number() < last.number(); name = name.next()) {
       try (InputStream in = Files.newInputStream(pgWal.resolve(name.toString()))) {
         for (int read = in.read(piece); read > 0; read = in.read(piece)) {
           reader.feed(piece, 0, read);
-          while (reader.next() instanceof Decoded.Complete complete) {
+          for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
             tally.records++;
-            sink.accept(complete.record());
+            sink.accept(record);
           }
         }
       }

@@ -37,11 +37,8 @@ final class CommandLineRun {
                       Kind.USAGE,
                       "wrong usage",
                       String.valueOf(failure.getMessage()),
-                      "holdfast "
-                          + (failure.getCommandLine().getParent() == null
-                              ? ""
-                              : failure.getCommandLine().getCommandName() + " ")
-                          + "--help shows how"),
+                      failure.getCommandLine().getCommandSpec().qualifiedName()
+                          + " --help shows how"),
                   json);
               return Kind.USAGE.exitCode();
             });

@@ -16,9 +16,9 @@ final class Commands implements IFactory {
 
   @Override
   public <K> K create(Class<K> type) throws Exception {
-    if (CliCommand.class.isAssignableFrom(type)) {
+    if (AnsweringCommand.class.isAssignableFrom(type)) {
       return type.cast(
-          type.asSubclass(CliCommand.class)
+          type.asSubclass(AnsweringCommand.class)
               .getDeclaredConstructor(Terminal.class, Map.class)
               .newInstance(terminal, environment));
     }

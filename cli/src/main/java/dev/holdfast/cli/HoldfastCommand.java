@@ -31,6 +31,7 @@ import picocli.CommandLine.Mixin;
       ShowCommand.class,
       RevertCommand.class,
       ForkCommand.class,
+      WalCommand.class,
       AutoComplete.GenerateCompletion.class,
     },
     footerHeading = "%n",

@@ -28,4 +28,19 @@ final class RepositoryOptions {
     return Configuration.find(config != null ? config : general.config, environment)
         .repository(repository != null ? repository : general.repository, environment);
   }
+
+  /**
+   * For a command that can do without.
+   *
+   * @param general what was given before the command
+   */
+  @Nullable String locationIfNamed(RepositoryOptions general, Map<String, String> environment) {
+    return Configuration.find(config != null ? config : general.config, environment)
+        .repositoryIfNamed(repository != null ? repository : general.repository, environment);
+  }
+
+  /** Whether this very command line names a repository. */
+  boolean isGiven(RepositoryOptions general) {
+    return repository != null || general.repository != null;
+  }
 }

@@ -41,7 +41,8 @@ class CommandLineRunTest {
   void help_names_every_command_and_every_exit_code() {
     assertThat(run(Map.of(), "--help")).isZero();
     assertThat(out())
-        .contains("demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork")
+        .contains(
+            "demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork", "wal")
         .contains("7 database unreachable");
   }
 
@@ -49,7 +50,7 @@ class CommandLineRunTest {
   void every_command_explains_itself() {
     for (String command :
         new String[] {
-          "demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork"
+          "demo", "protect", "record", "backup", "status", "log", "show", "revert", "fork", "wal"
         }) {
       out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();

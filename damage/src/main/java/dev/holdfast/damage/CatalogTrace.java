@@ -8,8 +8,8 @@ import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
-import dev.holdfast.wal.RelationMap;
 import dev.holdfast.wal.ResourceManager;
+import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -204,9 +204,10 @@ public final class CatalogTrace implements RelationNames {
   public void accept(RawRecord record) {
     Lsn lsn = new Lsn(record.lsn());
     advance(lsn);
-    RelationMap map = record.relationMap();
-    if (map != null) {
-      mapped(map, record.xid(), lsn);
+    if (record.rmgr() == ResourceManager.RELATION_MAP) {
+      if (record.decode() instanceof WalRecord.RelationMap map) {
+        mapped(map);
+      }
       return;
     }
     RawRecord.RowChange change = record.rowChange();
@@ -352,14 +353,14 @@ public final class CatalogTrace implements RelationNames {
         : SystemCatalog.ofOid(file.number());
   }
 
-  private void mapped(RelationMap map, long xid, Lsn at) {
-    map.files()
-        .forEach((oid, number) -> {
-          SystemCatalog catalog = SystemCatalog.ofOid(oid);
-          if (catalog != null) {
-            moved(catalog, new RelFile(map.tablespace(), map.database(), number), xid, at);
-          }
-        });
+  private void mapped(WalRecord.RelationMap map) {
+    for (WalRecord.RelationMap.Mapping mapping : map.mappings()) {
+      SystemCatalog catalog = SystemCatalog.ofOid(mapping.relation());
+      if (catalog != null) {
+        RelFile file = new RelFile(map.tablespace(), map.database(), mapping.fileNumber());
+        moved(catalog, file, map.xid(), map.lsn());
+      }
+    }
   }
 
   /** The catalog is in this file from now on; its rows have other places. */

@@ -7,21 +7,18 @@ import dev.holdfast.wal.DroppedStat;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
-import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** Adds up what a committed transaction did, table by table. */
 final class Settlement {
-  private static final long FIRST_NORMAL_OID = 16_384;
-
   private final LearntNames names;
-  private final Set<RelFile> filled;
+  private final FileNumbers files;
+  private final TransactionScan scan;
   private final OpenTransaction transaction;
-  private final WalRecord.Commit commit;
+  private final Ending commit;
   private final Map<RelationId, Tally> tallies = new LinkedHashMap<>();
   private final List<TableDamage> unnamed = new ArrayList<>();
 
@@ -50,33 +47,37 @@ final class Settlement {
   }
 
   /**
-   * @param filled files that got rows since the scan began
+   * @param scan knows which files got rows since it began
    */
   Settlement(
       LearntNames names,
-      Set<RelFile> filled,
+      FileNumbers files,
+      TransactionScan scan,
       OpenTransaction transaction,
-      WalRecord.Commit commit) {
+      Ending commit) {
     this.names = names;
-    this.filled = filled;
+    this.files = files;
+    this.scan = scan;
     this.transaction = transaction;
     this.commit = commit;
   }
 
   List<TableDamage> tables() {
-    StorageFates fates = new StorageFates(transaction, commit, names);
+    StorageFates fates = new StorageFates(transaction, files, commit, names);
     for (RelFile file : commit.droppedFiles()) {
       Relation table = fates.isNew(file) ? null : names.byFile(file, commit.lsn());
       if (table != null && table.holdsRows()) {
         lost(table, file, fates.of(table));
-      } else if (table == null && filled.contains(file) && fates.isGone(file)) {
+      } else if (table == null && scan.isFilled(file) && fates.isGone(file)) {
         droppedUnnamed(file);
       }
-      filled.remove(file);
     }
     droppedByOid();
     droppedDatabase();
-    transaction.rows.forEach((file, rows) -> changed(file, rows, fates));
+    for (int index = 0; index < transaction.files(); index++) {
+      Rows rows = transaction.rows(index);
+      changed(files.file(rows.file), rows, fates);
+    }
 
     List<TableDamage> tables = new ArrayList<>();
     for (Tally tally : tallies.values()) {
@@ -125,7 +126,8 @@ final class Settlement {
     if (database == 0) {
       return;
     }
-    Lsn before = transaction.databaseGone == null ? transaction.firstLsn : transaction.databaseGone;
+    Lsn before =
+        transaction.databaseGone == null ? new Lsn(transaction.firstLsn) : transaction.databaseGone;
     List<Relation> tables = names.tablesOf(database, before);
     for (Relation table : tables) {
       boolean parent = table.kind() == Relation.Kind.PARTITIONED_TABLE;
@@ -147,7 +149,7 @@ final class Settlement {
   }
 
   private void changed(RelFile file, Rows rows, StorageFates fates) {
-    if (file.number() < FIRST_NORMAL_OID) {
+    if (file.number() < TransactionScan.FIRST_NORMAL_OID) {
       return;
     }
     Relation table;
@@ -217,7 +219,7 @@ final class Settlement {
   /** The recorded estimate, unless the log proves that an empty table got rows since. */
   private long rowsBefore(Relation table, RelFile file) {
     if (table.bytes() == 0 || table.estimatedRows() == 0) {
-      return filled.contains(file) || table.bytes() > 0 ? -1 : 0;
+      return scan.isFilled(file) || table.bytes() > 0 ? -1 : 0;
     }
     return table.estimatedRows();
   }

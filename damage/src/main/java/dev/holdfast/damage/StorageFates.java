@@ -5,7 +5,6 @@ import dev.holdfast.damage.OpenTransaction.Step;
 import dev.holdfast.wal.DroppedStat;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
-import dev.holdfast.wal.WalRecord;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
@@ -51,7 +50,7 @@ final class StorageFates {
   private final boolean onlyDeletesRelations;
   private boolean truncationLeftOver;
 
-  StorageFates(OpenTransaction transaction, WalRecord.Commit commit, RelationNames names) {
+  StorageFates(OpenTransaction transaction, FileNumbers files, Ending commit, RelationNames names) {
     hasStatistics = !commit.droppedStats().isEmpty();
     for (DroppedStat stat : commit.droppedStats()) {
       if (stat.kind() == DroppedStat.RELATION) {
@@ -61,10 +60,11 @@ final class StorageFates {
     onlyDeletesRelations =
         transaction.transients.isEmpty()
             && transaction.steps.stream().anyMatch(Step.RelationDeleted.class::isInstance);
-    assign(transaction, commit, names);
+    assign(transaction, files, commit, names);
   }
 
-  private void assign(OpenTransaction transaction, WalRecord.Commit commit, RelationNames names) {
+  private void assign(
+      OpenTransaction transaction, FileNumbers files, Ending commit, RelationNames names) {
     Deque<Relation> waiting = new ArrayDeque<>();
     Relation lastLockedRelation = null;
     for (Step step : transaction.steps) {
@@ -85,7 +85,7 @@ final class StorageFates {
           RelFile file = created.file();
           createdFiles.add(file);
           boolean born = transaction.born.contains(file.number());
-          Rows filled = transaction.rows.get(file);
+          Rows filled = transaction.rowsIfAny(files.of(file));
           boolean rewritten = born || (filled != null && filled.images > 0);
           boolean notATable =
               lastLockedRelation != null

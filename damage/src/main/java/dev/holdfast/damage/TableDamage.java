@@ -1,6 +1,9 @@
 package dev.holdfast.damage;
 
 import dev.holdfast.row.TableName;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,5 +42,34 @@ public record TableDamage(
     TRUNCATED,
     /** Rows were inserted, updated or deleted. */
     CHANGED
+  }
+
+  void write(DataOutputStream out) throws IOException {
+    out.writeUTF(database);
+    out.writeUTF(table.schema());
+    out.writeUTF(table.table());
+    out.writeInt((int) oid);
+    out.writeUTF(action.name());
+    out.writeLong(rowsInserted);
+    out.writeLong(rowsUpdated);
+    out.writeLong(rowsDeleted);
+    out.writeLong(rowsBefore);
+    out.writeBoolean(jsonKeysLost != null);
+    if (jsonKeysLost != null) {
+      out.writeLong(jsonKeysLost);
+    }
+  }
+
+  static TableDamage read(DataInputStream in) throws IOException {
+    return new TableDamage(
+        in.readUTF(),
+        new TableName(in.readUTF(), in.readUTF()),
+        Integer.toUnsignedLong(in.readInt()),
+        Action.valueOf(in.readUTF()),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readLong(),
+        in.readBoolean() ? in.readLong() : null);
   }
 }

@@ -1,6 +1,5 @@
 package dev.holdfast.damage;
 
-import dev.holdfast.wal.Tid;
 import java.util.Arrays;
 
 /**
@@ -19,14 +18,6 @@ final class TidMap {
 
   TidMap() {
     Arrays.fill(keys, NONE);
-  }
-
-  static long pack(Tid tid) {
-    return tid.block() << 16 | tid.offset();
-  }
-
-  static Tid unpack(long packed) {
-    return new Tid(packed >>> 16, (int) (packed & 0xFFFF));
   }
 
   void put(long key, int value) {

@@ -1,6 +1,8 @@
 package dev.holdfast.damage;
 
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.Tid;
 import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
@@ -38,14 +40,33 @@ public final class TouchedSince {
   }
 
   /** Takes the next record. */
-  public void accept(WalRecord record) {
-    switch (record) {
-      case WalRecord.HeapUpdate update -> touch(update, update.file(), update.oldTid());
-      case WalRecord.HeapDelete delete -> {
-        if (!delete.superDelete()) {
-          touch(delete, delete.file(), delete.tid());
+  public void accept(RawRecord record) {
+    switch (record.rowChange()) {
+      case UPDATE -> touch(record);
+      case DELETE -> {
+        if (!record.isSuperDelete()) {
+          touch(record);
         }
       }
+      case INSERT, CONFIRM, MULTI_INSERT, LOCK, INPLACE -> {} // leave the rows of others alone
+      case NONE -> {
+        switch (record.rmgr()) {
+          case ResourceManager.TRANSACTION -> {
+            if (record.isPlainCommit()) {
+              settle(record.xid());
+            } else {
+              ended(record.decode());
+            }
+          }
+          case ResourceManager.XLOG -> ended(record.decode());
+          default -> {} // nothing else ends transactions
+        }
+      }
+    }
+  }
+
+  private void ended(WalRecord record) {
+    switch (record) {
       case WalRecord.Commit commit -> {
         settle(commit.transaction());
         commit.subtransactions().forEach(this::settle);
@@ -69,14 +90,14 @@ public final class TouchedSince {
         }
       }
       case WalRecord.EndOfRecovery _ -> open.keySet().retainAll(prepared);
-      default -> {} // nothing else writes rows or ends transactions
+      default -> {}
     }
   }
 
   /** Whether a row the transaction left here was written again. */
   public boolean isTouched(RelFile file, Tid after) {
     TidMap tids = touched.get(file);
-    return tids != null && tids.get(TidMap.pack(after)) >= 0;
+    return tids != null && tids.get(after.pack()) >= 0;
   }
 
   /** How many of the rows it left in this file were written again. */
@@ -92,10 +113,11 @@ public final class TouchedSince {
     return Set.copyOf(gone);
   }
 
-  private void touch(WalRecord record, RelFile file, Tid tid) {
-    long packed = TidMap.pack(tid);
-    if (rows.left(file, packed)) {
-      open.computeIfAbsent(record.xid(), _ -> new ArrayList<>()).add(new Touch(file, packed));
+  private void touch(RawRecord record) {
+    RelFile file = record.file(0);
+    long tid = record.oldTid();
+    if (rows.left(file, tid)) {
+      open.computeIfAbsent(record.xid(), _ -> new ArrayList<>()).add(new Touch(file, tid));
     }
   }
 

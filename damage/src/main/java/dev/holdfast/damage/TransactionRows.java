@@ -1,6 +1,8 @@
 package dev.holdfast.damage;
 
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.Tid;
 import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
@@ -103,38 +105,42 @@ public final class TransactionRows {
   }
 
   /** Takes the next record; those of other transactions are passed over. */
-  public void accept(WalRecord record) {
+  public void accept(RawRecord record) {
     if (record.xid() == 0 || !xids.contains(record.xid())) {
       return;
     }
-    switch (record) {
-      case WalRecord.HeapInsert insert -> {
-        if (wanted.test(insert.file())) {
-          file(insert.file()).inserted(TidMap.pack(insert.tid()));
+    switch (record.rowChange()) {
+      case INSERT -> {
+        if (wanted.test(record.file(0))) {
+          file(record.file(0)).inserted(record.newTid(0));
         }
       }
-      case WalRecord.HeapMultiInsert insert -> {
-        if (wanted.test(insert.file())) {
-          FileRows rows = file(insert.file());
-          insert.tids().forEach(tid -> rows.inserted(TidMap.pack(tid)));
+      case MULTI_INSERT -> {
+        if (wanted.test(record.file(0))) {
+          FileRows rows = file(record.file(0));
+          for (int row = 0; row < record.rows(); row++) {
+            rows.inserted(record.newTid(row));
+          }
         }
       }
-      case WalRecord.HeapUpdate update -> {
-        if (wanted.test(update.file())) {
-          file(update.file()).updated(TidMap.pack(update.oldTid()), TidMap.pack(update.newTid()));
+      case UPDATE -> {
+        if (wanted.test(record.file(0))) {
+          file(record.file(0)).updated(record.oldTid(), record.newTid(0));
         }
       }
-      case WalRecord.HeapDelete delete -> {
-        if (wanted.test(delete.file())) {
-          file(delete.file()).deleted(TidMap.pack(delete.tid()));
+      case DELETE -> {
+        if (wanted.test(record.file(0))) {
+          file(record.file(0)).deleted(record.oldTid());
         }
       }
-      case WalRecord.StorageTruncate truncate -> {
-        if (truncate.blocksLeft() == 0) {
+      case CONFIRM, LOCK, INPLACE -> {} // change no rows, or were counted already
+      case NONE -> {
+        if (record.rmgr() == ResourceManager.STORAGE
+            && record.decode() instanceof WalRecord.StorageTruncate truncate
+            && truncate.blocksLeft() == 0) {
           files.remove(truncate.file()); // a TRUNCATE of a file made in the same transaction
         }
       }
-      default -> {} // nothing else changes rows
     }
   }
 
@@ -183,6 +189,6 @@ public final class TransactionRows {
   }
 
   private static @Nullable Tid tid(long packed) {
-    return packed == TidMap.NONE ? null : TidMap.unpack(packed);
+    return packed == TidMap.NONE ? null : Tid.unpack(packed);
   }
 }

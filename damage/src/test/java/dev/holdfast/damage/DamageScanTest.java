@@ -45,7 +45,7 @@ final class DamageScanTest {
           server,
           start,
           record -> {
-            records.put(record.lsn(), record);
+            records.put(new Lsn(record.lsn()), record.decode());
             scan.accept(record);
           });
 

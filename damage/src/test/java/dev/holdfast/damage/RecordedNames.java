@@ -34,7 +34,8 @@ final class RecordedNames implements RelationNames {
                 + " coalesce(nullif(c.reltablespace, 0), d.dattablespace),"
                 + " coalesce(pg_relation_filenode(c.oid), 0), c.oid < 16384"
                 + " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                + " JOIN pg_database d ON d.datname = current_database()");
+                + " JOIN pg_database d ON d.datname = current_database()"
+                + " WHERE c.relpersistence <> 't'");
     for (String line : lines) {
       String[] column = line.split("\\|", -1);
       Relation relation =

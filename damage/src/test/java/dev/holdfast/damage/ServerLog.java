@@ -1,11 +1,10 @@
 package dev.holdfast.damage;
 
 import dev.holdfast.testkit.TestServer;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,22 +20,37 @@ final class ServerLog {
   }
 
   /** Hands over every record that starts from {@code from} on, to the end. */
-  static void read(TestServer server, Lsn from, Consumer<WalRecord> records) throws IOException {
+  static void read(TestServer server, Lsn from, Consumer<RawRecord> records) throws IOException {
+    read(server, SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE), from, records);
+  }
+
+  /** The same from the start of a segment of any size. */
+  static void read(TestServer server, SegmentName first, Consumer<RawRecord> records)
+      throws IOException {
+    read(server, first, first.start(), records);
+  }
+
+  private static void read(
+      TestServer server, SegmentName first, Lsn from, Consumer<RawRecord> records)
+      throws IOException {
+    Lsn end = end(server);
     server.execute("CHECKPOINT"); // flushes what asynchronous commits left in memory
+    Lsn flushed = end(server);
     Path folder = server.server().data().resolve("pg_wal");
-    SegmentName segment = SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE);
+    SegmentName segment = first;
     WalReader reader = new WalReader(segment.start());
-    for (; Files.exists(folder.resolve(segment.toString())); segment = segment.next()) {
+    for (; segment.start().isBefore(flushed); segment = segment.next()) {
       byte[] bytes = Files.readAllBytes(folder.resolve(segment.toString()));
       reader.feed(bytes, 0, bytes.length);
-      while (reader.next() instanceof Decoded.Complete complete) {
-        if (!complete.record().lsn().isBefore(from)) {
-          records.accept(complete.record());
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        if (Long.compareUnsigned(record.lsn(), from.position()) >= 0) {
+          records.accept(record);
         }
       }
-      if (reader.position().isBefore(segment.end())) {
-        return;
-      }
+    }
+    if (reader.position().isBefore(end)) {
+      throw new IllegalStateException(
+          "the log was read up to %s, it ends after %s".formatted(reader.position(), end));
     }
   }
 }

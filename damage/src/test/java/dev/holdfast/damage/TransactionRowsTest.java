@@ -53,18 +53,27 @@ final class TransactionRowsTest {
       Map<Integer, Tid> after = tids(server);
       Lsn committed = ServerLog.end(server);
       touch(server);
-      List<WalRecord> records = new ArrayList<>();
-      ServerLog.read(server, start, records::add);
+      List<WalRecord.Commit> commits = new ArrayList<>();
+      ServerLog.read(
+          server,
+          start,
+          record -> {
+            if (record.decode() instanceof WalRecord.Commit one) {
+              commits.add(one);
+            }
+          });
 
-      WalRecord.Commit commit =
-          records.stream()
-              .filter(WalRecord.Commit.class::isInstance)
-              .map(WalRecord.Commit.class::cast)
-              .findFirst()
-              .orElseThrow();
+      WalRecord.Commit commit = commits.getFirst();
       TransactionRows rows =
           new TransactionRows(commit.transaction(), commit.subtransactions(), file::equals);
-      records.stream().filter(r -> r.lsn().isBefore(commit.lsn())).forEach(rows::accept);
+      ServerLog.read(
+          server,
+          start,
+          record -> {
+            if (record.lsn() < commit.lsn().position()) {
+              rows.accept(record);
+            }
+          });
 
       List<TransactionRows.Change> expected = new ArrayList<>();
       for (int id = 1; id <= 201; id++) {
@@ -80,7 +89,7 @@ final class TransactionRowsTest {
       assertThat(rows.changedFiles()).containsExactly(file);
 
       TouchedSince touched = new TouchedSince(rows);
-      records.stream().filter(r -> !r.lsn().isBefore(committed)).forEach(touched::accept);
+      ServerLog.read(server, committed, touched::accept);
 
       List<Integer> ids = new ArrayList<>();
       after.forEach((id, tid) -> {

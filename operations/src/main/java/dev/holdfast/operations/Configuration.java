@@ -56,17 +56,30 @@ public record Configuration(@Nullable String repository) {
   }
 
   /**
-   * The repository to use.
+   * The repository to use, for what can do without.
    *
    * @param named what {@code --repository} said; null when it was not given
+   * @return null when nothing names one
    */
-  public String repository(@Nullable String named, Map<String, String> environment) {
+  public @Nullable String repositoryIfNamed(
+      @Nullable String named, Map<String, String> environment) {
     String fromEnvironment = environment.get("HOLDFAST_REPOSITORY");
     String chosen =
         named != null
             ? named
             : fromEnvironment != null && !fromEnvironment.isBlank() ? fromEnvironment : repository;
-    if (chosen == null || chosen.isBlank()) {
+    return chosen == null || chosen.isBlank() ? null : chosen;
+  }
+
+  /**
+   * The repository to use.
+   *
+   * @param named what {@code --repository} said; null when it was not given
+   * @throws OperatorException USAGE when nothing names one
+   */
+  public String repository(@Nullable String named, Map<String, String> environment) {
+    String chosen = repositoryIfNamed(named, environment);
+    if (chosen == null) {
       throw new OperatorException(
           Kind.USAGE,
           "no repository named",

@@ -1,10 +1,11 @@
 package dev.holdfast.operations;
 
-import dev.holdfast.damage.DamageScan;
+import dev.holdfast.damage.RelationNames;
+import dev.holdfast.damage.SegmentSummary;
 import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.Lsn;
 import java.time.Instant;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -40,34 +41,59 @@ public final class Log {
     /** Everything. */
     public static final Filter ALL = new Filter(false, null, null, null, null, null);
 
+    /** Whether a segment can hold a commit of the wanted time. */
+    boolean mayHold(SegmentSummary summary) {
+      Instant earliest = summary.earliestCommitAt();
+      Instant latest = summary.latestCommitAt();
+      return earliest != null
+          && latest != null
+          && (since == null || !latest.isBefore(since))
+          && (until == null || earliest.isBefore(until));
+    }
+
+    /** Whether a segment can hold changes of the wanted table. */
+    boolean mayTouch(SegmentSummary summary, RelationNames names) {
+      return table == null
+          || summary.destructive().stream().anyMatch(this::touches)
+          || summary.relations().stream()
+              .map(counts -> names.byFile(counts.file(), summary.to()))
+              .anyMatch(relation -> relation == null || isWanted(relation.name()));
+    }
+
+    private boolean touches(TransactionDamage damage) {
+      return damage.tables().stream().anyMatch(touched -> isWanted(touched.table()));
+    }
+
+    private boolean isWanted(TableName name) {
+      return name.toString().equals(table) || name.table().equals(table);
+    }
+
     boolean wants(TransactionDamage damage) {
       return (!destructive || damage.isDestructive())
           && (since == null || !damage.committedAt().isBefore(since))
           && (until == null || damage.committedAt().isBefore(until))
           && (user == null || user.equals(damage.user()))
           && (application == null || application.equals(damage.application()))
-          && (table == null
-              || damage.tables().stream()
-                  .anyMatch(touched ->
-                      touched.table().toString().equals(table)
-                          || touched.table().table().equals(table)));
+          && (table == null || touches(damage));
     }
   }
 
   /** Tells {@code sink} of every wanted transaction, oldest first. */
   public void run(Filter filter, Progress progress, Consumer<LogEntry> sink) {
     RecordedWal wal = new RecordedWal(cluster);
-    DamageScan scan =
-        new DamageScan(
-            RecordedNames.of(cluster),
-            damage -> {
-              if (filter.wants(damage)) {
-                sink.accept(LogEntry.of(damage));
-              }
-            });
-    try (Progress.Phase phase =
-        progress.begin("reading WAL", wal.bytesFrom(Lsn.NONE), Progress.Unit.BYTES)) {
-      wal.readAll(phase, scan::accept);
+    RecordedNames names = RecordedNames.of(cluster);
+    RecordedDamage recorded = new RecordedDamage(cluster, wal, names);
+    Consumer<TransactionDamage> told =
+        damage -> {
+          if (filter.wants(damage)) {
+            sink.accept(LogEntry.of(damage));
+          }
+        };
+    if (filter.destructive) {
+      recorded.destructive(filter::mayHold, progress, told);
+    } else {
+      recorded.all(
+          summary -> filter.mayHold(summary) && filter.mayTouch(summary, names), progress, told);
     }
   }
 }

@@ -9,8 +9,10 @@ import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
+import dev.holdfast.wal.ResourceManager;
+import dev.holdfast.wal.TimelineHistory;
 import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
 import java.time.Duration;
@@ -18,6 +20,7 @@ import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -35,8 +38,9 @@ public final class Record {
   private final PostgresUrl recorder;
   private final WalReceiver receiver;
   private final Watcher watcher;
+  private final Summariser summariser = new Summariser();
 
-  /** Told what happens while recording; called from one thread. */
+  /** Told what happens while recording; from several threads, one at a time. */
   public interface Listener {
     /** A transaction that may have destroyed something was committed. */
     void destructive(LogEntry entry);
@@ -70,19 +74,97 @@ public final class Record {
    * @throws OperatorException when it cannot go on: wrong server, lost WAL, repository unreachable
    */
   public void run(Listener listener) {
-    watcher.begin(listener);
+    Listener heard = new OneAtATime(listener);
+    watcher.begin(heard);
+    summariser.begin(heard);
     try {
-      listener.say("recording " + cluster.document().name() + " from " + recorder.redacted());
+      heard.say("recording " + cluster.document().name() + " from " + recorder.redacted());
       receiver.run();
-      listener.say("recorded through " + receiver.storedThrough());
+      heard.say("recorded through " + receiver.storedThrough());
     } finally {
       watcher.end();
+      summariser.end();
     }
   }
 
   /** Ends {@link #run} after what has arrived is durable. May be called from any thread. */
   public void stop() {
     receiver.stop();
+  }
+
+  private record OneAtATime(Listener listener) implements Listener {
+    @Override
+    public synchronized void destructive(LogEntry entry) {
+      listener.destructive(entry);
+    }
+
+    @Override
+    public synchronized void say(String line) {
+      listener.say(line);
+    }
+  }
+
+  /**
+   * Makes the summary of each segment once it is complete, out of the repository: what an earlier
+   * run left undone is made up for, and nothing here can slow receiving down.
+   */
+  private final class Summariser {
+    private static final Duration PAUSE = Duration.ofSeconds(1);
+    private static final Duration PAUSE_AFTER_FAILURE = Duration.ofMinutes(1);
+
+    /** Fewer bytes without a summary than this are nothing to speak of. */
+    private static final long BACKLOG_MIN = 1L << 30;
+
+    private final CountDownLatch ending = new CountDownLatch(1);
+    private @Nullable Thread thread;
+
+    void begin(Listener listener) {
+      thread = Thread.ofVirtual().name("record-summariser").start(() -> summarise(listener));
+    }
+
+    void end() {
+      ending.countDown();
+      Thread summarising = thread;
+      if (summarising != null) {
+        try {
+          summarising.join();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      }
+    }
+
+    private void summarise(Listener listener) {
+      SummaryMaker maker = null;
+      try {
+        do {
+          try {
+            if (maker == null) {
+              maker = new SummaryMaker(cluster);
+              long missing = maker.missingBytes();
+              if (missing >= BACKLOG_MIN) {
+                listener.say(
+                    "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
+                        .formatted(missing >> 20));
+              }
+            }
+            maker.make(
+                () -> ending.getCount() > 0, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
+          } catch (OperatorException e) {
+            maker = null;
+            LOG.warn("a segment could not be summarised; recording goes on", e);
+            listener.say(
+                "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
+                    .formatted(e.what(), e.why()));
+            if (ending.await(PAUSE_AFTER_FAILURE.toMillis(), TimeUnit.MILLISECONDS)) {
+              return;
+            }
+          }
+        } while (!ending.await(PAUSE.toMillis(), TimeUnit.MILLISECONDS));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   /**
@@ -96,10 +178,12 @@ public final class Record {
     private static final long CATALOG_NANOS_MAX = 60_000_000_000L;
 
     private static final class Chunk {
+      private final int timeline;
       private final Lsn start;
       private final byte[] bytes;
 
-      private Chunk(Lsn start, byte[] bytes) {
+      private Chunk(int timeline, Lsn start, byte[] bytes) {
+        this.timeline = timeline;
         this.start = start;
         this.bytes = bytes;
       }
@@ -113,9 +197,10 @@ public final class Record {
     private @Nullable WalReader reader;
     private Lsn expected = Lsn.NONE;
     private Lsn told = Lsn.NONE;
+    private int timeline;
     private RecordedNames names = RecordedNames.none();
     private @Nullable DamageScan scan;
-    private boolean schemaChanged;
+    private boolean schemaChanged = true; // whatever changed while nobody was recording
     private long catalogReadAt;
     private long catalogPauseNanos = CATALOG_NANOS_MIN;
     private int namesHash;
@@ -123,7 +208,9 @@ public final class Record {
     void begin(Listener hearing) {
       listener = hearing;
       // The receiver begins with the whole segment: what an earlier run recorded, it has told.
-      told = new RecordedWal(cluster).end();
+      RecordedWal recorded = new RecordedWal(cluster);
+      told = recorded.end();
+      timeline = recorded.timeline();
       running = true;
       thread = Thread.ofVirtual().name("record-watcher").start(this::watch);
     }
@@ -141,15 +228,16 @@ public final class Record {
     }
 
     @Override
-    public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {
-      if (!queue.offer(new Chunk(from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
+    public void durable(int ofTimeline, Lsn from, byte[] bytes, int offset, int length) {
+      if (!queue.offer(
+          new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
         skipped = true;
       }
     }
 
     @Override
-    public void connected(int timeline, Lsn from) {
-      say("receiving WAL from " + from + ", timeline " + timeline);
+    public void connected(int ofTimeline, Lsn from) {
+      say("receiving WAL from " + from + ", timeline " + ofTimeline);
     }
 
     @Override
@@ -186,7 +274,23 @@ public final class Record {
       }
     }
 
+    /**
+     * A new timeline begins with the segment in which the old one was left: what lies before the
+     * switch was told already, and what the old one held after it never happened.
+     */
+    private void follow(int newTimeline) {
+      TimelineHistory.Part part = new RecordedWal(cluster, newTimeline).history().part(newTimeline);
+      Lsn reached = reader == null ? told : reader.position();
+      told = part == null || reached.isBefore(part.from()) ? reached : part.from();
+      timeline = newTimeline;
+      reader = null;
+      scan = null; // transactions open at a promotion have ended with the server that ran them
+    }
+
     private void read(Chunk chunk) {
+      if (chunk.timeline != timeline) {
+        follow(chunk.timeline);
+      }
       WalReader current = reader;
       if (current == null || !expected.equals(chunk.start)) {
         // Readers start at a page: bytes before the next one are of a record we have no start of.
@@ -208,8 +312,7 @@ public final class Record {
       if (scan == null) {
         scan = new DamageScan(names, this::committed);
       }
-      while (current.next() instanceof Decoded.Complete complete) {
-        WalRecord record = complete.record();
+      for (RawRecord record = current.poll(); record != null; record = current.poll()) {
         schemaChanged |= changesNames(record);
         scan.accept(record);
       }
@@ -223,7 +326,14 @@ public final class Record {
     }
 
     /** Whether files or tables may have other names after this record. */
-    private static boolean changesNames(WalRecord record) {
+    private static boolean changesNames(RawRecord raw) {
+      boolean asksForALook =
+          raw.rmgr() == ResourceManager.DATABASE
+              || (raw.rmgr() == ResourceManager.TRANSACTION && !raw.isPlainCommit());
+      if (!asksForALook) {
+        return false;
+      }
+      WalRecord record = raw.decode();
       return record instanceof WalRecord.DatabaseCreate
           || record instanceof WalRecord.DatabaseDrop
           || (record instanceof WalRecord.Commit commit

@@ -34,6 +34,9 @@ final class RecordedNames implements RelationNames {
   private final Map<Long, NavigableMap<Lsn, String>> databases = new HashMap<>();
   private final NavigableMap<Lsn, Map<Long, List<Relation>>> tables = new TreeMap<>();
 
+  /** Snapshots of the repository that were read. */
+  private final Set<String> read = new HashSet<>();
+
   private record Oid(long database, long oid) {}
 
   private RecordedNames() {}
@@ -46,10 +49,17 @@ final class RecordedNames implements RelationNames {
   /** Reads every catalog snapshot of the cluster. */
   static RecordedNames of(ClusterStore cluster) {
     RecordedNames names = new RecordedNames();
-    for (String lsn : cluster.catalogs()) {
-      names.add(cluster.catalog(lsn, Catalog.class));
-    }
+    names.update(cluster);
     return names;
+  }
+
+  /** Reads the snapshots that came since. */
+  void update(ClusterStore cluster) {
+    for (String lsn : cluster.catalogs()) {
+      if (read.add(lsn)) {
+        add(cluster.catalog(lsn, Catalog.class));
+      }
+    }
   }
 
   /** Learns one more snapshot: the recorder does after every change of the schema. */

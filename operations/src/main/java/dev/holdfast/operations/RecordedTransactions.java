@@ -1,11 +1,14 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
+import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +33,10 @@ final class RecordedTransactions {
    */
   TransactionDamage find(String text, Progress progress) {
     long xid = parse(text);
+    @Nullable TransactionDamage destructive = findDestructive(xid, progress);
+    if (destructive != null) {
+      return destructive;
+    }
     Search search = new Search(xid);
     DamageScan scan = new DamageScan(names, search::committed);
     try (Progress.Phase phase =
@@ -67,7 +74,8 @@ final class RecordedTransactions {
           phase,
           record -> {
             if (first[0] == null
-                && record instanceof WalRecord.Commit commit
+                && record.rmgr() == ResourceManager.TRANSACTION
+                && record.decode() instanceof WalRecord.Commit commit
                 && commit.time().isAfter(time)) {
               first[0] = commit.lsn();
             }
@@ -75,6 +83,51 @@ final class RecordedTransactions {
           });
     }
     return first[0];
+  }
+
+  /** Looks among what summaries and unsummarised log say was destructive: mostly that is asked. */
+  private @Nullable TransactionDamage findDestructive(long xid, Progress progress) {
+    TransactionDamage[] found = new TransactionDamage[1];
+    new RecordedDamage(cluster, wal, names)
+        .destructive(
+            _ -> true,
+            progress,
+            damage -> {
+              if (isOf(xid, damage)) {
+                found[0] = damage;
+              }
+            });
+    TransactionDamage damage = found[0];
+    if (damage == null || !wal.holds(damage.firstLsn(), damage.commitEnd())) {
+      return damage;
+    }
+    // A summary keeps the names of its time; a later catalog may know more of them.
+    boolean named =
+        damage.tables().stream()
+            .noneMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
+    return named ? damage : again(damage);
+  }
+
+  private TransactionDamage again(TransactionDamage summarised) {
+    TransactionDamage[] found = {summarised};
+    DamageScan scan =
+        new DamageScan(
+            names,
+            damage -> {
+              if (damage.commitLsn().equals(summarised.commitLsn())) {
+                found[0] = damage;
+              }
+            });
+    wal.read(
+        summarised.firstLsn(),
+        summarised.commitEnd(),
+        Progress.SILENT.begin("", 0, Progress.Unit.BYTES),
+        scan::accept);
+    return found[0];
+  }
+
+  private static boolean isOf(long xid, TransactionDamage damage) {
+    return damage.xid() == xid || damage.subtransactions().contains(xid);
   }
 
   private static long parse(String text) {
@@ -109,17 +162,25 @@ final class RecordedTransactions {
     }
 
     private void committed(TransactionDamage damage) {
-      if (damage.xid() == xid || damage.subtransactions().contains(xid)) {
+      if (isOf(xid, damage)) {
         found = damage;
       }
     }
 
-    private void look(WalRecord record) {
-      if (record.xid() == xid) {
+    private void look(RawRecord raw) {
+      if (raw.xid() == xid) {
         seen = true;
       }
+      if (raw.rmgr() != ResourceManager.TRANSACTION) {
+        return;
+      }
+      if (raw.isPlainCommit()) {
+        harmless |= raw.xid() == xid; // unless the scan, which is told next, finds damage
+        return;
+      }
+      WalRecord record = raw.decode();
       if (record instanceof WalRecord.Commit commit && commit.transaction() == xid) {
-        harmless = true; // unless the scan, which is told next, finds damage
+        harmless = true;
       }
       if (record instanceof WalRecord.Abort abort
           && (abort.transaction() == xid || abort.subtransactions().contains(xid))) {

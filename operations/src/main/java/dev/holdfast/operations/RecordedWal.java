@@ -1,23 +1,28 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
-import dev.holdfast.store.StoredSegment;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineHistory;
+import dev.holdfast.wal.TimelineSegments;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.NavigableMap;
-import java.util.TreeMap;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The WAL of one cluster as the repository holds it, read as one stream of records.
+ * The WAL of one timeline of a cluster as the repository holds it when this is made, read as one
+ * stream of records along that timeline's history.
  *
- * <p>Where a segment was recorded on two timelines the newer one wins: both hold the same bytes up
- * to the switch, and what follows on the older one never became this cluster's history.
+ * <p>What other timelines hold, and what the server before a promotion went on to write, never
+ * became this timeline's log: it is not read, and told by {@link #leftOut}.
  */
 final class RecordedWal {
   /**
@@ -29,74 +34,145 @@ final class RecordedWal {
   record Span(Lsn from, Lsn to) {}
 
   private final ClusterStore cluster;
-  private final NavigableMap<Long, Recorded> segments = new TreeMap<>();
+  private final TimelineSegments segments;
 
-  private record Recorded(SegmentName name, StoredSegment stored) {
-    Lsn end() {
-      return name.start().plus(stored.bytes());
-    }
-  }
-
+  /** Along the newest timeline that has WAL. */
   RecordedWal(ClusterStore cluster) {
-    this.cluster = cluster;
-    int segmentSize = cluster.document().walSegmentSize();
-    for (StoredSegment stored : cluster.wal().list()) {
-      SegmentName name = SegmentName.parse(stored.name(), segmentSize);
-      segments.merge(
-          name.number(),
-          new Recorded(name, stored),
-          (one, other) ->
-              Integer.compareUnsigned(one.name.timeline(), other.name.timeline()) > 0
-                  ? one
-                  : other);
-    }
-    leaveDeadTimelines();
+    this(cluster, held(cluster), null);
   }
 
-  /** What an older timeline recorded past the beginning of the newest one never became history. */
-  private void leaveDeadTimelines() {
-    int newest =
-        segments.values().stream().mapToInt(segment -> segment.name.timeline()).max().orElse(0);
-    long first =
-        segments.values().stream()
-            .filter(segment -> segment.name.timeline() == newest)
-            .mapToLong(segment -> segment.name.number())
-            .min()
-            .orElse(0);
-    segments
-        .values()
-        .removeIf(segment -> segment.name.timeline() != newest && segment.name.number() > first);
+  /**
+   * Along a timeline of choice.
+   *
+   * @throws OperatorException USAGE, naming the recorded ones, when nothing of it is recorded
+   */
+  RecordedWal(ClusterStore cluster, int timeline) {
+    this(cluster, held(cluster), timeline);
+  }
+
+  private RecordedWal(
+      ClusterStore cluster, List<TimelineSegments.Held> held, @Nullable Integer wanted) {
+    this.cluster = cluster;
+    var recorded = new TreeSet<Integer>(Integer::compareUnsigned);
+    held.forEach(segment -> recorded.add(segment.name().timeline()));
+    if (wanted != null && !recorded.contains(wanted)) {
+      throw unknownTimeline(cluster, wanted, recorded);
+    }
+    int timeline = wanted != null ? wanted : recorded.isEmpty() ? 1 : recorded.last();
+    @Nullable TimelineHistory history = history(cluster, timeline);
+    this.segments =
+        TimelineSegments.along(
+            history == null ? TimelineHistory.withoutParents(timeline) : history,
+            held,
+            other -> historyIfWhole(cluster, other));
+  }
+
+  private static List<TimelineSegments.Held> held(ClusterStore cluster) {
+    int segmentSize = cluster.document().walSegmentSize();
+    return cluster.wal().list().stream()
+        .filter(stored -> stored.bytes() > 0)
+        .map(stored ->
+            new TimelineSegments.Held(
+                SegmentName.parse(stored.name(), segmentSize), stored.bytes()))
+        .toList();
+  }
+
+  private static @Nullable TimelineHistory history(ClusterStore cluster, int timeline) {
+    byte[] content = cluster.wal().readHistory(timeline);
+    if (content != null) {
+      return TimelineHistory.parse(timeline, content);
+    }
+    return timeline == 1 ? TimelineHistory.withoutParents(timeline) : null;
+  }
+
+  /** Of a timeline that is not read: whether its history can be told must stop nobody. */
+  private static @Nullable TimelineHistory historyIfWhole(ClusterStore cluster, int timeline) {
+    try {
+      return history(cluster, timeline);
+    } catch (OperatorException e) {
+      if (e.kind() != Kind.DAMAGED_DATA) {
+        throw e;
+      }
+      return null;
+    }
+  }
+
+  private static OperatorException unknownTimeline(
+      ClusterStore cluster, int wanted, Set<Integer> recorded) {
+    return new OperatorException(
+        Kind.USAGE,
+        "cannot read timeline %s of %s"
+            .formatted(Integer.toUnsignedString(wanted), cluster.document().name()),
+        recorded.isEmpty()
+            ? "no WAL of it is recorded yet"
+            : "recorded are the timelines "
+                + recorded.stream()
+                    .map(Integer::toUnsignedString)
+                    .collect(Collectors.joining(", ")),
+        recorded.isEmpty()
+            ? "holdfast record " + cluster.document().name()
+            : "choose one of these, or none for the newest");
+  }
+
+  /** The timeline it is read along; 1 when nothing is recorded. */
+  int timeline() {
+    return segments.history().timeline();
+  }
+
+  /** Where it comes from. */
+  TimelineHistory history() {
+    return segments.history();
+  }
+
+  /**
+   * Whether this timeline must descend from another one, and its history file is not there to say
+   * from which: only its own segments are read then, as the server would.
+   */
+  boolean lacksHistory() {
+    return timeline() != 1 && history().switches().isEmpty();
+  }
+
+  /** Recorded WAL that is no part of this timeline's log. */
+  List<TimelineSegments.LeftOut> leftOut() {
+    return segments.leftOut();
   }
 
   /** The recorded stretches, in order; more than one means that WAL between them was lost. */
   List<Span> spans() {
-    List<Span> spans = new ArrayList<>();
-    for (Recorded segment : segments.values()) {
-      Span last = spans.isEmpty() ? null : spans.getLast();
-      if (last != null && last.to.equals(segment.name.start())) {
-        spans.set(spans.size() - 1, new Span(last.from, segment.end()));
-      } else {
-        spans.add(new Span(segment.name.start(), segment.end()));
-      }
-    }
-    return spans;
+    return segments.stretches().stream()
+        .map(stretch -> new Span(stretch.from(), stretch.to()))
+        .toList();
+  }
+
+  /** Its segments, in order; there may be holes between them. */
+  List<TimelineSegments.Held> segments() {
+    return segments.segments();
+  }
+
+  /** The bytes of a segment that belong to this timeline's log. */
+  byte[] bytes(TimelineSegments.Held segment) {
+    byte[] bytes = cluster.wal().read(segment.name().toString());
+    // Past its end an old timeline's segment holds what never became this timeline's log.
+    return bytes.length > segment.bytes()
+        ? Arrays.copyOf(bytes, Math.toIntExact(segment.bytes()))
+        : bytes;
   }
 
   /** Position just past the last recorded byte; {@link Lsn#NONE} when nothing is recorded. */
   Lsn end() {
-    return segments.isEmpty() ? Lsn.NONE : segments.lastEntry().getValue().end();
+    return segments.segments().isEmpty() ? Lsn.NONE : segments.segments().getLast().end();
   }
 
   /** Recorded bytes from this position on: what a reader starting there will have to read. */
   long bytesFrom(Lsn from) {
-    return segments.values().stream()
+    return segments.segments().stream()
         .filter(segment -> segment.end().isAfter(from))
-        .mapToLong(segment -> segment.stored.bytes())
+        .mapToLong(TimelineSegments.Held::bytes)
         .sum();
   }
 
   /** Reads every record, oldest first. */
-  void readAll(Progress.Phase progress, Consumer<WalRecord> sink) {
+  void readAll(Progress.Phase progress, Consumer<RawRecord> sink) {
     read(Lsn.NONE, null, progress, sink);
   }
 
@@ -105,33 +181,31 @@ final class RecordedWal {
    *
    * @param to null: to the end of what is recorded
    */
-  void read(
-      Lsn from,
-      @org.jspecify.annotations.Nullable Lsn to,
-      Progress.Phase progress,
-      Consumer<WalRecord> sink) {
+  void read(Lsn from, @Nullable Lsn to, Progress.Phase progress, Consumer<RawRecord> sink) {
     WalReader reader = null;
     Lsn expected = Lsn.NONE;
-    for (Recorded segment : segments.values()) {
+    for (TimelineSegments.Held segment : segments.segments()) {
       if (!segment.end().isAfter(from)) {
         continue;
       }
-      if (to != null && !segment.name.start().isBefore(to)) {
+      if (to != null && !segment.name().start().isBefore(to)) {
         break;
       }
-      if (reader == null || !expected.equals(segment.name.start())) {
-        reader = new WalReader(segment.name.start()); // the beginning, or past a hole
+      if (reader == null || !expected.equals(segment.name().start())) {
+        if (reader != null) {
+          reader.finish(expected); // zeros before a hole would go unnoticed otherwise
+        }
+        reader = new WalReader(segment.name().start()); // the beginning, or past a hole
       }
-      byte[] bytes = cluster.wal().read(segment.stored.name());
+      byte[] bytes = bytes(segment);
       reader.feed(bytes, 0, bytes.length);
-      expected = segment.name.start().plus(bytes.length);
+      expected = segment.name().start().plus(bytes.length);
       progress.advance(bytes.length);
-      while (reader.next() instanceof Decoded.Complete complete) {
-        WalRecord record = complete.record();
-        if (to != null && !record.lsn().isBefore(to)) {
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        if (to != null && Long.compareUnsigned(record.lsn(), to.position()) >= 0) {
           return;
         }
-        if (!record.lsn().isBefore(from)) {
+        if (Long.compareUnsigned(record.lsn(), from.position()) >= 0) {
           sink.accept(record);
         }
       }
@@ -145,10 +219,10 @@ final class RecordedWal {
 
   /** What is recorded, for people: {@code 0/3000000 to 0/51F2A38}. */
   String describe() {
-    if (segments.isEmpty()) {
+    List<String> texts = spans().stream().map(span -> span.from + " to " + span.to).toList();
+    if (texts.isEmpty()) {
       return "no WAL yet";
     }
-    List<String> texts = spans().stream().map(span -> span.from + " to " + span.to).toList();
     return String.join(", then ", texts);
   }
 }

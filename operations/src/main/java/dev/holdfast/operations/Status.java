@@ -12,7 +12,10 @@ import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineHistory;
+import dev.holdfast.wal.TimelineSegments;
 import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -144,6 +147,7 @@ public final class Status {
               "WAL was lost: recorded is " + wal.describe(),
               "holdfast backup " + name + ", so that moments after the gap can be reached"));
     }
+    adviseOnTimelines(name, wal, advice);
     if (Connections.recorder(document, null).hosts().stream().allMatch(Status::isThisMachine)
         && !location.contains("://")) {
       advice.add(
@@ -157,6 +161,31 @@ public final class Status {
             "note",
             "never proven: no restore of " + name + " has been tried",
             "holdfast fork " + name + " starts the newest moment as a server; look at it"));
+  }
+
+  private static void adviseOnTimelines(String name, RecordedWal wal, List<Advice> advice) {
+    String timeline = Integer.toUnsignedString(wal.timeline());
+    if (wal.lacksHistory()) {
+      advice.add(
+          new Advice(
+              wal.leftOut().isEmpty() ? "note" : "warning",
+              "the history of timeline "
+                  + timeline
+                  + " is not recorded ("
+                  + TimelineHistory.fileName(wal.timeline())
+                  + "): whether it goes on from what was recorded before is not known",
+              "holdfast record " + name + ", which stores it when the server has it"));
+    }
+    for (TimelineSegments.LeftOut dead : wal.leftOut()) {
+      advice.add(
+          new Advice(
+              "note",
+              "WAL of timeline %s from %s to %s is recorded and is no part of timeline %s"
+                  .formatted(
+                      Integer.toUnsignedString(dead.timeline()), dead.from(), dead.to(), timeline),
+              "nothing: it is kept, and not read; what was written there is not in the database"
+                  + " that is recorded now"));
+    }
   }
 
   private static boolean isThisMachine(PostgresUrl.Host host) {
@@ -187,7 +216,8 @@ public final class Status {
         null,
         Progress.SILENT.begin("", 0, Progress.Unit.BYTES),
         record -> {
-          if (record instanceof WalRecord.Commit commit) {
+          if (record.rmgr() == ResourceManager.TRANSACTION
+              && record.decode() instanceof WalRecord.Commit commit) {
             newest[0] = commit.time();
           }
         });

@@ -72,7 +72,7 @@ final class TransactionTrace {
           null,
           phase,
           record -> {
-            if (record.lsn().isBefore(end)) {
+            if (Long.compareUnsigned(record.lsn(), end.position()) < 0) {
               rows.accept(record);
             } else {
               touched.accept(record);

@@ -6,6 +6,8 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.StoredSegment;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineHistory;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -205,31 +207,18 @@ record ForkRoute(
     if (history == null) {
       return Optional.empty();
     }
-    List<Step> steps = new ArrayList<>();
-    boolean met = false;
-    Lsn begin = Lsn.NONE;
-    for (String line : history.lines().map(String::strip).toList()) {
-      if (line.isEmpty() || line.startsWith("#")) {
-        continue;
-      }
-      String[] fields = line.split("\\s+", 3); // parent, where it was left, reason
-      int parent = Integer.parseUnsignedInt(fields[0]);
-      Lsn left = Lsn.parse(fields[1]);
-      if (parent == base.timeline()) {
-        if (left.isBefore(new Lsn(base.stopLsn()))) {
-          return Optional.empty(); // branched off before the base backup was finished
-        }
-        met = true;
-      }
-      if (met) {
-        steps.add(new Step(parent, begin));
-      }
-      begin = left;
-    }
-    if (!met) {
+    TimelineHistory parsed =
+        TimelineHistory.parse(timeline, history.getBytes(StandardCharsets.UTF_8));
+    TimelineHistory.Part part = parsed.part(base.timeline());
+    // Branched off before the base backup was finished: not its future.
+    if (part == null || part.to() == null || part.to().isBefore(new Lsn(base.stopLsn()))) {
       return Optional.empty();
     }
-    steps.add(new Step(timeline, begin));
-    return Optional.of(new Lineage(steps));
+    return Optional.of(
+        new Lineage(
+            parsed.parts().stream()
+                .dropWhile(older -> older.timeline() != base.timeline())
+                .map(step -> new Step(step.timeline(), step.from()))
+                .toList()));
   }
 }

@@ -2,12 +2,11 @@ package dev.holdfast.postgres;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
-import dev.holdfast.wal.Decoded;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalDamagedException;
 import dev.holdfast.wal.WalReader;
-import dev.holdfast.wal.WalRecord;
 
 /**
  * Reads recorded WAL ahead of the server that replays it, and stops what must not be replayed.
@@ -61,17 +60,20 @@ final class ReplayHazards {
     }
     reader.feed(bytes, 0, bytes.length);
     try {
-      while (!passed && reader.next() instanceof Decoded.Complete(WalRecord record)) {
-        passed = !record.lsn().isBefore(target);
-        if (!passed && isHazard(record)) {
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        passed = Long.compareUnsigned(record.lsn(), target.position()) >= 0;
+        if (passed) {
+          return;
+        }
+        if (isHazard(record)) {
           throw new OperatorException(
               Kind.REFUSED,
               what,
               "at %s a tablespace is created, and replaying that would empty its folder if this"
-                      .formatted(record.lsn())
+                      .formatted(new Lsn(record.lsn()))
                   + " machine has one of the same path",
               "choose a target through %s, or one after a base backup that was made later"
-                  .formatted(record.lsn()));
+                  .formatted(new Lsn(record.lsn())));
         }
       }
     } catch (WalDamagedException e) {
@@ -82,10 +84,10 @@ final class ReplayHazards {
     }
   }
 
-  private boolean isHazard(WalRecord record) {
+  private boolean isHazard(RawRecord record) {
     return record.rmgr() == ResourceManager.TABLESPACE
         && (record.info() & OPCODE) == CREATE_TABLESPACE
         && record.length() > IN_PLACE_LENGTH
-        && !record.lsn().isBefore(from);
+        && Long.compareUnsigned(record.lsn(), from.position()) >= 0;
   }
 }

@@ -8,10 +8,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Instant;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.postgresql.copy.CopyDual;
 import org.postgresql.copy.CopyManager;
@@ -25,9 +21,6 @@ final class ReplicationStream implements AutoCloseable {
   /** What IDENTIFY_SYSTEM answers. */
   record Identity(String systemIdentifier, int timeline, Lsn flushed) {}
 
-  /** Where a timeline ends and its child begins. */
-  record Switch(int timeline, Lsn at) {}
-
   /** What the server sends. */
   sealed interface Message {
     /** WAL from {@code start} on: what remains in the buffer. */
@@ -37,8 +30,7 @@ final class ReplicationStream implements AutoCloseable {
     record KeepAlive(Lsn end, boolean replyRequested) implements Message {}
   }
 
-  private static final Pattern HISTORY_LINE =
-      Pattern.compile("(?m)^\\s*(\\d+)\\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)");
+  private static final String UNDEFINED_FILE = "58P01";
 
   /** A server that hangs must not keep the recorder from stopping. */
   private static final int GOODBYE_MILLIS_MAX = 5_000;
@@ -60,22 +52,19 @@ final class ReplicationStream implements AutoCloseable {
     }
   }
 
-  byte[] history(int timeline) throws SQLException {
+  /** The content of a timeline's history file; null when the server has none. */
+  byte @Nullable [] history(int timeline) throws SQLException {
     try (Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery("TIMELINE_HISTORY " + timeline)) {
+        ResultSet row =
+            statement.executeQuery("TIMELINE_HISTORY " + Integer.toUnsignedString(timeline))) {
       row.next();
       return row.getString(2).getBytes(StandardCharsets.UTF_8);
+    } catch (SQLException e) {
+      if (UNDEFINED_FILE.equals(e.getSQLState())) {
+        return null;
+      }
+      throw e;
     }
-  }
-
-  /** The ancestors a history file names, oldest first. */
-  static List<Switch> switches(byte[] history) {
-    List<Switch> switches = new ArrayList<>();
-    Matcher line = HISTORY_LINE.matcher(new String(history, StandardCharsets.UTF_8));
-    while (line.find()) {
-      switches.add(new Switch(Integer.parseInt(line.group(1)), Lsn.parse(line.group(2))));
-    }
-    return switches;
   }
 
   void start(@Nullable String slot, Lsn from, int timeline) throws SQLException {

@@ -7,6 +7,7 @@ import dev.holdfast.store.StoredSegment;
 import dev.holdfast.store.WalStore;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineHistory;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -304,8 +305,10 @@ public final class WalReceiver {
       if (!recorded.equals(identity.systemIdentifier())) {
         throw OtherCluster.found("cannot record " + name, recorded, identity.systemIdentifier());
       }
-      SegmentName from = next(stream, identity);
-      Lsn until = end(stream, identity, from.timeline());
+      TimelineHistory history = history(stream, identity.timeline());
+      SegmentName from = next(identity, history);
+      TimelineHistory.Part part = history.part(from.timeline());
+      Lsn until = part == null || part.to() == null ? Lsn.NONE : part.to();
       begin(from);
       stream.start(options.slot, from.start(), from.timeline());
       retry.succeeded();
@@ -314,56 +317,90 @@ public final class WalReceiver {
     }
   }
 
-  /** The segment to begin with. */
-  private SegmentName next(ReplicationStream stream, ReplicationStream.Identity identity)
-      throws SQLException {
-    StoredSegment newest = newest();
-    if (newest == null || skipping) {
+  /**
+   * The history of the server's timeline, stored with those of the timelines it descends from: by
+   * itself recorded WAL does not say which timeline followed which, and where.
+   */
+  private TimelineHistory history(ReplicationStream stream, int timeline) throws SQLException {
+    byte[] content = timeline == 1 ? null : stream.history(timeline);
+    if (content == null) {
+      return TimelineHistory.withoutParents(timeline);
+    }
+    TimelineHistory history = TimelineHistory.parse(timeline, content);
+    wal.putHistory(timeline, content);
+    for (TimelineHistory.Switch left : history.switches()) {
+      if (left.from() != 1 && wal.readHistory(left.from()) == null) {
+        // Its lines are in the newer file as well: a server that lost it is no obstacle.
+        byte[] older = stream.history(left.from());
+        if (older != null) {
+          wal.putHistory(left.from(), older);
+        }
+      }
+    }
+    return history;
+  }
+
+  /**
+   * The segment to begin with: after what is recorded of the newest timeline in the server's
+   * history of which something is. WAL of a timeline the server left behind, as after a restore,
+   * stays recorded beside.
+   */
+  private SegmentName next(ReplicationStream.Identity identity, TimelineHistory history) {
+    List<StoredSegment> recorded = wal.list();
+    if (recorded.isEmpty() || skipping) {
       skipping = false;
       return SegmentName.containing(identity.flushed(), identity.timeline(), segmentSize);
     }
-    SegmentName parsed = SegmentName.parse(newest.name(), segmentSize);
-    Lsn reached = parsed.start().plus(newest.bytes());
-    SegmentName next = newest.complete() ? parsed.next() : parsed;
-    if (identity.timeline() == parsed.timeline()) {
-      return next;
+    int newest = SegmentName.parse(recorded.getLast().name(), segmentSize).timeline();
+    if (Integer.compareUnsigned(identity.timeline(), newest) < 0) {
+      throw new DatabaseUnreachableException(
+          true,
+          "cannot go on recording " + name,
+          "the server is on timeline %s, and timeline %s is recorded already: this is an old"
+                  .formatted(
+                      Integer.toUnsignedString(identity.timeline()),
+                      Integer.toUnsignedString(newest))
+              + " primary, or a standby that has not followed the promotion",
+          "point the recorder at the server that was promoted; it is tried again",
+          null);
     }
-    byte[] history = stream.history(identity.timeline());
-    wal.putHistory(identity.timeline(), history);
-    List<ReplicationStream.Switch> switches = ReplicationStream.switches(history);
-    for (int i = 0; i < switches.size(); i++) {
-      ReplicationStream.Switch at = switches.get(i);
-      if (at.timeline() == parsed.timeline()) {
-        if (reached.isBefore(at.at())) {
-          return next;
+    Lsn begin = Lsn.NONE;
+    int begun = identity.timeline();
+    for (TimelineHistory.Part part : history.parts().reversed()) {
+      StoredSegment last = newest(recorded, part);
+      if (last != null) {
+        SegmentName parsed = SegmentName.parse(last.name(), segmentSize);
+        if (part.to() == null || parsed.start().plus(last.bytes()).isBefore(part.to())) {
+          return last.complete() ? parsed.next() : parsed;
         }
-        int child = i + 1 < switches.size() ? switches.get(i + 1).timeline() : identity.timeline();
-        return SegmentName.containing(at.at(), child, segmentSize);
+        return SegmentName.containing(begin, begun, segmentSize);
       }
+      begin = part.from();
+      begun = part.timeline();
     }
     throw new OperatorException(
         Kind.REFUSED,
         "cannot go on recording " + name,
-        "the server is on timeline "
-            + identity.timeline()
-            + ", which does not descend from the recorded timeline "
-            + parsed.timeline(),
+        "the server is on timeline %s (%s), which does not descend from the recorded timeline %s"
+            .formatted(
+                Integer.toUnsignedString(identity.timeline()),
+                history.switches().isEmpty() ? "it has no history of it" : history,
+                Integer.toUnsignedString(newest)),
         "check that this is the protected server; if it is, protect it under another name; what is"
             + " recorded stays readable");
   }
 
-  /** Where the timeline ends when the server has left it; NONE while it is the server's own. */
-  private static Lsn end(
-      ReplicationStream stream, ReplicationStream.Identity identity, int timeline)
-      throws SQLException {
-    if (timeline == identity.timeline()) {
-      return Lsn.NONE;
+  /** The last segment that holds some of this part; null when none is recorded. */
+  private @Nullable StoredSegment newest(List<StoredSegment> recorded, TimelineHistory.Part part) {
+    for (StoredSegment stored : recorded.reversed()) {
+      SegmentName parsed = SegmentName.parse(stored.name(), segmentSize);
+      if (parsed.timeline() == part.timeline()
+          && part.from().isBefore(parsed.end())
+          && (part.to() == null || parsed.start().isBefore(part.to()))) {
+        return stored;
+      }
     }
-    return ReplicationStream.switches(stream.history(identity.timeline())).stream()
-        .filter(s -> s.timeline() == timeline)
-        .map(ReplicationStream.Switch::at)
-        .findFirst()
-        .orElse(Lsn.NONE);
+    return null;
   }
 
   private @Nullable StoredSegment newest() {

@@ -19,6 +19,7 @@ public final class ClusterStore {
   private final String folder;
   private final WalStore wal;
   private final BaseStore bases;
+  private final SummaryStore summaries;
 
   ClusterStore(ObjectStore objects, ClusterDocument document) {
     this.objects = objects;
@@ -26,6 +27,7 @@ public final class ClusterStore {
     this.folder = "clusters/" + document.name() + "/";
     this.wal = new WalStore(objects, folder + "wal/", document.walSegmentSize());
     this.bases = new BaseStore(objects, folder + "bases/");
+    this.summaries = new SummaryStore(objects, folder + "summaries/");
   }
 
   static String documentName(String cluster) {
@@ -56,6 +58,11 @@ public final class ClusterStore {
   /** Its base backups. */
   public BaseStore bases() {
     return bases;
+  }
+
+  /** What its WAL did, segment by segment. */
+  public SummaryStore summaries() {
+    return summaries;
   }
 
   /**

@@ -31,6 +31,9 @@ final class DamagedObjectException extends OperatorException {
           + " a restore can reach any point before this segment, or start from a base backup after"
           + " it";
     }
+    if (object.contains("/summaries/")) {
+      return copy + "; or delete it, and it is made again from the WAL if that is still recorded";
+    }
     if (object.endsWith("/" + BaseStore.MANIFEST)) {
       return copy + "; or move it away to go on without this base backup, and take a new one";
     }

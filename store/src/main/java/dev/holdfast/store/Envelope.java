@@ -2,12 +2,14 @@ package dev.holdfast.store;
 
 import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
+import com.github.luben.zstd.ZstdDecompressCtx;
 import com.github.luben.zstd.ZstdException;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.concurrent.ArrayBlockingQueue;
 import java.util.zip.CRC32C;
 
 /** The envelope of binary objects: a 40-byte header, then the payload. See FORMAT.md. */
@@ -20,11 +22,16 @@ final class Envelope {
   static final byte PARTIAL_SEGMENT = 4;
   static final byte TIMELINE_HISTORY = 5;
   static final byte CATALOG = 6;
+  static final byte SUMMARY = 7;
+  static final byte CHANGED_BLOCKS = 8;
 
   private static final byte[] MAGIC = "HOLDFAST".getBytes(StandardCharsets.US_ASCII);
   private static final byte ZSTD = 1;
   private static final byte NOT_ENCRYPTED = 0;
   private static final int PIECE = 1 << 20;
+
+  /** Making a decompressor costs more than decompressing a small object; each starts afresh. */
+  private static final ArrayBlockingQueue<ZstdDecompressCtx> IDLE = new ArrayBlockingQueue<>(8);
 
   private Envelope() {}
 
@@ -38,7 +45,8 @@ final class Envelope {
   static byte[] wrap(String name, byte kind, byte[] content, int length) {
     // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
     int pieces = Math.max(1, (length + PIECE - 1) / PIECE);
-    byte[] wrapped = new byte[Math.toIntExact(HEADER_BYTES + pieces * Zstd.compressBound(PIECE))];
+    long bound = pieces * Zstd.compressBound(Math.min(PIECE, length));
+    byte[] wrapped = new byte[Math.toIntExact(HEADER_BYTES + bound)];
     int end = HEADER_BYTES;
     try (var compressor = new ZstdCompressCtx()) {
       compressor.setLevel(1);
@@ -80,13 +88,11 @@ final class Envelope {
   /** Decompresses exactly {@code length} bytes into the start of {@code content}. */
   static void decompress(
       String name, byte[] stored, int offset, int storedLength, byte[] content, int length) {
+    ZstdDecompressCtx idle = IDLE.poll();
+    ZstdDecompressCtx decompressor = idle == null ? new ZstdDecompressCtx() : idle;
     try {
-      long decompressed =
-          Zstd.decompressByteArray(content, 0, length, stored, offset, storedLength);
-      if (Zstd.isError(decompressed)) {
-        throw new DamagedObjectException(
-            name, "its compressed data is broken: " + Zstd.getErrorName(decompressed));
-      }
+      int decompressed =
+          decompressor.decompressByteArray(content, 0, length, stored, offset, storedLength);
       if (decompressed != length) {
         throw new DamagedObjectException(
             name, "%d bytes came out where %d went in".formatted(decompressed, length));
@@ -96,6 +102,10 @@ final class Envelope {
           new DamagedObjectException(name, "its compressed data is broken: " + e.getMessage());
       damaged.addSuppressed(e);
       throw damaged;
+    } finally {
+      if (!IDLE.offer(decompressor)) {
+        decompressor.close();
+      }
     }
   }
 

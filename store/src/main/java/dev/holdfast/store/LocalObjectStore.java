@@ -189,6 +189,26 @@ final class LocalObjectStore implements ObjectStore {
   }
 
   @Override
+  public List<String> children(String prefix) {
+    var found = new ArrayList<String>();
+    try (var children = Files.newDirectoryStream(root.resolve(ObjectName.checkPrefix(prefix)))) {
+      for (Path child : children) {
+        if (isObject(child)) {
+          found.add(child.getFileName().toString());
+        }
+      }
+    } catch (NoSuchFileException e) {
+      return List.of();
+    } catch (DirectoryIteratorException e) {
+      throw failure("list", prefix, Objects.requireNonNull(e.getCause()));
+    } catch (IOException e) {
+      throw failure("list", prefix, e);
+    }
+    found.sort(Comparator.naturalOrder());
+    return found;
+  }
+
+  @Override
   public boolean exists(String name) {
     Path path = path(name);
     try {
@@ -273,7 +293,8 @@ final class LocalObjectStore implements ObjectStore {
     try {
       Files.createDirectory(folder, PRIVATE_FOLDER);
     } catch (FileAlreadyExistsException e) {
-      if (!Files.isDirectory(folder)) {
+      // One look: when it was removed meanwhile, with its last object, the caller begins again.
+      if (!Files.readAttributes(folder, BasicFileAttributes.class).isDirectory()) {
         throw e;
       }
     }

@@ -56,6 +56,14 @@ interface ObjectStore {
    */
   List<String> folders(String prefix);
 
+  /**
+   * The first components below the prefix, of objects and of folders alike, sorted. One look at one
+   * folder, where {@link #list} looks at every object.
+   *
+   * @param prefix empty, or ending in a slash
+   */
+  List<String> children(String prefix);
+
   /** Whether there is such an object. */
   boolean exists(String name);
 

@@ -38,6 +38,11 @@ final class Verification {
           for (int timeline : cluster.wal().histories()) {
             check(folder + "wal/", () -> cluster.wal().readHistory(timeline));
           }
+          for (String segment : cluster.summaries().list()) {
+            String summary = folder + "summaries/" + segment;
+            check(summary, () -> cluster.summaries().read(segment));
+            check(summary, () -> cluster.summaries().readBlocks(segment));
+          }
           for (String lsn : cluster.catalogs()) {
             check(folder + "catalogs/" + lsn, () -> cluster.catalog(lsn, JsonNode.class));
           }

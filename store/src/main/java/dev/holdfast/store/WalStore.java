@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
  * replaced by other bytes. Any number of readers may work beside one writer.
  */
 public final class WalStore {
+  private static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
   private static final Pattern SEGMENT = Pattern.compile("[0-9A-F]{24}");
-  private static final Pattern HISTORY = Pattern.compile("([0-9A-F]{8})/\\1\\.history");
+  private static final Pattern HISTORY = Pattern.compile("([0-9A-F]{8})\\.history");
   private static final String PARTIAL = ".partial";
 
   private final ObjectStore objects;
@@ -157,8 +158,7 @@ public final class WalStore {
   /** Every stored segment once, sorted by timeline and number. */
   public List<StoredSegment> list() {
     var complete = new TreeMap<String, Boolean>();
-    for (ObjectStore.StoredObject object : objects.list(folder)) {
-      String name = object.name().substring(object.name().lastIndexOf('/') + 1);
+    for (String name : names()) {
       if (SEGMENT.matcher(name).matches()) {
         complete.put(name, true);
       } else if (name.endsWith(PARTIAL)) {
@@ -208,11 +208,24 @@ public final class WalStore {
 
   /** The timelines that have a history file, sorted. */
   List<Integer> histories() {
-    return objects.list(folder).stream()
-        .map(object -> HISTORY.matcher(object.name().substring(folder.length())))
+    return names().stream()
+        .map(HISTORY::matcher)
         .filter(Matcher::matches)
         .map(history -> Integer.parseUnsignedInt(history.group(1), 16))
         .toList();
+  }
+
+  /** What lies in the folders of the timelines, where its name says that it belongs there. */
+  private List<String> names() {
+    var names = new ArrayList<String>();
+    for (String timeline : objects.folders(folder)) {
+      if (TIMELINE.matcher(timeline).matches()) {
+        objects.children(folder + timeline + "/").stream()
+            .filter(name -> name.startsWith(timeline))
+            .forEach(names::add);
+      }
+    }
+    return names;
   }
 
   private @Nullable Partial storedPartial(String segment) {

@@ -100,6 +100,12 @@ final class CrashingObjectStore implements ObjectStore {
   }
 
   @Override
+  public List<String> children(String prefix) {
+    checkPower();
+    return disk.children(prefix);
+  }
+
+  @Override
   public List<String> folders(String prefix) {
     checkPower();
     return disk.folders(prefix);

@@ -25,6 +25,7 @@ import tools.jackson.databind.JsonNode;
 
 final class DamageTest {
   private static final String WAL = "clusters/acme/wal/00000001/";
+  private static final String SUMMARIES = "clusters/acme/summaries/00000001/";
   private static final String BASE = "clusters/acme/bases/" + Samples.LABEL + "/";
 
   private final MemoryObjectStore disk = new MemoryObjectStore();
@@ -145,6 +146,49 @@ final class DamageTest {
   }
 
   @Test
+  void a_flipped_byte_in_a_summary_names_it_and_the_way_out() {
+    String name = SUMMARIES + Samples.SEGMENT_3;
+    byte[] bytes = disk.get(name);
+    bytes[35] ^= 1;
+    disk.replace(name, bytes);
+    assertThatThrownBy(() -> acme().summaries().read(Samples.SEGMENT_3))
+        .isInstanceOf(DamagedObjectException.class)
+        .hasMessageMatching(
+            "cannot read "
+                + name
+                + ": its header has checksum [0-9a-f]{8} where [0-9a-f]{8} is recorded: damaged, or"
+                + " moved under another name; next: put a good copy of this object in its place if"
+                + " the repository has one elsewhere; or delete it, and it is made again from the"
+                + " WAL if that is still recorded")
+        .extracting(e -> ((OperatorException) e).kind())
+        .isEqualTo(Kind.DAMAGED_DATA);
+  }
+
+  @Test
+  void a_summary_and_its_blocks_cannot_be_taken_for_each_other() {
+    String name = SUMMARIES + Samples.SEGMENT_3;
+    byte[] summary = disk.get(name);
+    disk.replace(name, disk.get(name + ".blocks"));
+    disk.replace(name + ".blocks", summary);
+    assertThat(Repository.open(disk).verify())
+        .extracting(Problem::object)
+        .containsExactly(name, name + ".blocks");
+  }
+
+  @Test
+  void missing_blocks_of_a_summary_are_found_and_named() {
+    String name = SUMMARIES + Samples.SEGMENT_3 + ".blocks";
+    disk.delete(name);
+    assertThat(Repository.open(disk).verify())
+        .containsExactly(
+            new Problem(
+                name,
+                "it is missing, and the summary is there",
+                "put a good copy of this object in its place if the repository has one elsewhere;"
+                    + " or delete it, and it is made again from the WAL if that is still recorded"));
+  }
+
+  @Test
   void a_damaged_complete_segment_is_not_taken_for_the_same_one() {
     String name = WAL + Samples.SEGMENT_3;
     byte[] bytes = disk.get(name);
@@ -218,6 +262,11 @@ final class DamageTest {
     var content = new TreeMap<String, String>();
     WalStore wal = acme().wal();
     wal.list().forEach(s -> content.put(s.name(), Arrays.hashCode(wal.read(s.name())) + " " + s));
+    SummaryStore summaries = acme().summaries();
+    for (String segment : summaries.list()) {
+      content.put("summary " + segment, Arrays.toString(summaries.read(segment)));
+      content.put("blocks " + segment, Arrays.toString(summaries.readBlocks(segment)));
+    }
     content.put("history", new String(Objects.requireNonNull(wal.readHistory(2)), UTF_8));
     for (String lsn : acme().catalogs()) {
       content.put(lsn, acme().catalog(lsn, JsonNode.class).toString());

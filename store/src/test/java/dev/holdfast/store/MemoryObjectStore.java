@@ -94,6 +94,15 @@ class MemoryObjectStore implements ObjectStore {
   }
 
   @Override
+  public List<String> children(String prefix) {
+    return list(prefix).stream()
+        .map(object -> object.name().substring(prefix.length()).split("/", 2)[0])
+        .distinct()
+        .sorted()
+        .toList();
+  }
+
+  @Override
   public boolean exists(String name) {
     return stored.containsKey(ObjectName.check(name));
   }

@@ -182,6 +182,9 @@ abstract class ObjectStoreContract {
     assertThat(store().folders("")).containsExactly("b", "bb");
     assertThat(store().folders("b/")).containsExactly("1");
     assertThat(store().folders("none/")).isEmpty();
+    assertThat(store().children("")).containsExactly("a", "b", "bb");
+    assertThat(store().children("b/")).containsExactly("1", "10", "2");
+    assertThat(store().children("none/")).isEmpty();
   }
 
   @Test
@@ -253,6 +256,7 @@ abstract class ObjectStoreContract {
   void a_prefix_ends_in_a_slash() {
     assertThatThrownBy(() -> store().list("a")).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> store().list("../")).isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> store().children("a")).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> store().folders("a")).isInstanceOf(IllegalArgumentException.class);
   }
 

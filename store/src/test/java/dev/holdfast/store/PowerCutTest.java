@@ -68,6 +68,31 @@ final class PowerCutTest {
 
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
+  void summarizing_cut_off_at_any_write_leaves_no_summary_without_its_blocks(
+      boolean lastWriteLands) {
+    int changes = count(PowerCutTest::summarize);
+    assertThat(changes).isEqualTo(8);
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      ObjectStore disk = prepared(new MemoryObjectStore());
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      assertThatThrownBy(() -> summarize(crashing)).isInstanceOf(PowerLost.class);
+
+      Repository repository = Repository.open(disk);
+      assertThat(repository.verify()).as("cut off at write %d", crashAt).isEmpty();
+      SummaryStore summaries = repository.cluster("acme").summaries();
+      for (String segment : summaries.list()) {
+        assertThat(summaries.read(segment)).as("cut off at write %d", crashAt).isNotNull();
+        assertThat(summaries.readBlocks(segment)).as("cut off at write %d", crashAt).isNotNull();
+      }
+      summarize(disk);
+      assertThat(summaries.list()).containsExactly(Samples.SEGMENT_4);
+      assertThat(disk.list("clusters/acme/summaries/")).hasSize(2);
+      assertThat(repository.verify()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
   void setting_up_cut_off_at_any_write_can_simply_be_run_again(boolean lastWriteLands) {
     int changes = count(MemoryObjectStore::new, PowerCutTest::setUp);
     assertThat(changes).isEqualTo(4);
@@ -132,6 +157,14 @@ final class PowerCutTest {
   private static void backUp(ObjectStore disk) {
     BaseStore bases = Repository.open(disk).cluster("acme").bases();
     Samples.takeBase(bases, disk, "clusters/acme/bases/" + Samples.LABEL + "/");
+  }
+
+  private static void summarize(ObjectStore disk) {
+    SummaryStore summaries = Repository.open(disk).cluster("acme").summaries();
+    summaries.put(Samples.SEGMENT_3, Samples.SUMMARY, Samples.BLOCKS);
+    summaries.put(Samples.SEGMENT_3, Samples.BLOCKS, Samples.SUMMARY);
+    summaries.put(Samples.SEGMENT_4, Samples.SUMMARY, Samples.BLOCKS);
+    summaries.delete(Samples.SEGMENT_3);
   }
 
   private static void record(ObjectStore disk, Acknowledged acknowledged) {

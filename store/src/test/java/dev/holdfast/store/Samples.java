@@ -18,6 +18,9 @@ final class Samples {
   static final String SEGMENT_4 = "000000010000000000000004";
   static final byte[] HISTORY = "1\t0/3000000\tno recovery target\n".getBytes(UTF_8);
 
+  static final byte[] SUMMARY = "0/3000028 742 +5 public.users\n".repeat(40).getBytes(UTF_8);
+  static final byte[] BLOCKS = pages(new Random(8), 3000);
+
   /** A catalog snapshot as an engine could store it. */
   record Snapshot(String lsn, Map<Long, String> tables) {}
 
@@ -109,6 +112,7 @@ final class Samples {
     acme.wal().put(SEGMENT_3, segment(3));
     acme.wal().putPartial(SEGMENT_4, segment(4), 300_000);
     acme.wal().putHistory(2, HISTORY);
+    acme.summaries().put(SEGMENT_3, SUMMARY, BLOCKS);
     acme.putCatalog("0000000003000028", new Snapshot("0/3000028", Map.of(16384L, "public.users")));
     acme.putDocument("proofs", "20261121T020000Z", Map.of("result", "proven"));
     takeBase(acme.bases(), objects, "clusters/acme/bases/" + LABEL + "/");

@@ -22,6 +22,8 @@ import java.util.TreeMap;
  * second; gone, with its folder, when closed or when the test process dies.
  */
 public final class TestServer implements AutoCloseable {
+  private static final int STARTS_MAX = 100;
+  private static final String STILL_IN_USE = "shared memory block";
   private static final Duration STARTING_MAX = Duration.ofSeconds(60);
 
   private final Map<String, String> settings;
@@ -158,10 +160,21 @@ public final class TestServer implements AutoCloseable {
 
   /** Starts a stopped server on the same port and data. */
   public void startAgain() {
-    server =
-        PostgresServer.startOn(
-            server.port(), server.binaries(), server.data(), settings, List.of(folder));
-    awaitReady();
+    // Backends of a killed server outlive it for a moment and keep its shared memory.
+    for (int attempt = 1; ; attempt++) {
+      server =
+          PostgresServer.startOn(
+              server.port(), server.binaries(), server.data(), settings, List.of(folder));
+      try {
+        awaitReady();
+        return;
+      } catch (IllegalStateException e) {
+        if (attempt == STARTS_MAX || !String.valueOf(e.getMessage()).contains(STILL_IN_USE)) {
+          throw e;
+        }
+        pause();
+      }
+    }
   }
 
   @Override
@@ -190,7 +203,7 @@ public final class TestServer implements AutoCloseable {
 
   private static void pause() {
     try {
-      Thread.sleep(20); // polling a starting server: there is nothing to wait on
+      Thread.sleep(20); // polling a server that starts or ends: there is nothing to wait on
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IllegalStateException(e);

@@ -5,6 +5,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.zip.CRC32C;
 
 /** Reads the fields of one record's main data in order, refusing to read past its end. */
 final class Cursor {
@@ -21,6 +22,11 @@ final class Cursor {
     this.start = start;
     this.end = start + length;
     this.at = start;
+  }
+
+  /** Bytes read so far. */
+  int position() {
+    return at - start;
   }
 
   int remaining() {
@@ -40,6 +46,10 @@ final class Cursor {
 
   int u8() {
     return LittleEndian.u8(bytes, take(1));
+  }
+
+  boolean bool() {
+    return u8() != 0;
   }
 
   int u16() {
@@ -70,10 +80,26 @@ final class Cursor {
     return instant(i64());
   }
 
+  /** A time in Unix seconds. */
+  Instant seconds() {
+    long seconds = i64();
+    if (seconds < Instant.MIN.getEpochSecond() || seconds > Instant.MAX.getEpochSecond()) {
+      throw new MalformedRecordException(
+          "%d seconds since 1970 are announced as a time".formatted(seconds));
+    }
+    return Instant.ofEpochSecond(seconds);
+  }
+
   static Instant instant(long microseconds) {
     return Instant.ofEpochSecond(
         EPOCH_SECONDS + Math.floorDiv(microseconds, 1_000_000L),
         Math.floorMod(microseconds, 1_000_000L) * 1_000L);
+  }
+
+  /** A row's place as pages and records store it: the block number's upper half comes first. */
+  Tid tid() {
+    long upper = u16();
+    return new Tid(upper << 16 | u16(), u16());
   }
 
   byte[] bytes(long length) {
@@ -119,6 +145,13 @@ final class Cursor {
       items.add(item.get());
     }
     return List.copyOf(items);
+  }
+
+  /** The CRC-32C of the first bytes of the main data. */
+  int checksum(int from, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, start + from, length);
+    return (int) crc.getValue();
   }
 
   private int take(int length) {

@@ -26,6 +26,9 @@ public final class RawRecord {
 
   static final int HEADER = 24;
 
+  /** On the largest pages, of 32 KiB: a row takes 24 bytes and a line pointer of 4. */
+  private static final int ROWS_ON_PAGE_MAX = (32 * 1024 - 24) / (24 + 4);
+
   private static final int ID_DATA_SHORT = 255;
   private static final int ID_DATA_LONG = 254;
   private static final int ID_ORIGIN = 253;
@@ -468,6 +471,25 @@ public final class RawRecord {
     return new Cursor(bytes, mainAt, mainLength);
   }
 
+  /** The data that belongs to a page, to be read where it lies. */
+  Cursor dataCursor(int index) {
+    return new Cursor(bytes, payloadAt(index) + blockImageLength[index], blockDataLength[index]);
+  }
+
+  /**
+   * The reference with this id.
+   *
+   * @throws MalformedRecordException when there is none
+   */
+  int blockWithId(int id) {
+    for (int index = 0; index < blockCount; index++) {
+      if (blockId[index] == id) {
+        return index;
+      }
+    }
+    throw new MalformedRecordException("it has no block reference with id " + id);
+  }
+
   // ---- rows ------------------------------------------------------------------------------------
 
   /** What it does to rows. Other than {@link RowChange#NONE}, block reference 0 is their page. */
@@ -489,12 +511,15 @@ public final class RawRecord {
     int rows = mainU16(2);
     if (!rowsImplied()) {
       main(4, 2 * rows);
+    } else if (rows > ROWS_ON_PAGE_MAX) {
+      throw damaged(
+          new MalformedRecordException("%d rows were put on a fresh page".formatted(rows)));
     }
     return rows;
   }
 
   /** A fresh page has its rows at 1 to n: they are not listed. */
-  private boolean rowsImplied() {
+  boolean rowsImplied() {
     return (info & 0x80) != 0;
   }
 
@@ -658,25 +683,6 @@ public final class RawRecord {
   /** When a plain commit was decided: microseconds since 2000-01-01 UTC. */
   public long commitMicros() {
     return mainI64(0);
-  }
-
-  // ---- mapped catalogs -------------------------------------------------------------------------
-
-  /**
-   * The map a RELMAP record writes: the files of catalogs that pg_class cannot tell; null for other
-   * records.
-   *
-   * @throws WalDamagedException when the map does not add up
-   */
-  public @Nullable RelationMap relationMap() {
-    if (rmgr != ResourceManager.RELATION_MAP || (info & 0xF0) != 0) {
-      return null;
-    }
-    try {
-      return RelationMap.of(mainCursor());
-    } catch (MalformedRecordException e) {
-      throw damaged(e);
-    }
   }
 
   // ---- as a value ------------------------------------------------------------------------------

@@ -13,13 +13,19 @@ public final class ResourceManager {
   /** Files created and cut. */
   public static final int STORAGE = 2;
 
+  /** Pages of pg_xact. */
+  public static final int CLOG = 3;
+
   /** Databases created and dropped. */
   public static final int DATABASE = 4;
 
   /** Tablespaces created and dropped. */
   public static final int TABLESPACE = 5;
 
-  /** The files of mapped catalogs. */
+  /** Transactions that hold a row together. */
+  public static final int MULTIXACT = 6;
+
+  /** Files of the catalogs pg_class cannot tell. */
   public static final int RELATION_MAP = 7;
 
   /** Locks and running transactions, for standbys. */
@@ -30,6 +36,36 @@ public final class ResourceManager {
 
   /** Rows inserted, updated, deleted. */
   public static final int HEAP = 10;
+
+  /** B-tree indexes. */
+  public static final int BTREE = 11;
+
+  /** Hash indexes. */
+  public static final int HASH = 12;
+
+  /** GIN indexes. */
+  public static final int GIN = 13;
+
+  /** GiST indexes. */
+  public static final int GIST = 14;
+
+  /** Sequences. */
+  public static final int SEQUENCE = 15;
+
+  /** SP-GiST indexes. */
+  public static final int SPGIST = 16;
+
+  /** BRIN indexes. */
+  public static final int BRIN = 17;
+
+  /** Pages of pg_commit_ts. */
+  public static final int COMMIT_TIMESTAMPS = 18;
+
+  /** Progress of logical replication. */
+  public static final int REPLICATION_ORIGIN = 19;
+
+  /** Pages changed by extensions that have no resource manager. */
+  public static final int GENERIC = 20;
 
   /** Messages of pg_logical_emit_message. */
   public static final int LOGICAL_MESSAGE = 21;

@@ -181,6 +181,9 @@ public final class WalReader {
         }
       }
       if (position == pageEnd) {
+        if (position == 0 && !firstPage) { // or positions would begin anew
+          throw damagedPage(-pageSize, "the log goes on after the last position there is");
+        }
         pageEnd += pageSize;
         headerBytes = 0;
       }

@@ -64,15 +64,59 @@ enum WalVersion {
     return major >= 15;
   }
 
+  /** Bytes of a dropped statistics item: object ids have 64 bits since 18. */
   int droppedStatSize() {
     return major >= 18 ? 16 : 12;
   }
 
+  /** In 14 what would later mean that a database is created from logged pages. */
   int databaseDropOpcode() {
     return major == 14 ? 0x10 : 0x20;
   }
 
+  /** What pages a HEAP2 record with this opcode, 0x10 to 0x30, tidies up, and how. */
+  WalRecord.HeapPrune.Work pruneWork(int opcode) {
+    if (hasOnePruneFormat()) {
+      return switch (opcode) {
+        case 0x10 -> WalRecord.HeapPrune.Work.PRUNE_ON_ACCESS;
+        case 0x20 -> WalRecord.HeapPrune.Work.VACUUM_SCAN;
+        default -> WalRecord.HeapPrune.Work.VACUUM_CLEANUP;
+      };
+    }
+    return switch (opcode) {
+      case 0x10 -> WalRecord.HeapPrune.Work.PRUNE;
+      case 0x20 -> WalRecord.HeapPrune.Work.VACUUM_CLEANUP;
+      default -> WalRecord.HeapPrune.Work.FREEZE;
+    };
+  }
+
+  /** Whether pruning, vacuuming and freezing share one format. */
+  boolean hasOnePruneFormat() {
+    return major >= 17;
+  }
+
+  /** Whether rows are frozen by plans for several at once, not one by one. */
+  boolean hasFreezePlans() {
+    return major >= 16;
+  }
+
+  /** Whether catalog rows overwritten in place carry their own invalidations. */
+  boolean hasInplaceInvalidations() {
+    return major >= 18;
+  }
+
+  /** Whether checkpoints and ends of recovery say wal_level, and redo points are records. */
   boolean hasWalLevelInCheckpoint() {
     return major >= 17;
+  }
+
+  /** Whether page numbers of status logs have 64 bits. */
+  boolean hasWideStatusPages() {
+    return major >= 17;
+  }
+
+  /** Room for mappings in the relation map: its checksum follows them all. */
+  int relationMappingsMax() {
+    return major >= 16 ? 64 : 62;
   }
 }

@@ -17,6 +17,7 @@ final class CraftedLog {
 
   private final ByteBuffer bytes = ByteBuffer.allocate(8 * SEGMENT).order(ByteOrder.LITTLE_ENDIAN);
   private final int magic;
+  private int timeline = 1;
   private long previous = START.position() - 64;
 
   CraftedLog() {
@@ -30,6 +31,11 @@ final class CraftedLog {
   /** A NOOP record with this much main data; returns where it starts. */
   Lsn record(int mainLength) {
     return record(0, 0x20, 7, mainData(new byte[mainLength]));
+  }
+
+  /** Pages from the next one on carry another timeline, as after a promotion. */
+  void promote(int newTimeline) {
+    timeline = newTimeline;
   }
 
   /** Any record; {@code body} is what follows the 24-byte header. */
@@ -142,7 +148,7 @@ final class CraftedLog {
   private void page(int flags, int remaining) {
     boolean first = bytes.position() % SEGMENT == 0;
     bytes.putShort((short) magic).putShort((short) (flags | (first ? 0x0002 : 0)));
-    bytes.putInt(1).putLong(position().position() - 8).putInt(remaining).putInt(0);
+    bytes.putInt(timeline).putLong(position().position() - 8).putInt(remaining).putInt(0);
     if (first) {
       bytes.putLong(4711).putInt(SEGMENT).putInt(PAGE);
     }

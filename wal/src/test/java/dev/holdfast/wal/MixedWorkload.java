@@ -14,7 +14,10 @@ import java.util.List;
 import java.util.Map;
 import org.postgresql.PGConnection;
 
-/** Makes a server write every kind of record an ordinary application and its migrations cause. */
+/**
+ * Makes a server write every kind of record an ordinary application and its migrations cause, and
+ * the rare ones of {@link RareWorkload} before.
+ */
 final class MixedWorkload {
   /** What the workload needs a server to be started with. */
   static final Map<String, String> SETTINGS =
@@ -28,23 +31,30 @@ final class MixedWorkload {
 
   private final TestServer server;
   private final int major;
+  private int rounds;
 
   MixedWorkload(TestServer server) {
     this.server = server;
     this.major = server.server().binaries().major();
   }
 
-  /** Goes on until at least this much WAL was written. */
+  /** Goes on until at least this much more WAL was written. */
   void write(int megabytes) throws SQLException, IOException {
+    if (rounds == 0) {
+      new RareWorkload(server).write();
+    }
     Lsn start = Lsn.parse(server.value("SELECT pg_current_wal_insert_lsn()"));
-    prepare();
-    for (int round = 0; ; round++) {
+    if (rounds == 0) {
+      prepare();
+    }
+    while (true) {
+      int round = rounds++;
       round(round);
       Lsn now = Lsn.parse(server.value("SELECT pg_current_wal_insert_lsn()"));
       if (now.minus(start) >= megabytes * 1024L * 1024L) {
         return;
       }
-      pgbench(round);
+      pgbench();
     }
   }
 
@@ -184,13 +194,13 @@ final class MixedWorkload {
     sql.execute("DROP DATABASE other_" + round);
   }
 
-  private void pgbench(int round) {
+  private void pgbench() {
     String pgbench =
         PostgresBinaries.installed(15)
             .orElseThrow(() -> new AssertionError("install Debian's postgresql-15"))
             .program("pgbench")
             .toString();
-    if (round == 0) {
+    if (server.value("SELECT to_regclass('pgbench_accounts') IS NULL").equals("t")) {
       run(List.of(pgbench, "-i", "-q", "-s", "2", server.url("postgres")));
     }
     run(List.of(pgbench, "-n", "-c", "2", "-t", "1000", server.url("postgres")));

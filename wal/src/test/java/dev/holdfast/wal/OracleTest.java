@@ -15,12 +15,16 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -74,6 +78,7 @@ final class OracleTest {
   private static final Pattern BLOCK =
       Pattern.compile(
           "blkref #(\\d+): rel (\\d+/\\d+/\\d+)(?: fork (\\w+))? blk (\\d+)( \\(?FPW( for WAL verification)?)?");
+  private static final Pattern DESCRIBED = Pattern.compile("\\S+ (.*?)(?:, blkref #.*)?");
   private static final Pattern CHECKED =
       Pattern.compile(
           "(\\S+) len (\\d+) xid (\\d+) (?:top \\d+)? ([A-Z0-9_]+)[/ ].* info..\\s?(.*)");
@@ -99,6 +104,8 @@ final class OracleTest {
           major == 15
               ? compareRecords(server, records, to, true)
               : compareRecords(server, records, to, false) + compareBlocks(server, records, to);
+      compareWithCatalog(server, records);
+      assertBroad(records, walLevel.equals("logical"), major >= 17);
       report(major, "pg_walinspect", records, blocks);
     }
   }
@@ -117,14 +124,16 @@ final class OracleTest {
 
       List<WalRecord> records = log.decode(to, 8192);
 
-      Process dump =
+      ProcessBuilder command =
           new ProcessBuilder(
                   installed.program("pg_waldump").toString(),
                   "--path=" + log.files().getFirst().getParent(),
                   "--start=" + records.getFirst().lsn(),
                   "--end=" + to)
-              .redirectErrorStream(true)
-              .start();
+              .redirectErrorStream(true);
+      command.environment().put("TZ", "UTC");
+      Process dump = command.start();
+      Description description = new Description(15);
       Iterator<WalRecord> ours = records.iterator();
       long blocks = 0;
       try (var lines = dump.inputReader()) {
@@ -144,10 +153,12 @@ final class OracleTest {
                           matcher.group(1),
                           matcher.group(2),
                           theirs));
+          compareDescriptions(description, record, described(matcher.group(6)));
         }
       }
       assertThat(dump.waitFor()).isZero();
       assertThat(ours.hasNext()).isFalse();
+      assertBroad(records, false, false);
       report(15, "pg_waldump", records, blocks);
     }
   }
@@ -166,6 +177,8 @@ final class OracleTest {
 
       List<WalRecord> records = log.decode(to, 1 << 20);
 
+      compareWithCatalog(server, records);
+      assertBroad(records, walLevel.equals("logical"), false);
       report(14, "walcheck.py", records, compareWithWalcheck(server, log, records));
     }
   }
@@ -178,9 +191,10 @@ final class OracleTest {
         ResultSet rows =
             statement.executeQuery(
                 ("SELECT start_lsn, end_lsn, prev_lsn, xid, resource_manager, record_length,"
-                        + " coalesce(block_ref, '') FROM pg_get_wal_records_info('%s', '%s')")
+                        + " coalesce(block_ref, ''), description FROM pg_get_wal_records_info('%s', '%s')")
                     .formatted(records.getFirst().lsn(), to))) {
       Iterator<WalRecord> ours = records.iterator();
+      Description description = new Description(server.server().binaries().major());
       while (rows.next()) {
         WalRecord record = ours.next();
         String theirs =
@@ -193,6 +207,7 @@ final class OracleTest {
                     rows.getString(6));
         assertThat(line(record)).isEqualTo(theirs);
         assertThat(record.end()).as(theirs).isEqualTo(Lsn.parse(rows.getString(2)));
+        compareDescriptions(description, record, rows.getString(8));
         if (blocksToo) {
           assertThat(blocks(record)).as(theirs).isEqualTo(blocks(rows.getString(7)));
           blocks += record.blocks().size();
@@ -322,9 +337,26 @@ final class OracleTest {
     return blocks;
   }
 
+  private static void compareDescriptions(
+      Description description, WalRecord record, @Nullable String theirs) {
+    String ours = description.ours(record);
+    if (ours != null) {
+      assertThat(ours)
+          .as("%s", record)
+          .isEqualTo(description.theirs(record, theirs == null ? "" : theirs));
+    }
+  }
+
+  /** What pg_waldump says between the opcode and the block references. */
+  private static String described(String text) {
+    Matcher matcher = DESCRIBED.matcher(text);
+    return matcher.matches() ? matcher.group(1) : "";
+  }
+
   private static Statement streaming(Connection connection) throws SQLException {
     connection.setAutoCommit(false);
     Statement statement = connection.createStatement();
+    statement.execute("SET TIME ZONE 'UTC'");
     statement.setFetchSize(10_000);
     return statement;
   }
@@ -366,6 +398,115 @@ final class OracleTest {
                   block.group(5) == null ? "" : block.group(6) == null ? " image" : " check"));
     }
     return blocks;
+  }
+
+  /** What no description tells, asked of the server itself. */
+  private static void compareWithCatalog(TestServer server, List<WalRecord> records) {
+    Map<Long, WalRecord.Sequence> sequences = new TreeMap<>();
+    Map<Long, WalRecord.RelationMap> maps = new TreeMap<>();
+    for (WalRecord record : records) {
+      switch (record) {
+        case WalRecord.Sequence sequence -> sequences.put(sequence.file().number(), sequence);
+        case WalRecord.RelationMap map -> maps.put(map.database(), map);
+        default -> {}
+      }
+    }
+    long database =
+        Long.parseLong(server.value("SELECT oid FROM pg_database WHERE datname = 'postgres'"));
+    for (String row :
+        server.query(
+            "SELECT pg_relation_filenode(seqrelid), seqincrement, seqrelid::regclass"
+                + " FROM pg_sequence")) {
+      String[] columns = row.split("\\|", -1);
+      WalRecord.Sequence logged =
+          Objects.requireNonNull(sequences.get(Long.parseLong(columns[0])), columns[2]);
+      // A record runs ahead by the values that can be taken without another one.
+      assertThat(logged.lastValue() + "|" + logged.logCount() + "|" + logged.called())
+          .isEqualTo(
+              server.value(
+                  "SELECT last_value + CASE WHEN is_called THEN log_cnt ELSE 0 END * %s || '|0|' || is_called FROM %s"
+                      .formatted(columns[1], columns[2])));
+    }
+    assertThat(sequences).isNotEmpty();
+    assertThat(
+            Objects.requireNonNull(maps.get(database)).mappings().stream()
+                .map(m -> m.relation() + "|" + m.fileNumber())
+                .sorted())
+        .containsExactlyElementsOf(
+            server
+                .query(
+                    "SELECT oid, pg_relation_filenode(oid) FROM pg_class WHERE relfilenode = 0"
+                        + " AND relkind IN ('r', 'i', 't') AND NOT relisshared")
+                .stream()
+                .sorted()
+                .toList());
+    assertThat(records)
+        .filteredOn(WalRecord.Prepare.class::isInstance)
+        .isNotEmpty()
+        .allSatisfy(record -> {
+          var prepare = (WalRecord.Prepare) record;
+          assertThat(prepare.owner()).isEqualTo(10); // the role initdb makes
+          assertThat(prepare.database()).isEqualTo(database);
+        });
+    assertThat(records)
+        .filteredOn(WalRecord.HeapRewrite.class::isInstance)
+        .allSatisfy(record -> {
+          var rewrite = (WalRecord.HeapRewrite) record;
+          assertThat(rewrite.start()).isLessThan(record.lsn());
+          assertThat(rewrite.relation()).isIn(1259L, 1262L); // pg_class, pg_database
+          assertThat(record.length()).isGreaterThan((int) rewrite.mappings() * 36);
+        });
+  }
+
+  /** Every kind of record a running server can be brought to write was written. */
+  private static void assertBroad(List<WalRecord> records, boolean logical, boolean since17) {
+    Set<Class<?>> expected = new HashSet<>(List.of(WalRecord.class.getPermittedSubclasses()));
+    // What takes a crash, a promotion, or a billion transactions: see CraftedRecordsTest.
+    expected.removeAll(
+        List.of(
+            WalRecord.Noop.class,
+            WalRecord.EndOfRecovery.class,
+            WalRecord.OverwrittenContinuation.class,
+            WalRecord.StatusTruncate.class,
+            WalRecord.MultiXactTruncate.class));
+    if (!logical) {
+      expected.removeAll(
+          List.of(
+              WalRecord.HeapTruncate.class,
+              WalRecord.HeapRewrite.class,
+              WalRecord.HeapNewCid.class));
+    }
+    if (!since17) {
+      expected.remove(WalRecord.CheckpointRedo.class);
+    }
+    Set<Class<?>> written = new HashSet<>();
+    records.forEach(record -> written.add(record.getClass()));
+    assertThat(written).containsAll(expected);
+    assertThat(records)
+        .anyMatch(record -> record instanceof WalRecord.HeapDelete r && r.superDelete())
+        .anyMatch(record -> record instanceof WalRecord.HeapDelete r && r.partitionMove())
+        .anyMatch(record -> record instanceof WalRecord.HeapLock r && r.laterVersion())
+        .anyMatch(record ->
+            record instanceof WalRecord.HeapUpdate r
+                && (r.oldInfobits() & WalRecord.HeapLock.MULTIXACT) != 0)
+        .anyMatch(record -> record instanceof WalRecord.Abort r && !r.droppedFiles().isEmpty())
+        .anyMatch(record -> record instanceof WalRecord.Abort r && !r.subtransactions().isEmpty())
+        .anyMatch(record -> record instanceof WalRecord.Commit r && r.waitsForApply())
+        .anyMatch(record -> record instanceof WalRecord.Commit r && r.forcedToDisk())
+        .anyMatch(
+            record -> record instanceof WalRecord.Commit r && r.origin() != null && !r.prepared())
+        .anyMatch(
+            record -> record instanceof WalRecord.Commit r && r.origin() != null && r.prepared())
+        .anyMatch(record -> record instanceof WalRecord.Prepare r && r.origin() != null)
+        .anyMatch(record ->
+            record instanceof WalRecord.Prepare r
+                && !r.droppedFiles().isEmpty()
+                && !r.abortFiles().isEmpty()
+                && !r.subtransactions().isEmpty()
+                && !r.invalidations().isEmpty());
+    assertThat(records)
+        .extracting(WalRecord::rmgr)
+        .contains(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21);
   }
 
   private static void report(int major, String oracle, List<WalRecord> records, long blocks) {

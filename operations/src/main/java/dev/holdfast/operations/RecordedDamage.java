@@ -1,0 +1,219 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.DamageScan;
+import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineSegments;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the recorded log did: from summaries as far as they say it, and by reading the log itself
+ * where they do not.
+ */
+final class RecordedDamage {
+  private final ClusterStore cluster;
+  private final RecordedWal wal;
+  private final RecordedNames names;
+
+  /** What is known of one segment: its log, its summary, or both. */
+  private record Known(
+      SegmentName name, TimelineSegments.@Nullable Held log, @Nullable SegmentSummary summary) {
+    long bytes() {
+      return log == null ? 0 : log.bytes();
+    }
+
+    Lsn end() {
+      return log == null ? name.end() : log.end();
+    }
+  }
+
+  RecordedDamage(ClusterStore cluster, RecordedWal wal, RecordedNames names) {
+    this.cluster = cluster;
+    this.wal = wal;
+    this.names = names;
+  }
+
+  /**
+   * Tells of transactions that may have destroyed something, oldest commit first.
+   *
+   * @param wanted segments whose summary does not fit it are passed over
+   */
+  void destructive(
+      Predicate<SegmentSummary> wanted, Progress progress, Consumer<TransactionDamage> sink) {
+    List<Known> known = known();
+    long bytes = known.stream().filter(one -> one.summary == null).mapToLong(Known::bytes).sum();
+    try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
+      walk(
+          known,
+          summary -> false,
+          phase,
+          damage -> {
+            if (damage.isDestructive()) {
+              sink.accept(damage);
+            }
+          },
+          summary -> {
+            if (wanted.test(summary)) {
+              summary.destructive().forEach(sink);
+            }
+          });
+    }
+  }
+
+  /**
+   * Tells of every transaction that changed a table, oldest commit first. Where the log itself is
+   * gone and its summary is left, only of those that may have destroyed something.
+   *
+   * @param wanted segments whose summary does not fit it are not read
+   */
+  void all(Predicate<SegmentSummary> wanted, Progress progress, Consumer<TransactionDamage> sink) {
+    List<Known> known = known();
+    long bytes =
+        known.stream()
+            .filter(one -> one.summary == null || wanted.test(one.summary))
+            .mapToLong(Known::bytes)
+            .sum();
+    try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
+      walk(
+          known,
+          wanted,
+          phase,
+          sink,
+          summary -> {
+            if (wanted.test(summary)) {
+              summary.destructive().forEach(sink);
+            }
+          });
+    }
+  }
+
+  /**
+   * @param mustRead whether a segment must be read although it has a summary
+   * @param fromLog gets every transaction of the segments that are read
+   * @param fromSummary gets the summaries of those that are not
+   */
+  private void walk(
+      List<Known> known,
+      Predicate<SegmentSummary> mustRead,
+      Progress.Phase progress,
+      Consumer<TransactionDamage> fromLog,
+      Consumer<SegmentSummary> fromSummary) {
+    for (int index = 0; index < known.size(); ) {
+      Known one = known.get(index);
+      SegmentSummary summary = one.summary;
+      if (summary != null && (one.log == null || !mustRead.test(summary))) {
+        fromSummary.accept(summary);
+        index++;
+        continue;
+      }
+      int end = index + 1;
+      while (end < known.size() && isRead(known.get(end), mustRead) && follows(known, end)) {
+        end++;
+      }
+      read(known, index, end, progress, fromLog);
+      index = end;
+    }
+  }
+
+  private static boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {
+    return one.log != null && (one.summary == null || mustRead.test(one.summary));
+  }
+
+  private static boolean follows(List<Known> known, int index) {
+    return known.get(index - 1).end().equals(known.get(index).name.start());
+  }
+
+  /** Reads neighbouring segments, and before them what transactions still open there had done. */
+  private void read(
+      List<Known> known,
+      int first,
+      int end,
+      Progress.Phase progress,
+      Consumer<TransactionDamage> sink) {
+    Lsn from = known.get(first).name.start();
+    Lsn to = known.get(end - 1).end();
+    Lsn since = from;
+    if (first > 0 && follows(known, first)) {
+      SegmentSummary before = known.get(first - 1).summary;
+      since = before == null || known.get(first - 1).log == null ? from : before.openSince();
+    }
+    DamageScan scan =
+        new DamageScan(
+            names,
+            damage -> {
+              // A transaction belongs to the segment that holds the end of its commit record.
+              if (damage.commitEnd().isAfter(from) && !damage.commitEnd().isAfter(to)) {
+                sink.accept(damage);
+              }
+            });
+    wal.read(since, to, progress, scan::accept);
+  }
+
+  private List<Known> known() {
+    int segmentSize = cluster.document().walSegmentSize();
+    Map<Long, Known> known = new TreeMap<>(Long::compareUnsigned);
+    List<TimelineSegments.Held> summarised = new ArrayList<>();
+    for (String name : cluster.summaries().list()) {
+      summarised.add(new TimelineSegments.Held(SegmentName.parse(name, segmentSize), segmentSize));
+    }
+    Set<String> recorded = new HashSet<>();
+    wal.segments().forEach(segment -> recorded.add(segment.name().toString()));
+    for (TimelineSegments.Held held :
+        TimelineSegments.along(wal.history(), summarised, _ -> null).segments()) {
+      if (held.bytes() == segmentSize) { // else it goes past the switch to the next timeline
+        SegmentSummary summary = summary(held.name(), recorded.contains(held.name().toString()));
+        if (summary != null) {
+          known.put(held.name().number(), new Known(held.name(), null, summary));
+        }
+      }
+    }
+    for (TimelineSegments.Held held : wal.segments()) {
+      known.merge(
+          held.name().number(),
+          new Known(held.name(), held, null),
+          (summary, log) ->
+              new Known(log.name, log.log, summary.name.equals(log.name) ? summary.summary : null));
+    }
+    return List.copyOf(known.values());
+  }
+
+  /**
+   * A segment's summary; null when there is none.
+   *
+   * @param replaceable whether the log is there: a summary that does not hold is as good as none
+   */
+  private @Nullable SegmentSummary summary(SegmentName segment, boolean replaceable) {
+    try {
+      byte[] bytes = cluster.summaries().read(segment.toString());
+      return bytes == null ? null : SegmentSummary.decode(bytes);
+    } catch (OperatorException e) {
+      if (replaceable && e.kind() == Kind.DAMAGED_DATA) {
+        return null;
+      }
+      throw e;
+    } catch (IllegalArgumentException e) {
+      if (replaceable) {
+        return null;
+      }
+      throw new OperatorException(
+          Kind.DAMAGED_DATA,
+          "cannot read the summary of segment " + segment,
+          String.valueOf(e.getMessage()),
+          "the segment itself is gone from the repository: what it did is not known any more",
+          e);
+    }
+  }
+}

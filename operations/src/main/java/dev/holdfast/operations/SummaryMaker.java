@@ -1,0 +1,145 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.SegmentScan;
+import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.SummaryStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
+import dev.holdfast.wal.SegmentName;
+import dev.holdfast.wal.TimelineSegments;
+import dev.holdfast.wal.WalReader;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes the summaries that complete recorded segments lack.
+ *
+ * <p>A summary is exact wherever making it began: reading starts where the summary before it says
+ * that the oldest transaction open then did, or at the beginning of what is recorded.
+ */
+final class SummaryMaker {
+  private final ClusterStore cluster;
+  private final SummaryStore summaries;
+  private final RecordedNames names = RecordedNames.none();
+
+  /** Names of segments that have a summary, as far as this knows. */
+  private final Set<String> made = new HashSet<>();
+
+  // Where an earlier run stopped; another run goes on from there.
+  private @Nullable SegmentScan scan;
+  private @Nullable WalReader reader;
+  private Lsn readTo = Lsn.NONE;
+  private int timeline;
+
+  SummaryMaker(ClusterStore cluster) {
+    this.cluster = cluster;
+    this.summaries = cluster.summaries();
+    made.addAll(summaries.list());
+  }
+
+  /**
+   * Makes all that are missing of the newest timeline's log.
+   *
+   * @param goOn asked before each segment
+   * @return how many were made
+   */
+  int make(BooleanSupplier goOn, Progress.Phase progress) {
+    names.update(cluster);
+    RecordedWal wal = new RecordedWal(cluster);
+    List<TimelineSegments.Held> segments = wal.segments();
+    int count = 0;
+    for (int index = 0; index < segments.size() && goOn.getAsBoolean(); index++) {
+      TimelineSegments.Held segment = segments.get(index);
+      if (isComplete(segment) && !made.contains(segment.name().toString())) {
+        prepare(wal, segments, index);
+        progress.advance(segment.bytes());
+        summarise(wal, segment);
+        count++;
+      }
+    }
+    return count;
+  }
+
+  /** Bytes of the segments that lack a summary. */
+  long missingBytes() {
+    return new RecordedWal(cluster)
+        .segments().stream()
+            .filter(SummaryMaker::isComplete)
+            .filter(segment -> !made.contains(segment.name().toString()))
+            .mapToLong(TimelineSegments.Held::bytes)
+            .sum();
+  }
+
+  private static boolean isComplete(TimelineSegments.Held segment) {
+    return segment.bytes() == segment.name().segmentSize();
+  }
+
+  /** Has the scan know everything that is open where this segment begins. */
+  private void prepare(RecordedWal wal, List<TimelineSegments.Held> segments, int index) {
+    SegmentName wanted = segments.get(index).name();
+    if (scan != null && readTo.equals(wanted.start()) && timeline == wanted.timeline()) {
+      return;
+    }
+    int from = warmUpFrom(segments, index);
+    SegmentScan fresh = new SegmentScan(names, _ -> {});
+    scan = fresh;
+    reader = new WalReader(segments.get(from).name().start(), wanted.segmentSize());
+    for (int before = from; before < index; before++) {
+      read(wal, segments.get(before));
+      cut(segments.get(before).name());
+    }
+  }
+
+  private int warmUpFrom(List<TimelineSegments.Held> segments, int index) {
+    int from = index;
+    if (index > 0 && follows(segments, index)) {
+      byte[] before = summaries.read(segments.get(index - 1).name().toString());
+      if (before != null) {
+        Lsn since = SegmentSummary.decode(before).openSince();
+        while (from > 0
+            && follows(segments, from)
+            && segments.get(from).name().start().isAfter(since)) {
+          from--;
+        }
+      }
+    }
+    return from;
+  }
+
+  /** Whether this segment begins where the one before it ends. */
+  static boolean follows(List<TimelineSegments.Held> segments, int index) {
+    return segments.get(index - 1).end().equals(segments.get(index).name().start());
+  }
+
+  private void read(RecordedWal wal, TimelineSegments.Held segment) {
+    SegmentScan scanning = Objects.requireNonNull(scan);
+    WalReader reading = Objects.requireNonNull(reader);
+    scan = null; // whatever is thrown now, the next run begins afresh
+    byte[] bytes = wal.bytes(segment);
+    reading.feed(bytes, 0, bytes.length);
+    for (RawRecord record = reading.poll(); record != null; record = reading.poll()) {
+      scanning.accept(record);
+    }
+    reading.finish(segment.end());
+    scan = scanning;
+    readTo = segment.end();
+    timeline = segment.name().timeline();
+  }
+
+  private SegmentSummary cut(SegmentName segment) {
+    return Objects.requireNonNull(scan)
+        .cut(segment.start(), segment.end(), Objects.requireNonNull(reader).position());
+  }
+
+  private void summarise(RecordedWal wal, TimelineSegments.Held segment) {
+    read(wal, segment);
+    byte[] blocks = Objects.requireNonNull(scan).changedBlocks();
+    summaries.put(segment.name().toString(), cut(segment.name()).encode(), blocks);
+    made.add(segment.name().toString());
+  }
+}
