@@ -93,6 +93,7 @@ public final class CatalogSnapshot {
   }
 
   private final Lsn position;
+  private final Lsn readThrough;
   private final boolean hasPlaces;
   private final long oldestRunning;
   private final Set<Long> covered = new HashSet<>();
@@ -102,11 +103,13 @@ public final class CatalogSnapshot {
 
   /**
    * @param position where WAL stood before the catalog was read
+   * @param readThrough where it stood after; the position again when that was not recorded
    * @param hasPlaces whether places of rows were recorded
    * @param oldestRunning the oldest transaction that ran at that position, if places were recorded
    */
-  public CatalogSnapshot(Lsn position, boolean hasPlaces, long oldestRunning) {
+  public CatalogSnapshot(Lsn position, Lsn readThrough, boolean hasPlaces, long oldestRunning) {
     this.position = position;
+    this.readThrough = readThrough;
     this.hasPlaces = hasPlaces;
     this.oldestRunning = oldestRunning;
   }
@@ -175,6 +178,11 @@ public final class CatalogSnapshot {
 
   Lsn position() {
     return position;
+  }
+
+  /** Before this position it may tell names that came only later. */
+  Lsn readThrough() {
+    return readThrough;
   }
 
   boolean hasPlaces() {

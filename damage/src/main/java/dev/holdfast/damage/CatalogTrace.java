@@ -8,8 +8,8 @@ import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
-import dev.holdfast.wal.RelationMap;
 import dev.holdfast.wal.ResourceManager;
+import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -146,6 +146,9 @@ public final class CatalogTrace implements RelationNames {
 
   private int[] rewrittenNumbers = {};
 
+  /** When a catalog was moved last; the place's tid is 0. */
+  private final Map<RowPlace, Lsn> movedCatalogs = new HashMap<>();
+
   private final Map<RowPlace, Row> rows = new HashMap<>();
   private final Map<Long, List<Change>> open = new HashMap<>();
   private final Map<RelationId, History<RelationState>> relations = new HashMap<>();
@@ -201,9 +204,10 @@ public final class CatalogTrace implements RelationNames {
   public void accept(RawRecord record) {
     Lsn lsn = new Lsn(record.lsn());
     advance(lsn);
-    RelationMap map = record.relationMap();
-    if (map != null) {
-      mapped(map, record.xid());
+    if (record.rmgr() == ResourceManager.RELATION_MAP) {
+      if (record.decode() instanceof WalRecord.RelationMap map) {
+        mapped(map);
+      }
       return;
     }
     RawRecord.RowChange change = record.rowChange();
@@ -294,21 +298,25 @@ public final class CatalogTrace implements RelationNames {
   /** The version that an update or a deletion found, as far as anything tells. */
   private @Nullable HeapTuple before(RawRecord record, Lsn lsn, RowPlace from) {
     Row row = rows.get(from);
-    HeapTuple known = row == null ? null : row.tuple;
-    if (known == null || !known.isWhole()) {
-      HeapTuple shown = record.oldTuple();
-      if (shown != null) {
-        return shown;
-      }
+    if (row != null && row.tuple.isWhole()) {
+      return row.tuple;
     }
-    return known != null ? known : snapshotRow(from, lsn, 0, record.majorVersion());
+    HeapTuple shown = record.oldTuple();
+    if (shown != null) {
+      return shown;
+    }
+    if (row != null && SystemCatalog.oid(row.tuple).isPresent()) {
+      return row.tuple;
+    }
+    HeapTuple recordedThere = snapshotRow(from, lsn, 0, record.majorVersion());
+    return recordedThere != null ? recordedThere : row == null ? null : row.tuple;
   }
 
   private @Nullable HeapTuple snapshotRow(RowPlace place, Lsn lsn, long writer, int major) {
     for (CatalogSnapshot snapshot : held) {
       if (!snapshot.position().isAfter(lsn)
           && !snapshot.position().isBefore(start)
-          && !forgotten(place, snapshot)) {
+          && !isStale(place, snapshot)) {
         HeapTuple row = snapshot.rowAt(place.catalog, place.database, place.tid, writer, major);
         if (row != null) {
           return row;
@@ -345,18 +353,18 @@ public final class CatalogTrace implements RelationNames {
         : SystemCatalog.ofOid(file.number());
   }
 
-  private void mapped(RelationMap map, long xid) {
-    map.files()
-        .forEach((oid, number) -> {
-          SystemCatalog catalog = SystemCatalog.ofOid(oid);
-          if (catalog != null) {
-            moved(catalog, new RelFile(map.tablespace(), map.database(), number), xid);
-          }
-        });
+  private void mapped(WalRecord.RelationMap map) {
+    for (WalRecord.RelationMap.Mapping mapping : map.mappings()) {
+      SystemCatalog catalog = SystemCatalog.ofOid(mapping.relation());
+      if (catalog != null) {
+        RelFile file = new RelFile(map.tablespace(), map.database(), mapping.fileNumber());
+        moved(catalog, file, map.xid(), map.lsn());
+      }
+    }
   }
 
   /** The catalog is in this file from now on; its rows have other places. */
-  private void moved(SystemCatalog catalog, RelFile file, long xid) {
+  private void moved(SystemCatalog catalog, RelFile file, long xid, Lsn at) {
     if (catalogOf(file) == catalog) {
       return;
     }
@@ -366,22 +374,18 @@ public final class CatalogTrace implements RelationNames {
     rewritten.put(file, catalog);
     numbersChanged();
     rows.keySet().removeIf(place -> place.catalog == catalog && place.database == file.database());
-    movedCatalogs.put(new RowPlace(catalog, file.database(), 0), snapshotsSeen);
+    movedCatalogs.put(new RowPlace(catalog, file.database(), 0), at);
     // What the transaction that moves it wrote there since went to a file nobody knew.
     open.getOrDefault(xid, new ArrayList<>())
         .removeIf(change -> change.catalog == catalog && change.database == file.database());
   }
 
-  /** Catalogs that were moved, and how many snapshots had been passed then. */
-  private final Map<RowPlace, Integer> movedCatalogs = new HashMap<>();
-
-  private int snapshotsSeen;
-
-  /** Whether the catalog was moved after the snapshot was taken. */
-  private boolean forgotten(RowPlace place, CatalogSnapshot snapshot) {
-    Integer moved = movedCatalogs.get(new RowPlace(place.catalog, place.database, 0));
-    int seen = snapshot.equals(current) ? snapshotsSeen : snapshotsSeen - 1;
-    return moved != null && seen <= moved;
+  /** Whether the catalog was moved or the row written after the snapshot was taken. */
+  private boolean isStale(RowPlace place, CatalogSnapshot snapshot) {
+    Lsn moved = movedCatalogs.get(new RowPlace(place.catalog, place.database, 0));
+    Row row = rows.get(place);
+    return (moved != null && snapshot.position().isBefore(moved))
+        || (row != null && snapshot.position().isBefore(row.written));
   }
 
   private void numbersChanged() {
@@ -393,20 +397,17 @@ public final class CatalogTrace implements RelationNames {
 
   private void advance(Lsn lsn) {
     CatalogSnapshot newest = snapshots == null ? null : snapshots.snapshot(lsn);
-    if (newest == null || newest.equals(current)) {
+    if (snapshots == null || newest == null || newest.equals(current)) {
       return;
     }
-    boolean passed = !newest.position().isAfter(lsn);
-    if (current == null || passed) {
-      newest.catalogFiles().forEach((file, oid) -> rewritten.put(file, SystemCatalog.ofOid(oid)));
-      numbersChanged();
-    }
-    CatalogSnapshot previous = current;
     current = newest;
-    held = previous == null ? List.of(newest) : List.of(newest, previous);
-    snapshotsSeen++;
-    if (previous != null && passed) {
-      letGo(previous, newest);
+    held = List.of(newest);
+    newest.catalogFiles().forEach((file, oid) -> rewritten.put(file, SystemCatalog.ofOid(oid)));
+    numbersChanged();
+    CatalogSnapshot older = snapshots.snapshot(newest.position().plus(-1));
+    if (older != null && older.position().isBefore(newest.position())) {
+      held = List.of(newest, older);
+      letGo(older, newest);
     }
   }
 
@@ -686,7 +687,7 @@ public final class CatalogTrace implements RelationNames {
     }
     SystemCatalog catalog = SystemCatalog.ofOid(outcome.oid);
     if (catalog != null && after.file() != null) {
-      moved(catalog, after.file(), xid);
+      moved(catalog, after.file(), xid, commit);
     }
   }
 
@@ -740,6 +741,17 @@ public final class CatalogTrace implements RelationNames {
       }
     }
     uses.add(0, new FileUse(owner, from, to, passing));
+  }
+
+  /** How much it holds: rows, versions, owners and uses of files. */
+  int size() {
+    return rows.size()
+        + open.values().stream().mapToInt(List::size).sum()
+        + relations.values().stream().mapToInt(History::size).sum()
+        + schemas.values().stream().mapToInt(History::size).sum()
+        + databases.values().stream().mapToInt(History::size).sum()
+        + owners.size()
+        + files.values().stream().mapToInt(List::size).sum();
   }
 
   // ---- what a transaction did to definitions ---------------------------------------------------
@@ -857,6 +869,28 @@ public final class CatalogTrace implements RelationNames {
 
   // ---- names -----------------------------------------------------------------------------------
 
+  /**
+   * The position to ask what was recorded about: while a snapshot was being read, it is the one
+   * before that tells the names, with the changes since.
+   */
+  private Lsn recordedAt(Lsn at) {
+    CatalogSnapshot snapshot = snapshots == null ? null : snapshots.snapshot(at);
+    if (snapshots == null
+        || snapshot == null
+        || snapshot.position().isAfter(at)
+        || !at.isBefore(snapshot.readThrough())) {
+      return at;
+    }
+    Lsn before = snapshot.position().plus(-1);
+    CatalogSnapshot other = snapshots.snapshot(before);
+    return other == null || other.position().isAfter(before) ? at : before;
+  }
+
+  /** The snapshots at hand, the one that tells more of this position first. */
+  private List<CatalogSnapshot> held(Lsn at) {
+    return recordedAt(at).equals(at) ? held : held.reversed();
+  }
+
   @Override
   public @Nullable Relation byFile(RelFile file, Lsn at) {
     List<FileUse> uses = files.get(file);
@@ -873,7 +907,7 @@ public final class CatalogTrace implements RelationNames {
         }
       }
     }
-    Relation known = recorded.byFile(file, at);
+    Relation known = recorded.byFile(file, recordedAt(at));
     if (known != null) {
       return byOid(known.database(), known.oid(), at);
     }
@@ -906,7 +940,7 @@ public final class CatalogTrace implements RelationNames {
     if (version != null) {
       return version.state() == null ? null : relation(database, version.state(), at);
     }
-    Relation known = recorded.byOid(database, oid, at);
+    Relation known = recorded.byOid(database, oid, recordedAt(at));
     if (known == null || (databases.isEmpty() && !changedDatabases.contains(database))) {
       return known;
     }
@@ -927,7 +961,7 @@ public final class CatalogTrace implements RelationNames {
     }
     if (name == null) {
       name = known.name();
-      Long schema = schemaOid(database, name.schema());
+      Long schema = schemaOid(database, name.schema(), at);
       History<String> history =
           schema == null ? null : schemas.get(new RelationId(database, schema));
       Version<String> version = history == null ? null : history.at(at);
@@ -960,7 +994,7 @@ public final class CatalogTrace implements RelationNames {
       }
     }
     String databaseName = database(database, at);
-    Relation measured = state.file() == null ? null : recorded.byFile(state.file(), at);
+    Relation measured = state.file() == null ? null : recorded.byFile(state.file(), recordedAt(at));
     if (measured != null && (measured.database() != database || measured.oid() != state.oid())) {
       measured = null;
     }
@@ -1020,8 +1054,8 @@ public final class CatalogTrace implements RelationNames {
     return 0;
   }
 
-  private @Nullable Long schemaOid(long database, String name) {
-    for (CatalogSnapshot snapshot : held) {
+  private @Nullable Long schemaOid(long database, String name, Lsn at) {
+    for (CatalogSnapshot snapshot : held(at)) {
       Long oid = snapshot.schemaOid(database, name);
       if (oid != null) {
         return oid;
@@ -1036,7 +1070,7 @@ public final class CatalogTrace implements RelationNames {
     if (version != null) {
       return version.state();
     }
-    for (CatalogSnapshot snapshot : held) {
+    for (CatalogSnapshot snapshot : held(at)) {
       String known = snapshot.schema(database, oid);
       if (known != null) {
         return known;
@@ -1057,12 +1091,12 @@ public final class CatalogTrace implements RelationNames {
   public @Nullable String database(long oid, Lsn at) {
     History<String> history = databases.get(oid);
     Version<String> version = history == null ? null : history.at(at);
-    return version != null ? version.state() : recorded.database(oid, at);
+    return version != null ? version.state() : recorded.database(oid, recordedAt(at));
   }
 
   @Override
   public List<Relation> tablesOf(long database, Lsn at) {
-    List<Relation> known = recorded.tablesOf(database, at);
+    List<Relation> known = recorded.tablesOf(database, recordedAt(at));
     if (databases.isEmpty() && !changedDatabases.contains(database)) {
       return known;
     }

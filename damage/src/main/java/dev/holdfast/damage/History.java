@@ -39,6 +39,10 @@ final class History<T> {
     versions.add(version);
   }
 
+  int size() {
+    return versions.size();
+  }
+
   boolean isEmpty() {
     return versions.isEmpty();
   }

@@ -45,9 +45,10 @@ final class ServerCatalog implements RecordedCatalog {
     long oldest = Long.parseLong(moment[0]);
     Lsn position = Lsn.parse(moment[1]);
     meanwhile.run();
+    Lsn readThrough = Lsn.parse(server.value("SELECT pg_current_wal_insert_lsn()"));
     One one =
         new One(
-            new CatalogSnapshot(position, places, oldest),
+            new CatalogSnapshot(position, readThrough, places, oldest),
             new HashMap<>(),
             new HashMap<>(),
             new HashMap<>());

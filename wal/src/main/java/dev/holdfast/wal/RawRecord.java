@@ -685,25 +685,6 @@ public final class RawRecord {
     return mainI64(0);
   }
 
-  // ---- mapped catalogs -------------------------------------------------------------------------
-
-  /**
-   * The map a RELMAP record writes: the files of catalogs that pg_class cannot tell; null for other
-   * records.
-   *
-   * @throws WalDamagedException when the map does not add up
-   */
-  public @Nullable RelationMap relationMap() {
-    if (rmgr != ResourceManager.RELATION_MAP || (info & 0xF0) != 0) {
-      return null;
-    }
-    try {
-      return RelationMap.of(mainCursor());
-    } catch (MalformedRecordException e) {
-      throw damaged(e);
-    }
-  }
-
   // ---- as a value ------------------------------------------------------------------------------
 
   /**
