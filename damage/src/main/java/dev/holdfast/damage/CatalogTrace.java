@@ -1122,4 +1122,45 @@ public final class CatalogTrace implements RelationNames {
     });
     return List.copyOf(tables.values());
   }
+
+  // ---- relations one by one --------------------------------------------------------------------
+
+  /**
+   * What the record just accepted changed in pg_class; null when it was about something else. Of a
+   * record that inserted several rows, the last.
+   */
+  @Nullable RelationChange lastRelationChange(RawRecord record) {
+    List<Change> changes = open.getOrDefault(record.xid(), List.of());
+    Change last = changes.isEmpty() ? null : changes.getLast();
+    return last != null && last.lsn.position() == record.lsn() ? relationChange(last) : null;
+  }
+
+  /**
+   * What a transaction still open has done to pg_class so far, in order. Ask before {@link
+   * #committed}.
+   */
+  List<RelationChange> relationChanges(long topXid, List<Long> subxids) {
+    List<RelationChange> relationChanges = new ArrayList<>();
+    for (Change change : changesOf(topXid, subxids)) {
+      RelationChange one = relationChange(change);
+      if (one != null) {
+        relationChanges.add(one);
+      }
+    }
+    return relationChanges;
+  }
+
+  private static @Nullable RelationChange relationChange(Change change) {
+    if (change.catalog != SystemCatalog.CLASS) {
+      return null;
+    }
+    long oid = change.oid();
+    return new RelationChange(
+        change.lsn,
+        change.database,
+        oid,
+        change.old == null ? null : state(change, change.old, oid),
+        change.fresh == null ? null : state(change, change.fresh, oid),
+        change.from == null);
+  }
 }

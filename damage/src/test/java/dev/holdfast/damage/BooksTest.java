@@ -38,8 +38,8 @@ final class BooksTest {
     try (TestServer server = TestServer.start(major, settings(major))) {
       WorkloadTables.create(server);
       RecordedNames names = new RecordedNames();
+      Lsn start = ServerLog.begin(server);
       names.record(server);
-      Lsn start = ServerLog.end(server);
       Books books = new Books();
       try {
         new RandomWorkload(server, major, SEED, MIXED, books).run(TRANSACTIONS);

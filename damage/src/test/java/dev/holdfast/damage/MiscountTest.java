@@ -33,8 +33,8 @@ final class MiscountTest {
     try (TestServer server = TestServer.start(major, Map.of("autovacuum", "off"))) {
       prepare(server);
       RecordedNames names = new RecordedNames();
+      Lsn start = ServerLog.begin(server);
       names.record(server);
-      Lsn start = ServerLog.end(server);
       List<Lsn> ends = new ArrayList<>();
       for (Case one : cases) {
         server.execute(one.statements().toArray(String[]::new));

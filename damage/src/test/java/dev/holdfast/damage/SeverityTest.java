@@ -65,7 +65,16 @@ final class SeverityTest {
   private static TableDamage table(
       Action action, long inserted, long updated, long deleted, long before) {
     return new TableDamage(
-        "shop", new TableName("public", "t"), 1, action, inserted, updated, deleted, before, null);
+        "shop",
+        new TableName("public", "t"),
+        1,
+        action,
+        inserted,
+        updated,
+        deleted,
+        before,
+        null,
+        List.of());
   }
 
   private static TransactionDamage transaction(TableDamage... tables) {
