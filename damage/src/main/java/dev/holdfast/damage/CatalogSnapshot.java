@@ -139,20 +139,14 @@ public final class CatalogSnapshot {
     }
   }
 
-  /**
-   * Adds a relation of a database.
-   *
-   * @param owner the table an index or a TOAST table belongs to; 0 for others
-   * @param place of its row in pg_class, if recorded
-   */
-  public void addRelation(long database, RelationRow relation, long owner, @Nullable Place place) {
-    Database in = database(database);
-    if (owner != 0) {
-      in.owners.put(relation.oid, owner);
-    }
-    if (place != null) {
-      in.relationsAt.put(place.tid, new Row(place, relation));
-    }
+  /** Adds a row of pg_class that lay at a place. */
+  public void addRelation(long database, RelationRow relation, Place place) {
+    database(database).relationsAt.put(place.tid, new Row(place, relation));
+  }
+
+  /** Adds the table that an index or a TOAST table belongs to. */
+  public void addOwner(long database, long relation, long owner) {
+    database(database).owners.put(relation, owner);
   }
 
   /**

@@ -44,11 +44,14 @@ import org.jspecify.annotations.Nullable;
  * catalog moved are forgotten.
  *
  * <p><b>Memory</b> grows with what changed since the second last snapshot: older changes are let go
- * when a snapshot is passed. Not thread-safe.
+ * when a snapshot is passed, those excepted that are younger than a transaction still running when
+ * it was taken. Not thread-safe.
  */
 public final class CatalogTrace implements RelationNames {
   /** OIDs and file numbers below this are PostgreSQL's own ("access/transam.h"). */
   private static final int FIRST_NORMAL = 16_384;
+
+  private static final char TEMPORARY = 't';
 
   // OIDs that initdb gives ("catalog/pg_namespace.dat").
   private static final long PG_CATALOG = 11;
@@ -671,7 +674,15 @@ public final class CatalogTrace implements RelationNames {
       history.add(new Version<>(History.Kind.BEFORE, Lsn.NONE, 0, outcome.before));
     }
     if (after == null) {
-      history.add(new Version<>(History.Kind.GONE, commit, xid, null));
+      if (outcome.before != null
+          && outcome.before.persistence() == TEMPORARY
+          && recorded.byOid(id.database(), id.relation(), commit) == null) {
+        // The log has no rows of temporary tables, and some servers make one every second.
+        relations.remove(id);
+        owners.remove(id);
+      } else {
+        history.add(new Version<>(History.Kind.GONE, commit, xid, null));
+      }
       return;
     }
     boolean told = after.name() != null && after.schema() >= 0 && after.kind() != 0;
@@ -700,7 +711,11 @@ public final class CatalogTrace implements RelationNames {
           named.merge(file, from, (one, other) -> one.isBefore(other) ? one : other));
       RelFile before = fileOf(outcome.before);
       if (before != null && !before.equals(fileOf(outcome.after))) {
-        ended.put(before, id);
+        if (outcome.before != null && outcome.before.persistence() == TEMPORARY) {
+          files.remove(before);
+        } else {
+          ended.put(before, id);
+        }
       }
     });
     ended.forEach((file, id) -> end(file, id, Lsn.NONE, commit, null));

@@ -90,11 +90,13 @@ final class ServerCatalog implements RecordedCatalog {
           database, Long.parseLong(c[0]), Integer.parseInt(c[1]), c[2], place(c, 3, oldest));
     }
     for (Seen seen : Seen.all(server, name, tablespace)) {
-      one.snapshot.addRelation(
-          database,
-          seen.row(),
-          seen.owner(),
-          place(seen.place().toArray(String[]::new), 0, oldest));
+      CatalogSnapshot.Place place = place(seen.place().toArray(String[]::new), 0, oldest);
+      if (place != null) {
+        one.snapshot.addRelation(database, seen.row(), place);
+      }
+      if (seen.owner() != 0) {
+        one.snapshot.addOwner(database, seen.oid(), seen.owner());
+      }
       if (seen.file() != null && seen.oid() < 16384) {
         one.snapshot.addCatalogFile(seen.oid(), seen.file());
       }
