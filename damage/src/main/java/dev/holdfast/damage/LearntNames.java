@@ -24,6 +24,10 @@ final class LearntNames implements RelationNames {
 
   private final RelationNames recorded;
   private final Map<RelFile, Relation> inferred = new HashMap<>();
+
+  /** How many rows were carried over into a new file: ALTER TYPE forgets the estimate. */
+  private final Map<RelFile, Long> carriedOver = new HashMap<>();
+
   private @Nullable CatalogTrace trace;
 
   /** Partitions attached since reading began: what was recorded of their parents is old. */
@@ -50,6 +54,18 @@ final class LearntNames implements RelationNames {
 
   void forget(RelFile dropped) {
     inferred.remove(dropped);
+    carriedOver.remove(dropped);
+  }
+
+  void carriedOver(RelFile newFile, long rows) {
+    if (rows > 0) {
+      carriedOver.put(newFile, rows);
+    }
+  }
+
+  /** An estimate of the rows that a rewrite carried over into this file; -1 when unknown. */
+  long carriedOver(RelFile file) {
+    return carriedOver.getOrDefault(file, -1L);
   }
 
   static boolean isInheritance(RawRecord record) {

@@ -105,7 +105,8 @@ final class Settlement {
 
   /** What pg_class says became of a relation that was there before. */
   private void told(StorageFates.Outcome outcome) {
-    if (!outcome.gone && !outcome.truncated) {
+    RelFile newFile = outcome.lastFile();
+    if (!outcome.gone && newFile == null) {
       return;
     }
     Relation relation = names.byOid(outcome.id.database(), outcome.id.relation(), commit.lsn());
@@ -116,7 +117,13 @@ final class Settlement {
       tally(relation, 0).action = Action.DROPPED; // its rows are its partitions'
     } else if (relation.holdsRows()) {
       RelFile file = fileBefore(outcome);
-      lost(relation, file, outcome.gone ? StorageFates.Fate.DROPPED : StorageFates.Fate.TRUNCATED);
+      if (outcome.gone) {
+        lost(relation, file, StorageFates.Fate.DROPPED);
+      } else if (outcome.truncated) {
+        lost(relation, file, StorageFates.Fate.TRUNCATED);
+      } else if (newFile != null) {
+        names.carriedOver(newFile, rowsBefore(relation, file));
+      }
     }
   }
 
@@ -318,11 +325,15 @@ final class Settlement {
     if (file != null && scan.isCreated(file) && !scan.isFilled(file) && !table.unlogged()) {
       return 0;
     }
-    if (table.bytes() == 0 || table.estimatedRows() == 0) {
+    long rows = table.estimatedRows();
+    if (table.bytes() == 0 || rows == 0) {
       boolean filled = file == null ? scan.isFilled(table, commit.lsn()) : scan.isFilled(file);
-      return filled || table.bytes() > 0 ? -1 : 0;
+      if (!filled && table.bytes() <= 0) {
+        return 0;
+      }
+      rows = -1;
     }
-    return table.estimatedRows();
+    return rows < 0 && file != null ? names.carriedOver(file) : rows;
   }
 
   private Tally tally(Relation table, long rowsBefore) {

@@ -77,9 +77,9 @@ final class StorageFates {
       return files.lastIndexOf(file) >= countedFrom;
     }
 
-    /** Whether the log tells where its rows are now. */
-    boolean hasNewFile() {
-      return !files.isEmpty();
+    /** The file it has in the end; null for the one it had before. */
+    @Nullable RelFile lastFile() {
+      return files.isEmpty() ? null : files.getLast();
     }
   }
 
@@ -342,7 +342,7 @@ final class StorageFates {
   /** Whether pg_class does not say what became of this table's file. */
   boolean isUnexplained(Relation table) {
     Outcome outcome = outcome(table.database(), table.oid());
-    return outcome == null || !(outcome.gone || outcome.hasNewFile());
+    return outcome == null || !(outcome.gone || outcome.lastFile() != null);
   }
 
   /** What became of a table one of whose files the commit dropped, {@link #isUnexplained}. */

@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /**
  * Holds what the scan reports against books kept by clients that know what they did. {@code
  * -Dholdfast.books.seed=N} runs other statements, {@code -Dholdfast.books.transactions=N} more;
- * {@code -Dholdfast.books.mixed=true} has transactions empty and rewrite several tables at once,
+XX empty and rewrite several tables at once,
  * and change their rows before and after; {@code -Dholdfast.books.shown=N} shows more differences.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
