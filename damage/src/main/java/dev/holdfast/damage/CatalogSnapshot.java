@@ -183,12 +183,13 @@ public final class CatalogSnapshot {
     return hasPlaces;
   }
 
-  long oldestRunning() {
-    return oldestRunning;
-  }
-
   boolean covers(long database) {
     return database == 0 || covered.contains(database);
+  }
+
+  /** Whether it surely has what a transaction did at a position. */
+  boolean has(Lsn done, long xid) {
+    return done.isBefore(position) && (!hasPlaces || (int) (xid - oldestRunning) < 0);
   }
 
   /** OIDs of catalogs whose files are not those they first had. */

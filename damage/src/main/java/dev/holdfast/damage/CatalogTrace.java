@@ -2,19 +2,13 @@ package dev.holdfast.damage;
 
 import dev.holdfast.damage.History.Version;
 import dev.holdfast.row.TableName;
-import dev.holdfast.wal.BlockRef;
 import dev.holdfast.wal.HeapTuple;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
-import dev.holdfast.wal.ResourceManager;
-import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
-import java.util.Comparator;
-import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -22,8 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,84 +40,12 @@ import org.jspecify.annotations.Nullable;
  * it was taken. Not thread-safe.
  */
 public final class CatalogTrace implements RelationNames {
-  /** OIDs and file numbers below this are PostgreSQL's own ("access/transam.h"). */
-  private static final int FIRST_NORMAL = 16_384;
-
   private static final char TEMPORARY = 't';
 
   // OIDs that initdb gives ("catalog/pg_namespace.dat").
   private static final long PG_CATALOG = 11;
   private static final long PG_TOAST = 99;
   private static final long PUBLIC = 2200;
-
-  /** What a dropped column is called ("catalog/heap.c", RemoveAttributeById). */
-  private static final Pattern DROPPED = Pattern.compile("\\.{8}pg\\.dropped\\.(\\d{1,5})\\.{8}");
-
-  private static final int[] CATALOGS =
-      Arrays.stream(SystemCatalog.values()).mapToInt(catalog -> catalog.oid).toArray();
-
-  private record RowPlace(SystemCatalog catalog, long database, long tid) {}
-
-  private static final class Row {
-    private final long xid;
-    private final Lsn written;
-    private HeapTuple tuple;
-
-    private Row(long xid, Lsn written, HeapTuple tuple) {
-      this.xid = xid;
-      this.written = written;
-      this.tuple = tuple;
-    }
-  }
-
-  /**
-   * One change to one row.
-   *
-   * @param tablespace of the catalog's file: for one that is not shared, its database's own
-   * @param from null: inserted
-   * @param old the version before, as far as it is known
-   * @param to null: deleted
-   * @param fresh the version after
-   */
-  private record Change(
-      Lsn lsn,
-      long xid,
-      int major,
-      SystemCatalog catalog,
-      long database,
-      long tablespace,
-      @Nullable RowPlace from,
-      @Nullable HeapTuple old,
-      @Nullable RowPlace to,
-      @Nullable HeapTuple fresh) {
-    /** The OID that both versions begin with; -1 when neither tells. */
-    private long oid() {
-      OptionalLong oid = fresh == null ? OptionalLong.empty() : SystemCatalog.oid(fresh);
-      if (oid.isEmpty() && old != null) {
-        oid = SystemCatalog.oid(old);
-      }
-      return oid.orElse(-1);
-    }
-  }
-
-  /** What became of one row of pg_class in one transaction. */
-  private static final class Outcome {
-    private final long database;
-    private final long oid;
-    private boolean born;
-    private @Nullable RelationState before;
-    private @Nullable RelationState after;
-
-    /** Files it had in between, and from where on. */
-    private final Map<RelFile, Lsn> files = new LinkedHashMap<>();
-
-    private @Nullable RelationState last;
-
-    private Outcome(long database, long oid) {
-      this.database = database;
-      this.oid = oid;
-    }
-  }
 
   /** A file's owner from one position to another, both included; {@code to} null: to this day. */
   private record FileUse(
@@ -144,16 +64,7 @@ public final class CatalogTrace implements RelationNames {
   /** The snapshot in force, and the one before it. */
   private List<CatalogSnapshot> held = List.of();
 
-  /** Catalogs whose file is not the one they first had. */
-  private final Map<RelFile, SystemCatalog> rewritten = new HashMap<>();
-
-  private int[] rewrittenNumbers = {};
-
-  /** When a catalog was moved last; the place's tid is 0. */
-  private final Map<RowPlace, Lsn> movedCatalogs = new HashMap<>();
-
-  private final Map<RowPlace, Row> rows = new HashMap<>();
-  private final Map<Long, List<Change>> open = new HashMap<>();
+  private final CatalogRows rows;
   private final Map<RelationId, History<RelationState>> relations = new HashMap<>();
   private final Map<RelationId, History<String>> schemas = new HashMap<>();
   private final Map<Long, History<String>> databases = new HashMap<>();
@@ -173,6 +84,7 @@ public final class CatalogTrace implements RelationNames {
     this.recorded = recorded;
     this.snapshots = recorded instanceof RecordedCatalog catalog ? catalog : null;
     this.start = start;
+    this.rows = new CatalogRows(start, this::measured);
     advance(start);
   }
 
@@ -180,220 +92,21 @@ public final class CatalogTrace implements RelationNames {
 
   /** Whether {@link #accept} wants to see the record: a few comparisons. */
   public boolean isOfInterest(RawRecord record) {
-    int rmgr = record.rmgr();
-    if (rmgr != ResourceManager.HEAP && rmgr != ResourceManager.HEAP2) {
-      return rmgr == ResourceManager.RELATION_MAP;
-    }
-    if (record.blocks() == 0) {
-      return false;
-    }
-    int number = record.fileNumber(0);
-    if (number >= 0 && number < FIRST_NORMAL) {
-      return isIn(number, CATALOGS);
-    }
-    return rewrittenNumbers.length > 0 && isIn(number, rewrittenNumbers);
-  }
-
-  private static boolean isIn(int number, int[] numbers) {
-    for (int one : numbers) {
-      if (one == number) {
-        return true;
-      }
-    }
-    return false;
+    return rows.isOfInterest(record);
   }
 
   /** Takes the next record of interest. The window is not kept. */
   public void accept(RawRecord record) {
-    Lsn lsn = new Lsn(record.lsn());
-    advance(lsn);
-    if (record.rmgr() == ResourceManager.RELATION_MAP) {
-      if (record.decode() instanceof WalRecord.RelationMap map) {
-        mapped(map);
-      }
-      return;
-    }
-    RawRecord.RowChange change = record.rowChange();
-    if (change == RawRecord.RowChange.NONE || record.fork(0) != BlockRef.MAIN) {
-      return;
-    }
-    SystemCatalog catalog = catalogOf(record.file(0));
-    if (catalog == null) {
-      return;
-    }
-    switch (change) {
-      case INSERT -> write(record, lsn, catalog, null, null, 0, record.newTuple(null));
-      case MULTI_INSERT -> {
-        List<@Nullable HeapTuple> tuples = record.newTuples();
-        for (int row = 0; row < tuples.size(); row++) {
-          write(record, lsn, catalog, null, null, row, tuples.get(row));
-        }
-      }
-      case UPDATE -> {
-        RowPlace from = place(record, catalog, record.oldTid());
-        HeapTuple old = before(record, lsn, from);
-        write(record, lsn, catalog, from, old, 0, record.newTuple(old));
-      }
-      case DELETE -> {
-        RowPlace from = place(record, catalog, record.oldTid());
-        HeapTuple old = before(record, lsn, from);
-        note(change(record, lsn, catalog, from, old, null, null));
-      }
-      case INPLACE -> overwritten(record, place(record, catalog, record.newTid(0)));
-      case NONE, CONFIRM, LOCK -> {}
-    }
+    advance(new Lsn(record.lsn()));
+    rows.accept(record);
   }
 
-  private static RowPlace place(RawRecord record, SystemCatalog catalog, long tid) {
-    return new RowPlace(catalog, Integer.toUnsignedLong(record.database(0)), tid);
-  }
-
-  private void write(
-      RawRecord record,
-      Lsn lsn,
-      SystemCatalog catalog,
-      @Nullable RowPlace from,
-      @Nullable HeapTuple old,
-      int row,
-      @Nullable HeapTuple written) {
-    RowPlace to = place(record, catalog, record.newTid(row));
-    HeapTuple fresh = written;
-    if (fresh == null || SystemCatalog.oid(fresh).isEmpty()) {
-      // A snapshot may have been read after this was committed: then it has the row itself.
-      HeapTuple known = snapshotRow(to, lsn, record.xid(), record.majorVersion());
-      fresh = known != null ? known : fresh != null ? fresh : HeapTuple.partly(0, false).build();
+  private void measured(RelationId relation, HeapTuple row) {
+    History<RelationState> history = relations.get(relation);
+    Version<RelationState> last = history == null ? null : history.last();
+    if (history != null && last != null && last.state() != null) {
+      history.replaceLast(last.state().withEstimatedRows(RelationState.estimate(row)));
     }
-    if (catalog == SystemCatalog.ATTRIBUTE
-        && SystemCatalog.attributeNumber(fresh, record.majorVersion()).orElse(1) < 0) {
-      return; // a system column: every table has it
-    }
-    if (catalog != SystemCatalog.INDEX) { // whose table an index is of never changes
-      rows.put(to, new Row(record.xid(), lsn, fresh));
-    }
-    note(change(record, lsn, catalog, from, old, to, fresh));
-  }
-
-  private static Change change(
-      RawRecord record,
-      Lsn lsn,
-      SystemCatalog catalog,
-      @Nullable RowPlace from,
-      @Nullable HeapTuple old,
-      @Nullable RowPlace to,
-      @Nullable HeapTuple fresh) {
-    return new Change(
-        lsn,
-        record.xid(),
-        record.majorVersion(),
-        catalog,
-        Integer.toUnsignedLong(record.database(0)),
-        Integer.toUnsignedLong(record.tablespace(0)),
-        from,
-        old,
-        to,
-        fresh);
-  }
-
-  private void note(Change change) {
-    open.computeIfAbsent(change.xid, _ -> new ArrayList<>()).add(change);
-  }
-
-  /** The version that an update or a deletion found, as far as anything tells. */
-  private @Nullable HeapTuple before(RawRecord record, Lsn lsn, RowPlace from) {
-    Row row = rows.get(from);
-    if (row != null && row.tuple.isWhole()) {
-      return row.tuple;
-    }
-    HeapTuple shown = record.oldTuple();
-    if (shown != null) {
-      return shown;
-    }
-    if (row != null && SystemCatalog.oid(row.tuple).isPresent()) {
-      return row.tuple;
-    }
-    HeapTuple recordedThere = snapshotRow(from, lsn, 0, record.majorVersion());
-    return recordedThere != null ? recordedThere : row == null ? null : row.tuple;
-  }
-
-  private @Nullable HeapTuple snapshotRow(RowPlace place, Lsn lsn, long writer, int major) {
-    for (CatalogSnapshot snapshot : held) {
-      if (!snapshot.position().isAfter(lsn)
-          && !snapshot.position().isBefore(start)
-          && !isStale(place, snapshot)) {
-        HeapTuple row = snapshot.rowAt(place.catalog, place.database, place.tid, writer, major);
-        if (row != null) {
-          return row;
-        }
-      }
-    }
-    return null;
-  }
-
-  /** A catalog row changed outside any transaction: sizes and estimates, not names. */
-  private void overwritten(RawRecord record, RowPlace place) {
-    Row row = rows.get(place);
-    HeapTuple tuple = row == null ? null : record.newTuple(null);
-    if (row == null || tuple == null) {
-      return;
-    }
-    row.tuple = tuple;
-    if (place.catalog == SystemCatalog.CLASS && !open.containsKey(row.xid)) {
-      long oid = SystemCatalog.oid(tuple).orElse(-1);
-      History<RelationState> history = relations.get(new RelationId(place.database, oid));
-      Version<RelationState> last = history == null ? null : history.last();
-      if (history != null && last != null && last.state() != null) {
-        history.replaceLast(last.state().withEstimatedRows(RelationState.estimate(tuple)));
-      }
-    }
-  }
-
-  // ---- catalogs that have moved ----------------------------------------------------------------
-
-  private @Nullable SystemCatalog catalogOf(RelFile file) {
-    SystemCatalog catalog = rewritten.get(file);
-    return catalog != null || file.number() >= FIRST_NORMAL
-        ? catalog
-        : SystemCatalog.ofOid(file.number());
-  }
-
-  private void mapped(WalRecord.RelationMap map) {
-    for (WalRecord.RelationMap.Mapping mapping : map.mappings()) {
-      SystemCatalog catalog = SystemCatalog.ofOid(mapping.relation());
-      if (catalog != null) {
-        RelFile file = new RelFile(map.tablespace(), map.database(), mapping.fileNumber());
-        moved(catalog, file, map.xid(), map.lsn());
-      }
-    }
-  }
-
-  /** The catalog is in this file from now on; its rows have other places. */
-  private void moved(SystemCatalog catalog, RelFile file, long xid, Lsn at) {
-    if (catalogOf(file) == catalog) {
-      return;
-    }
-    rewritten
-        .keySet()
-        .removeIf(old -> old.database() == file.database() && rewritten.get(old) == catalog);
-    rewritten.put(file, catalog);
-    numbersChanged();
-    rows.keySet().removeIf(place -> place.catalog == catalog && place.database == file.database());
-    movedCatalogs.put(new RowPlace(catalog, file.database(), 0), at);
-    // What the transaction that moves it wrote there since went to a file nobody knew.
-    open.getOrDefault(xid, new ArrayList<>())
-        .removeIf(change -> change.catalog == catalog && change.database == file.database());
-  }
-
-  /** Whether the catalog was moved or the row written after the snapshot was taken. */
-  private boolean isStale(RowPlace place, CatalogSnapshot snapshot) {
-    Lsn moved = movedCatalogs.get(new RowPlace(place.catalog, place.database, 0));
-    Row row = rows.get(place);
-    return (moved != null && snapshot.position().isBefore(moved))
-        || (row != null && snapshot.position().isBefore(row.written));
-  }
-
-  private void numbersChanged() {
-    rewrittenNumbers =
-        rewritten.keySet().stream().mapToInt(file -> (int) file.number()).distinct().toArray();
   }
 
   // ---- snapshots passed ------------------------------------------------------------------------
@@ -405,40 +118,39 @@ public final class CatalogTrace implements RelationNames {
     }
     current = newest;
     held = List.of(newest);
-    newest.catalogFiles().forEach((file, oid) -> rewritten.put(file, SystemCatalog.ofOid(oid)));
-    numbersChanged();
     CatalogSnapshot older = snapshots.snapshot(newest.position().plus(-1));
-    if (older != null && older.position().isBefore(newest.position())) {
+    boolean hasOlder = older != null && older.position().isBefore(newest.position());
+    if (older != null && hasOlder) {
       held = List.of(newest, older);
-      letGo(older, newest);
+    }
+    rows.hold(held, newest);
+    if (older != null && hasOlder && !older.position().isBefore(start)) {
+      letGo(older, newest); // what is older than the start tells no places
     }
   }
 
   /** Two snapshots know them: changes committed before the older one. */
   private void letGo(CatalogSnapshot older, CatalogSnapshot newer) {
-    if (older.position().isBefore(start)) {
-      return; // what it knows of places cannot be used
-    }
     relations.forEach((id, history) -> {
       if (older.covers(id.database()) && newer.covers(id.database())) {
-        history.letGo(version -> isIn(older, version.commit(), version.xid()));
+        history.letGo(version -> older.has(version.commit(), version.xid()));
       }
     });
     relations.values().removeIf(History::isEmpty);
     schemas.forEach((id, history) -> {
       if (older.covers(id.database()) && newer.covers(id.database())) {
-        history.letGo(version -> isIn(older, version.commit(), version.xid()));
+        history.letGo(version -> older.has(version.commit(), version.xid()));
       }
     });
     schemas.values().removeIf(History::isEmpty);
-    databases.values().forEach(history -> history.letGo(v -> isIn(older, v.commit(), v.xid())));
+    databases.values().forEach(history -> history.letGo(v -> older.has(v.commit(), v.xid())));
     databases.values().removeIf(History::isEmpty);
     owners
         .entrySet()
         .removeIf(e ->
             older.covers(e.getKey().database())
                 && newer.covers(e.getKey().database())
-                && isIn(older, e.getValue().since, e.getValue().xid));
+                && older.has(e.getValue().since, e.getValue().xid));
     files
         .values()
         .forEach(uses ->
@@ -450,23 +162,10 @@ public final class CatalogTrace implements RelationNames {
                   && !relations.containsKey(use.owner);
             }));
     files.values().removeIf(List::isEmpty);
-    if (older.hasPlaces() && newer.hasPlaces()) {
-      rows.entrySet()
-          .removeIf(e ->
-              older.covers(e.getKey().database)
-                  && newer.covers(e.getKey().database)
-                  && !open.containsKey(e.getValue().xid)
-                  && isIn(older, e.getValue().written, e.getValue().xid));
-    }
+    rows.letGo(older, newer);
     changedDatabases.clear();
     relations.keySet().forEach(id -> changedDatabases.add(id.database()));
     schemas.keySet().forEach(id -> changedDatabases.add(id.database()));
-  }
-
-  /** Whether a snapshot surely has what a transaction did by then. */
-  private static boolean isIn(CatalogSnapshot snapshot, Lsn done, long xid) {
-    return done.isBefore(snapshot.position())
-        && (!snapshot.hasPlaces() || (int) (xid - snapshot.oldestRunning()) < 0);
   }
 
   // ---- ends of transactions --------------------------------------------------------------------
@@ -484,92 +183,44 @@ public final class CatalogTrace implements RelationNames {
    */
   public void committed(
       long topXid, List<Long> subxids, Lsn commit, Collection<RelationId> invalidated) {
-    if (open.isEmpty()) {
+    if (rows.isQuiet()) {
       return;
     }
-    List<Change> changes = changesOf(topXid, subxids);
-    if (changes.isEmpty()) {
-      return;
-    }
-    open.remove(topXid);
-    subxids.forEach(open::remove);
-    settle(changes, topXid, commit, invalidated);
-    for (Change change : changes) {
-      if (change.from != null) {
-        Row row = rows.get(change.from);
-        if (row != null && row.written.isBefore(change.lsn)) {
-          rows.remove(change.from);
-        }
-      }
+    List<CatalogChange> changes = rows.committed(topXid, subxids);
+    if (!changes.isEmpty()) {
+      settle(changes, topXid, commit, invalidated);
     }
   }
 
   /** A transaction or a savepoint was rolled back, with these subtransactions. */
   public void aborted(long xid, List<Long> subxids) {
-    if (open.isEmpty()) {
-      return;
+    if (!rows.isQuiet()) {
+      rows.discard(xid);
+      subxids.forEach(rows::discard);
     }
-    discard(xid);
-    subxids.forEach(this::discard);
   }
 
   /** The server stopped: of the transactions still open only those prepared live on. */
   public void stopped(Set<Long> prepared) {
-    for (Long xid : List.copyOf(open.keySet())) {
-      if (!prepared.contains(xid)) {
-        discard(xid);
-      }
-    }
-  }
-
-  private void discard(long xid) {
-    List<Change> changes = open.remove(xid);
-    if (changes == null) {
-      return;
-    }
-    for (Change change : changes) {
-      if (change.to != null) {
-        Row row = rows.get(change.to);
-        if (row != null && row.xid == xid) {
-          rows.remove(change.to);
-        }
-      }
-    }
-  }
-
-  private List<Change> changesOf(long topXid, List<Long> subxids) {
-    List<Change> changes = open.getOrDefault(topXid, List.of());
-    boolean copied = false;
-    for (Long xid : subxids) {
-      List<Change> more = open.get(xid);
-      if (more != null) {
-        changes = copied ? changes : new ArrayList<>(changes);
-        copied = true;
-        changes.addAll(more);
-      }
-    }
-    if (copied) {
-      changes.sort(Comparator.comparing(Change::lsn));
-    }
-    return changes;
+    rows.stopped(prepared);
   }
 
   private void settle(
-      List<Change> changes, long xid, Lsn commit, Collection<RelationId> invalidated) {
-    Map<RelationId, Outcome> outcomes = outcomes(changes);
+      List<CatalogChange> changes, long xid, Lsn commit, Collection<RelationId> invalidated) {
+    Map<RelationId, RelationOutcome> outcomes = RelationOutcome.of(changes);
     Set<Long> unsure = new HashSet<>();
-    for (Change change : changes) {
-      switch (change.catalog) {
+    for (CatalogChange change : changes) {
+      switch (change.catalog()) {
         case CLASS -> {
-          if (change.oid() < 0 && change.fresh != null && mayRename(change.fresh)) {
-            unsure.add(change.database);
+          if (change.oid() < 0 && change.fresh() != null && mayRename(change.fresh())) {
+            unsure.add(change.database());
           }
         }
         case NAMESPACE -> {
           if (change.oid() >= 0) {
-            RelationId id = new RelationId(change.database, change.oid());
+            RelationId id = new RelationId(change.database(), change.oid());
             named(schemas.computeIfAbsent(id, _ -> new History<>()), change, xid, commit);
-            changedDatabases.add(change.database);
+            changedDatabases.add(change.database());
           }
         }
         case DATABASE -> {
@@ -579,11 +230,11 @@ public final class CatalogTrace implements RelationNames {
           }
         }
         case INDEX -> {
-          if (change.fresh != null && change.oid() >= 0) {
-            OptionalLong table = change.fresh.u32(SystemCatalog.INDEX_TABLE);
+          if (change.fresh() != null && change.oid() >= 0) {
+            OptionalLong table = change.fresh().u32(SystemCatalog.INDEX_TABLE);
             if (table.isPresent()) {
               owners.put(
-                  new RelationId(change.database, change.oid()),
+                  new RelationId(change.database(), change.oid()),
                   new Owner(commit, xid, table.getAsLong()));
             }
           }
@@ -603,38 +254,6 @@ public final class CatalogTrace implements RelationNames {
     }
   }
 
-  private static Map<RelationId, Outcome> outcomes(List<Change> changes) {
-    Map<RelationId, Outcome> outcomes = new LinkedHashMap<>();
-    for (Change change : changes) {
-      if (change.catalog == SystemCatalog.CLASS && change.oid() >= 0) {
-        add(change, outcomes);
-      }
-    }
-    return outcomes;
-  }
-
-  private static void add(Change change, Map<RelationId, Outcome> outcomes) {
-    RelationId id = new RelationId(change.database, change.oid());
-    Outcome outcome = outcomes.get(id);
-    if (outcome == null) {
-      outcome = new Outcome(id.database(), id.relation());
-      outcome.born = change.from == null;
-      outcome.before = change.old == null ? null : state(change, change.old, id.relation());
-      outcomes.put(id, outcome);
-    }
-    outcome.after = change.fresh == null ? null : state(change, change.fresh, id.relation());
-    if (outcome.after != null) {
-      outcome.last = outcome.after;
-      if (outcome.after.file() != null) {
-        outcome.files.putIfAbsent(outcome.after.file(), change.lsn);
-      }
-    }
-  }
-
-  private static RelationState state(Change change, HeapTuple tuple, long oid) {
-    return RelationState.of(tuple, oid, change.database, change.tablespace, change.major);
-  }
-
   /** Whether a row changed whose OID is unknown may have another name or schema now. */
   private static boolean mayRename(HeapTuple fresh) {
     for (int at = SystemCatalog.NAME; at < SystemCatalog.CLASS_NAMESPACE + 4; at++) {
@@ -645,24 +264,24 @@ public final class CatalogTrace implements RelationNames {
     return false;
   }
 
-  private static void named(History<String> history, Change change, long xid, Lsn commit) {
-    if (history.isEmpty() && change.old != null) {
-      String old = change.old.name(SystemCatalog.NAME);
+  private static void named(History<String> history, CatalogChange change, long xid, Lsn commit) {
+    if (history.isEmpty() && change.old() != null) {
+      String old = change.old().name(SystemCatalog.NAME);
       if (old != null) {
         history.add(new Version<>(History.Kind.BEFORE, Lsn.NONE, 0, old));
       }
     }
-    String name = change.fresh == null ? null : change.fresh.name(SystemCatalog.NAME);
+    String name = change.fresh() == null ? null : change.fresh().name(SystemCatalog.NAME);
     History.Kind kind =
-        change.fresh == null
+        change.fresh() == null
             ? History.Kind.GONE
             : name == null
                 ? History.Kind.UNSURE
-                : change.from == null ? History.Kind.BORN : History.Kind.CHANGED;
+                : change.from() == null ? History.Kind.BORN : History.Kind.CHANGED;
     history.add(new Version<>(kind, commit, xid, name));
   }
 
-  private void settle(Outcome outcome, long xid, Lsn commit) {
+  private void settle(RelationOutcome outcome, long xid, Lsn commit) {
     RelationId id = new RelationId(outcome.database, outcome.oid);
     RelationState after = outcome.after;
     if (outcome.born && after == null) {
@@ -698,12 +317,12 @@ public final class CatalogTrace implements RelationNames {
     }
     SystemCatalog catalog = SystemCatalog.ofOid(outcome.oid);
     if (catalog != null && after.file() != null) {
-      moved(catalog, after.file(), xid, commit);
+      rows.moved(catalog, after.file(), xid, commit);
     }
   }
 
   /** Whose file is whose, once it is known who lives on. */
-  private void settleFiles(Map<RelationId, Outcome> outcomes, Lsn commit) {
+  private void settleFiles(Map<RelationId, RelationOutcome> outcomes, Lsn commit) {
     Map<RelFile, Lsn> named = new HashMap<>();
     Map<RelFile, RelationId> ended = new LinkedHashMap<>();
     outcomes.forEach((id, outcome) -> {
@@ -761,7 +380,6 @@ public final class CatalogTrace implements RelationNames {
   /** How much it holds: rows, versions, owners and uses of files. */
   int size() {
     return rows.size()
-        + open.values().stream().mapToInt(List::size).sum()
         + relations.values().stream().mapToInt(History::size).sum()
         + schemas.values().stream().mapToInt(History::size).sum()
         + databases.values().stream().mapToInt(History::size).sum()
@@ -776,50 +394,7 @@ public final class CatalogTrace implements RelationNames {
    * and are still. Ask before {@link #committed}.
    */
   public List<DroppedColumn> droppedColumns(long topXid, List<Long> subxids) {
-    List<Change> changes = changesOf(topXid, subxids);
-    List<DroppedColumn> dropped = new ArrayList<>();
-    Map<RelationId, Outcome> outcomes = null;
-    for (Change change : changes) {
-      int number = droppedNumber(change);
-      if (number == 0) {
-        continue;
-      }
-      outcomes = outcomes == null ? outcomes(changes) : outcomes;
-      RelationId relation = null;
-      if (change.oid() >= 0) {
-        relation = new RelationId(change.database, change.oid());
-        Outcome outcome = outcomes.get(relation);
-        if (outcome != null && (outcome.born || outcome.after == null)) {
-          continue;
-        }
-      }
-      dropped.add(new DroppedColumn(relation, columnBefore(change, relation, number), number));
-    }
-    return dropped;
-  }
-
-  /** The number of the column that the change drops; 0 when it drops none. */
-  private static int droppedNumber(Change change) {
-    if (change.catalog != SystemCatalog.ATTRIBUTE
-        || change.from == null
-        || change.fresh == null
-        || change.fresh.u32(SystemCatalog.ATTRIBUTE_TYPE).orElse(-1) != 0) {
-      return 0;
-    }
-    String name = change.fresh.name(SystemCatalog.NAME);
-    Matcher matcher = DROPPED.matcher(name == null ? "" : name);
-    return matcher.matches() ? Integer.parseInt(matcher.group(1)) : 0;
-  }
-
-  private @Nullable String columnBefore(Change change, @Nullable RelationId relation, int number) {
-    if (change.old != null) {
-      return change.old.name(SystemCatalog.NAME);
-    }
-    CatalogSnapshot snapshot = current;
-    if (snapshot == null || snapshot.hasPlaces() || relation == null) {
-      return null; // a row that is not where it lay was changed since
-    }
-    return snapshot.column(relation.database(), relation.relation(), number);
+    return DefinitionChanges.droppedColumns(rows.changesOf(topXid, subxids), current);
   }
 
   /**
@@ -827,59 +402,7 @@ public final class CatalogTrace implements RelationNames {
    * there before and are still. Ask before {@link #committed}.
    */
   public List<AlteredRelation> alteredRelations(long topXid, List<Long> subxids) {
-    List<Change> changes = changesOf(topXid, subxids);
-    Map<RelationId, Outcome> outcomes = outcomes(changes);
-    Map<RelationId, EnumSet<AlteredRelation.Change>> altered = new LinkedHashMap<>();
-    outcomes.forEach((id, outcome) -> {
-      if (!outcome.born && outcome.after != null) {
-        altered.put(id, differences(outcome.before, outcome.after));
-      }
-    });
-    for (Change change : changes) {
-      RelationId id = new RelationId(change.database, change.oid());
-      Outcome outcome = outcomes.get(id);
-      boolean lives = outcome == null || (!outcome.born && outcome.after != null);
-      HeapTuple row = change.fresh == null ? change.old : change.fresh;
-      if (change.catalog != SystemCatalog.ATTRIBUTE
-          || change.oid() < 0
-          || !lives
-          || row == null
-          || SystemCatalog.attributeNumber(row, change.major).orElse(1) < 0) {
-        continue;
-      }
-      EnumSet<AlteredRelation.Change> about =
-          altered.computeIfAbsent(id, _ -> EnumSet.noneOf(AlteredRelation.Change.class));
-      about.remove(AlteredRelation.Change.OTHER); // relnatts, or that the cache was told
-      about.add(
-          droppedNumber(change) != 0 || change.fresh == null
-              ? AlteredRelation.Change.COLUMN_DROPPED
-              : change.from == null
-                  ? AlteredRelation.Change.COLUMN_ADDED
-                  : AlteredRelation.Change.COLUMN_CHANGED);
-    }
-    List<AlteredRelation> result = new ArrayList<>();
-    altered.forEach((id, about) -> result.add(new AlteredRelation(id, about)));
-    return result;
-  }
-
-  private static EnumSet<AlteredRelation.Change> differences(
-      @Nullable RelationState before, RelationState after) {
-    EnumSet<AlteredRelation.Change> changes = EnumSet.noneOf(AlteredRelation.Change.class);
-    if (before != null && before.name() != null && after.name() != null) {
-      if (!before.name().equals(after.name())) {
-        changes.add(AlteredRelation.Change.RENAMED);
-      }
-      if (before.schema() >= 0 && after.schema() >= 0 && before.schema() != after.schema()) {
-        changes.add(AlteredRelation.Change.MOVED);
-      }
-      if (before.file() != null && after.file() != null && !before.file().equals(after.file())) {
-        changes.add(AlteredRelation.Change.NEW_FILE);
-      }
-    }
-    if (changes.isEmpty()) {
-      changes.add(AlteredRelation.Change.OTHER);
-    }
-    return changes;
+    return DefinitionChanges.alteredRelations(rows.changesOf(topXid, subxids));
   }
 
   // ---- names -----------------------------------------------------------------------------------
@@ -889,16 +412,13 @@ public final class CatalogTrace implements RelationNames {
    * before that tells the names, with the changes since.
    */
   private Lsn recordedAt(Lsn at) {
-    CatalogSnapshot snapshot = snapshots == null ? null : snapshots.snapshot(at);
-    if (snapshots == null
-        || snapshot == null
-        || snapshot.position().isAfter(at)
-        || !at.isBefore(snapshot.readThrough())) {
+    if (held.size() < 2) {
       return at;
     }
-    Lsn before = snapshot.position().plus(-1);
-    CatalogSnapshot other = snapshots.snapshot(before);
-    return other == null || other.position().isAfter(before) ? at : before;
+    CatalogSnapshot newest = held.getFirst();
+    return newest.position().isAfter(at) || !at.isBefore(newest.readThrough())
+        ? at
+        : newest.position().plus(-1);
   }
 
   /** The snapshots at hand, the one that tells more of this position first. */
@@ -935,17 +455,11 @@ public final class CatalogTrace implements RelationNames {
 
   /** A file of a transaction that is not over is nobody else's. */
   private @Nullable Relation byOpenFile(RelFile file, Lsn at) {
-    for (List<Change> changes : open.values()) {
-      for (Change change : changes) {
-        if (change.catalog == SystemCatalog.CLASS && change.fresh != null && change.oid() >= 0) {
-          RelationState state = state(change, change.fresh, change.oid());
-          if (file.equals(state.file())) {
-            return relation(change.database, state, at);
-          }
-        }
-      }
-    }
-    return null;
+    CatalogChange change = rows.naming(file);
+    return change == null || change.fresh() == null
+        ? null
+        : relation(
+            change.database(), RelationOutcome.state(change, change.fresh(), change.oid()), at);
   }
 
   @Override
@@ -1145,9 +659,9 @@ public final class CatalogTrace implements RelationNames {
    * record that inserted several rows, the last.
    */
   @Nullable RelationChange lastRelationChange(RawRecord record) {
-    List<Change> changes = open.getOrDefault(record.xid(), List.of());
-    Change last = changes.isEmpty() ? null : changes.getLast();
-    return last != null && last.lsn.position() == record.lsn() ? relationChange(last) : null;
+    List<CatalogChange> changes = rows.changesOf(record.xid(), List.of());
+    CatalogChange last = changes.isEmpty() ? null : changes.getLast();
+    return last != null && last.lsn().position() == record.lsn() ? RelationChange.of(last) : null;
   }
 
   /**
@@ -1156,26 +670,12 @@ public final class CatalogTrace implements RelationNames {
    */
   List<RelationChange> relationChanges(long topXid, List<Long> subxids) {
     List<RelationChange> relationChanges = new ArrayList<>();
-    for (Change change : changesOf(topXid, subxids)) {
-      RelationChange one = relationChange(change);
+    for (CatalogChange change : rows.changesOf(topXid, subxids)) {
+      RelationChange one = RelationChange.of(change);
       if (one != null) {
         relationChanges.add(one);
       }
     }
     return relationChanges;
-  }
-
-  private static @Nullable RelationChange relationChange(Change change) {
-    if (change.catalog != SystemCatalog.CLASS) {
-      return null;
-    }
-    long oid = change.oid();
-    return new RelationChange(
-        change.lsn,
-        change.database,
-        oid,
-        change.old == null ? null : state(change, change.old, oid),
-        change.fresh == null ? null : state(change, change.fresh, oid),
-        change.from == null);
   }
 }

@@ -110,7 +110,7 @@ final class OpenTransaction {
   boolean changedCatalogs;
 
   /** What those changes say: known once it committed. */
-  DefinitionChanges definitions = DefinitionChanges.NONE;
+  CommittedDefinitions definitions = CommittedDefinitions.NONE;
 
   /** Files of relations born here, and the OIDs of these, until another relation takes the file. */
   private final Map<RelFile, Long> filesOfBorn = new HashMap<>(0);
@@ -148,7 +148,7 @@ final class OpenTransaction {
     droppedDatabase = 0;
     databaseGone = null;
     changedCatalogs = false;
-    definitions = DefinitionChanges.NONE;
+    definitions = CommittedDefinitions.NONE;
     if (!steps.isEmpty()) {
       steps.clear();
     }

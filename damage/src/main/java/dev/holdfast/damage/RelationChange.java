@@ -21,6 +21,21 @@ record RelationChange(
     @Nullable RelationState before,
     @Nullable RelationState after,
     boolean born) {
+  /** The change as one of a relation; null when it is another catalog's. */
+  static @Nullable RelationChange of(CatalogChange change) {
+    if (change.catalog() != SystemCatalog.CLASS) {
+      return null;
+    }
+    long oid = change.oid();
+    return new RelationChange(
+        change.lsn(),
+        change.database(),
+        oid,
+        change.old() == null ? null : RelationOutcome.state(change, change.old(), oid),
+        change.fresh() == null ? null : RelationOutcome.state(change, change.fresh(), oid),
+        change.from() == null);
+  }
+
   /** The file it had before; null for none or when that is not known. */
   @Nullable RelFile fileBefore() {
     return before == null ? null : before.file();

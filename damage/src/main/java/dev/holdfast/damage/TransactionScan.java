@@ -462,7 +462,7 @@ final class TransactionScan {
       long xid = commit == null ? record.xid() : commit.transaction();
       List<Long> subxids = commit == null ? List.of() : commit.subtransactions();
       transaction.definitions =
-          new DefinitionChanges(
+          new CommittedDefinitions(
               catalogs.relationChanges(xid, subxids), catalogs.droppedColumns(xid, subxids));
       catalogs.committed(
           xid,

@@ -18,9 +18,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 /**
  * Holds what the scan reports against books kept by clients that know what they did. {@code
  * -Dholdfast.books.seed=N} runs other statements, {@code -Dholdfast.books.transactions=N} more;
- * {@code -Dholdfast.books.mixed=false} keeps transactions from emptying and rewriting several tables
- * at once, and from changing their rows before and after; {@code -Dholdfast.books.shown=N} shows
- * more differences.
+ * {@code -Dholdfast.books.mixed=false} keeps transactions from emptying and rewriting several
+ * tables at once, and from changing their rows before and after; {@code -Dholdfast.books.shown=N}
+ * shows more differences.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class BooksTest {

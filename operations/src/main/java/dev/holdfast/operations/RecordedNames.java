@@ -38,6 +38,10 @@ final class RecordedNames implements RecordedCatalog {
   private final Map<RelFile, NavigableMap<Lsn, Relation>> byFile = new HashMap<>();
   private final Map<Oid, NavigableMap<Lsn, Relation>> byOid = new HashMap<>();
   private final Map<Long, NavigableMap<Lsn, String>> databases = new HashMap<>();
+
+  /** Of partitions: the table at the top of their tree. */
+  private final Map<Oid, NavigableMap<Lsn, Long>> roots = new HashMap<>();
+
   private final NavigableMap<Lsn, Map<Long, List<Relation>>> tables = new TreeMap<>();
 
   /** Where the snapshots were taken, with what gives them again. */
@@ -97,6 +101,12 @@ final class RecordedNames implements RecordedCatalog {
         byOid
             .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
             .put(at, named);
+        Long root = root(relation, owners);
+        if (root != null && named.kind() == Relation.Kind.TABLE) {
+          roots
+              .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
+              .put(at, root);
+        }
         if (relation.file() != 0) {
           byFile
               .computeIfAbsent(relation.fileIn(database.oid()), _ -> new TreeMap<>())
@@ -126,6 +136,24 @@ final class RecordedNames implements RecordedCatalog {
       opened.put(found.getKey(), snapshot);
     }
     return snapshot;
+  }
+
+  /** The topmost parent; 0 for no partition, null when parents were not recorded. */
+  private static @Nullable Long root(
+      Catalog.Relation relation, Map<Long, Catalog.Relation> relations) {
+    Long root = relation.parent();
+    for (Long next = root; next != null && next != 0; ) {
+      root = next;
+      Catalog.Relation parent = relations.get(next);
+      next = parent == null ? null : parent.parent();
+    }
+    return root;
+  }
+
+  @Override
+  public long partitionRoot(long database, long oid, Lsn at) {
+    Long root = nearest(roots.get(new Oid(database, oid)), at);
+    return root == null ? UNKNOWN_ROOT : root;
   }
 
   @Override

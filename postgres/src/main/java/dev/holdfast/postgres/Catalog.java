@@ -149,6 +149,8 @@ public record Catalog(
    * @param row where its row of pg_class lay, and more of what that says; null when not recorded
    * @param columnPlaces of the rows of pg_attribute, in the order of {@code columns}; empty when
    *     not recorded
+   * @param parent OID of the partitioned table it is a partition of; 0 for none; null when not
+   *     recorded
    */
   public record Relation(
       long oid,
@@ -164,7 +166,8 @@ public record Catalog(
       List<Column> columns,
       List<String> key,
       @Nullable ClassRow row,
-      @Nullable List<String> columnPlaces) {
+      @Nullable List<String> columnPlaces,
+      @Nullable Long parent) {
     /** Copies the lists. */
     public Relation {
       columns = List.copyOf(columns);

@@ -67,6 +67,9 @@ public final class CatalogReader {
                   ELSE coalesce(nullif(c.reltablespace, 0), d.dattablespace) END AS tablespace,
              coalesce(i.indrelid, t.oid, 0) AS owner,
              c.reltuples, c.relpages, pg_stat_get_live_tuples(c.oid) AS live,
+             CASE WHEN c.relispartition
+                  THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid LIMIT 1)
+                  END AS parent,
              c.relnamespace, c.relfilenode, c.reltablespace, c.reltoastrelid,
              c.ctid::text, c.xmin::text,
              pg_column_size(c) - CASE WHEN c IS NOT NULL THEN 24 ELSE 32 END AS length
@@ -272,7 +275,8 @@ public final class CatalogReader {
                     rows.getLong("relfilenode"),
                     rows.getLong("reltablespace"),
                     rows.getLong("reltoastrelid")),
-                columns.getOrDefault(oid, none).places));
+                columns.getOrDefault(oid, none).places,
+                rows.getLong("parent")));
       }
     }
     Map<Long, Long> tableOfToast = new HashMap<>();
@@ -323,7 +327,8 @@ public final class CatalogReader {
         r.columns(),
         r.key(),
         r.row(),
-        r.columnPlaces());
+        r.columnPlaces(),
+        r.parent());
   }
 
   private static Map<Long, Columns> columns(Connection connection, long oldest)
