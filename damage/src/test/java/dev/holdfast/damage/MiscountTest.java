@@ -30,7 +30,11 @@ final class MiscountTest {
   @ValueSource(ints = {14, 15, 16, 17, 18})
   void what_else_a_transaction_does_changes_no_count(int major) throws Exception {
     describe();
-    try (TestServer server = TestServer.start(major, Map.of("autovacuum", "off"))) {
+    try (TestServer server =
+        TestServer.start(
+            major,
+            Map.of(
+                "autovacuum", "off", "allow_in_place_tablespaces", "on", "wal_keep_size", "1GB"))) {
       prepare(server);
       RecordedNames names = new RecordedNames();
       Lsn start = ServerLog.begin(server);
@@ -91,6 +95,11 @@ final class MiscountTest {
         "CREATE TRIGGER note BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION note()",
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "CREATE TRIGGER refuse BEFORE INSERT ON refusing FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "CREATE TABLESPACE elsewhere LOCATION ''",
+        "CREATE ROLE owner",
+        "CREATE TABLE owned (a int)",
+        "ALTER TABLE owned OWNER TO owner",
+        "INSERT INTO owned VALUES (1)",
         "VACUUM ANALYZE");
   }
 
@@ -229,6 +238,76 @@ final class MiscountTest {
         "TRUNCATE high",
         "UPDATE parted SET at = 150 WHERE id IN (5, 6)",
         "INSERT INTO parted SELECT 200, 150, " + LONG);
+    expect(
+        "extra +1 | low ~1",
+        "CREATE TABLE extra PARTITION OF parted FOR VALUES FROM (400) TO (500)",
+        "INSERT INTO parted VALUES (300, 450, NULL)",
+        "UPDATE parted SET at = 451 WHERE id = 7");
+    t = table();
+    expect(
+        "",
+        "BEGIN; ALTER TABLE parted DETACH PARTITION high; ALTER TABLE parted ATTACH PARTITION high"
+            + " FOR VALUES FROM (100) TO (200); ALTER TABLE "
+            + t
+            + " ALTER a TYPE bigint; COMMIT");
+
+    // Other ways to move and to drop.
+    t = table();
+    expect(
+        t + " +1",
+        "BEGIN; " + insert(t, 11) + "; ALTER TABLE " + t + " SET TABLESPACE elsewhere; COMMIT");
+    expect(t + " TRUNCATED", "TRUNCATE " + t);
+    expect("owned DROPPED", "DROP OWNED BY owner");
+    t = table();
+    expect(
+        "young +1 | young DROPPED",
+        "CREATE TABLE young (a int)",
+        "INSERT INTO young VALUES (1)",
+        "BEGIN; DROP TABLE young; ALTER TABLE " + t + " ALTER a TYPE bigint; COMMIT");
+
+    // What happens to a table in the transaction that makes it happens to nobody.
+    expect(
+        "made +3",
+        "BEGIN; CREATE TABLE made (a int, b int); INSERT INTO made SELECT g FROM generate_series(1,"
+            + " 5) g; DELETE FROM made WHERE a < 3; UPDATE made SET b = 1; ALTER TABLE made DROP b;"
+            + " COMMIT");
+    expect(
+        "again +1",
+        "BEGIN; CREATE TABLE again (a int); INSERT INTO again SELECT g FROM generate_series(1, 5)"
+            + " g; DELETE FROM again WHERE a < 3; TRUNCATE again; INSERT INTO again VALUES (1), (2);"
+            + " ALTER TABLE again ALTER a TYPE bigint; DELETE FROM again WHERE a = 1; COMMIT");
+    expect(
+        "",
+        "BEGIN; CREATE TABLE gone (a int); INSERT INTO gone VALUES (1); DROP TABLE gone; COMMIT");
+    expect("", "CREATE TEMP TABLE brief (a int, b int); ALTER TABLE brief DROP b; TRUNCATE brief");
+
+    // Columns.
+    t = table();
+    expect(t + " without doc", "ALTER TABLE " + t + " DROP doc");
+    t = table();
+    expect(
+        t + " ~1 without a, doc",
+        "BEGIN; UPDATE "
+            + t
+            + " SET a = 0 WHERE id = 1; ALTER TABLE "
+            + t
+            + " DROP a, DROP doc; COMMIT");
+    t = table();
+    expect(
+        t + " without a",
+        "BEGIN; ALTER TABLE "
+            + t
+            + " DROP a; SAVEPOINT s; ALTER TABLE "
+            + t
+            + " DROP doc; ROLLBACK TO s; ALTER TABLE "
+            + t
+            + " ALTER id TYPE bigint; COMMIT");
+    t = table();
+    expect(t + " DROPPED", "BEGIN; ALTER TABLE " + t + " DROP a; DROP TABLE " + t + "; COMMIT");
+    expect(
+        "extra without doc; high without doc; low without doc; parted without doc; refusing without"
+            + " doc; watched without doc",
+        "ALTER TABLE parted DROP doc");
   }
 
   private String table() {
@@ -252,7 +331,10 @@ final class MiscountTest {
                 + (table.action() == TableDamage.Action.CHANGED ? "" : " " + table.action())
                 + (table.rowsInserted() == 0 ? "" : " +" + table.rowsInserted())
                 + (table.rowsUpdated() == 0 ? "" : " ~" + table.rowsUpdated())
-                + (table.rowsDeleted() == 0 ? "" : " -" + table.rowsDeleted()))
+                + (table.rowsDeleted() == 0 ? "" : " -" + table.rowsDeleted())
+                + (table.columnsDropped().isEmpty()
+                    ? ""
+                    : " without " + String.join(", ", table.columnsDropped())))
         .sorted()
         .collect(Collectors.joining("; "));
   }
