@@ -9,6 +9,7 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineSegments;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -98,6 +99,36 @@ final class RecordedDamage {
             }
           });
     }
+  }
+
+  /**
+   * Where to begin reading for the first commit decided after a time: what was open in the first
+   * segment that may hold one is known from there. Null when nothing is recorded.
+   *
+   * @throws OperatorException REFUSED when the WAL of that time is gone
+   */
+  @Nullable Lsn mayCommitAfter(Instant time) {
+    SegmentSummary before = null;
+    for (Known one : known()) {
+      SegmentSummary summary = one.summary;
+      Instant latest = summary == null ? null : summary.latestCommitAt();
+      boolean none = summary != null && (latest == null || !latest.isAfter(time));
+      if (one.log == null && !none) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "cannot find the moment " + time,
+            "what was committed then is known from summaries only: the WAL of segment %s is gone"
+                .formatted(one.name),
+            "choose a later moment; holdfast log %s shows what is recorded"
+                .formatted(cluster.document().name()));
+      }
+      if (!none) {
+        boolean follows = before != null && before.to().equals(one.name.start());
+        return follows && before != null ? before.openSince() : one.name.start();
+      }
+      before = summary;
+    }
+    return wal.segments().isEmpty() ? null : wal.end();
   }
 
   /**

@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.damage.SegmentScan;
+import dev.holdfast.damage.SegmentSummaries;
 import dev.holdfast.damage.SegmentSummary;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.SummaryStore;
@@ -23,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * that the oldest transaction open then did, or at the beginning of what is recorded.
  */
 final class SummaryMaker {
+  /** Up to so many segments one thread goes on where it stopped. */
+  private static final int BACKLOG_MIN = 32;
+
   private final ClusterStore cluster;
   private final SummaryStore summaries;
   private final RecordedNames names = RecordedNames.none();
@@ -54,23 +58,73 @@ final class SummaryMaker {
     List<TimelineSegments.Held> segments = wal.segments();
     int count = 0;
     for (int index = 0; index < segments.size() && goOn.getAsBoolean(); index++) {
-      TimelineSegments.Held segment = segments.get(index);
-      if (isComplete(segment) && !made.contains(segment.name().toString())) {
+      if (!lacksSummary(segments.get(index))) {
+        continue;
+      }
+      int end = index + 1;
+      while (end < segments.size() && lacksSummary(segments.get(end)) && follows(segments, end)) {
+        end++;
+      }
+      if (end - index > BACKLOG_MIN) {
+        count += makeMany(wal, segments.subList(0, end), index, progress);
+        index = end - 1;
+      } else {
         prepare(wal, segments, index);
-        progress.advance(segment.bytes());
-        summarise(wal, segment);
+        summarise(wal, segments.get(index));
+        progress.advance(segments.get(index).bytes());
         count++;
       }
     }
     return count;
   }
 
+  /** On all processors: what was recorded before there were summaries, or while nobody made any. */
+  private int makeMany(
+      RecordedWal wal, List<TimelineSegments.Held> segments, int begin, Progress.Phase progress) {
+    int from = warmUpFrom(segments, begin);
+    List<TimelineSegments.Held> read = segments.subList(from, segments.size());
+    SegmentSummaries.Segments source =
+        new SegmentSummaries.Segments() {
+          @Override
+          public int count() {
+            return read.size();
+          }
+
+          @Override
+          public SegmentName name(int index) {
+            return read.get(index).name();
+          }
+
+          @Override
+          public void feed(int index, WalReader to, Runnable poll) {
+            byte[] bytes = wal.bytes(read.get(index));
+            to.feed(bytes, 0, bytes.length);
+            poll.run();
+          }
+        };
+    new SegmentSummaries(source, names, Runtime.getRuntime().availableProcessors())
+        .make(
+            begin - from,
+            read.getFirst().name().start(),
+            (index, summary, blocks) -> {
+              String name = read.get(index).name().toString();
+              summaries.put(name, summary.encode(), blocks);
+              made.add(name);
+              progress.advance(read.get(index).bytes());
+            });
+    scan = null;
+    return segments.size() - begin;
+  }
+
+  private boolean lacksSummary(TimelineSegments.Held segment) {
+    return isComplete(segment) && !made.contains(segment.name().toString());
+  }
+
   /** Bytes of the segments that lack a summary. */
   long missingBytes() {
     return new RecordedWal(cluster)
         .segments().stream()
-            .filter(SummaryMaker::isComplete)
-            .filter(segment -> !made.contains(segment.name().toString()))
+            .filter(this::lacksSummary)
             .mapToLong(TimelineSegments.Held::bytes)
             .sum();
   }
