@@ -76,12 +76,12 @@ public final class WalBench {
   }
 
   private void run() throws Exception {
-    // With page images after frequent checkpoints, as a default server writes; and with few.
-    measureLog("1GB", gigabytes);
-    measureLog("64GB", Math.min(1.1, gigabytes));
+    // As a default server writes it, mostly page images; and without them: nothing but records.
+    measureLog("on", gigabytes);
+    measureLog("off", Math.min(1.1, gigabytes));
   }
 
-  private void measureLog(String maxWalSize, double wanted) throws Exception {
+  private void measureLog(String fullPageWrites, double wanted) throws Exception {
     Path folder = Files.createTempDirectory("holdfast-bench");
     Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
     Path data = folder.resolve("data");
@@ -92,7 +92,8 @@ public final class WalBench {
             "wal_level", "replica",
             "wal_keep_size", "64GB",
             "checkpoint_timeout", "1d",
-            "max_wal_size", maxWalSize,
+            "max_wal_size", "1GB",
+            "full_page_writes", fullPageWrites,
             "shared_buffers", "512MB",
             "synchronous_commit", "off");
     try (PostgresServer server = PostgresServer.start(binaries, data, settings, List.of(folder))) {
@@ -106,7 +107,7 @@ public final class WalBench {
       query(server, "SELECT pg_switch_wal()");
       query(server, "CHECKPOINT");
       Lsn to = position(server);
-      System.out.printf("%npgbench WAL, max_wal_size=%s:%n", maxWalSize);
+      System.out.printf("%npgbench WAL, full_page_writes=%s:%n", fullPageWrites);
       compare(data.resolve("pg_wal"), from, to);
     }
   }

@@ -20,10 +20,11 @@ import java.util.concurrent.Semaphore;
  * <p>The segments are dealt out in stretches. A thread begins one segment before its stretch, to
  * know the transactions open there; when the stretch before turns out to have had an older one, the
  * stretch is made again from where that one began. So summaries are the same for any number of
- * threads, and ordinary logs cost one segment in {@value #STRETCH} more.
+ * threads, and ordinary logs cost one segment in {@value #STRETCH_MAX} more.
  */
 public final class SegmentSummaries {
-  private static final int STRETCH = 32;
+  private static final int STRETCH_MIN = 4;
+  private static final int STRETCH_MAX = 32;
 
   /** Neighbouring segments, whole. Asked from several threads at once. */
   public interface Segments {
@@ -57,7 +58,11 @@ public final class SegmentSummaries {
    * @param threads at least 1
    */
   public SegmentSummaries(Segments segments, RelationNames names, int threads) {
-    this(segments, names, threads, STRETCH);
+    this(
+        segments,
+        names,
+        threads,
+        Math.clamp(Math.ceilDiv(segments.count(), threads), STRETCH_MIN, STRETCH_MAX));
   }
 
   /**
