@@ -29,8 +29,8 @@ import java.util.stream.Stream;
 
 /**
  * {@code holdfast log --destructive} over a week of log: a segment of 16 MiB each minute, of which
- * the repository holds the summaries, one in fifty with something destructive. Whole processes, from
- * start to exit.
+ * the repository holds the summaries, one in fifty with something destructive. Whole processes,
+ * from start to exit.
  */
 public final class LogBench {
   private static final int SEGMENTS = 7 * 24 * 60;
@@ -45,8 +45,7 @@ public final class LogBench {
    */
   public static void main(String[] arguments) throws Exception {
     int rounds = Integer.parseInt(arguments[0]);
-    List<String> command =
-        new ArrayList<>(List.of(arguments).subList(1, arguments.length));
+    List<String> command = new ArrayList<>(List.of(arguments).subList(1, arguments.length));
     Path folder = Files.createTempDirectory("holdfast-bench");
     try {
       Path repository = folder.resolve("repository");

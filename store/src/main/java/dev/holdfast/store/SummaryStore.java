@@ -5,10 +5,9 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,8 +16,8 @@ import org.jspecify.annotations.Nullable;
  * there, and they outlive it. Any number of readers may work beside one writer.
  */
 public final class SummaryStore {
-  private static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
-  private static final Pattern SEGMENT = Pattern.compile("[0-9A-F]{24}");
+  private static final HexFormat HEX = HexFormat.of().withUpperCase();
+  private static final int TIMELINE_NAME = 8;
   private static final String BLOCKS = ".blocks";
   private static final String PACK = ".pack";
 
@@ -86,7 +85,7 @@ public final class SummaryStore {
   private void pack(String last) {
     var content = new ByteArrayOutputStream();
     for (long number = number(last) - packed + 1; number <= number(last); number++) {
-      String segment = last.substring(0, 16) + String.format(Locale.ROOT, "%08X", number);
+      String segment = last.substring(0, 16) + HEX.toHexDigits(number, 8);
       byte[] summary = read(segment);
       if (summary == null) {
         return;
@@ -185,9 +184,9 @@ public final class SummaryStore {
   public List<String> list() {
     var segments = new ArrayList<String>();
     for (String timeline : objects.folders(folder)) {
-      if (TIMELINE.matcher(timeline).matches()) {
+      if (isHex(timeline, TIMELINE_NAME)) {
         for (String segment : objects.children(folder + timeline + "/")) {
-          if (segment.startsWith(timeline) && SEGMENT.matcher(segment).matches()) {
+          if (segment.startsWith(timeline) && isHex(segment, SEGMENT_NAME)) {
             segments.add(segment);
           }
         }
@@ -205,7 +204,7 @@ public final class SummaryStore {
   }
 
   private String name(String segment) {
-    if (!SEGMENT.matcher(segment).matches()) {
+    if (!isHex(segment, SEGMENT_NAME)) {
       throw new IllegalArgumentException("\"" + segment + "\" is not a WAL segment");
     }
     return folder + segment.substring(0, 8) + "/" + segment;
@@ -214,11 +213,25 @@ public final class SummaryStore {
   /** The pack is named after the first segment it holds. */
   private String packName(String segment) {
     long first = number(segment) / packed * packed;
-    return name(segment.substring(0, 16) + String.format(Locale.ROOT, "%08X", first)) + PACK;
+    return name(segment.substring(0, 16) + HEX.toHexDigits(first, 8)) + PACK;
   }
 
   /** The last 8 digits: the segment's place in its 4 GiB. */
   private static long number(String segment) {
     return Long.parseLong(segment.substring(16), 16);
+  }
+
+  /** Upper-case hexadecimal digits; no regular expression, since there are many names. */
+  private static boolean isHex(String text, int length) {
+    if (text.length() != length) {
+      return false;
+    }
+    for (int at = 0; at < length; at++) {
+      char digit = text.charAt(at);
+      if (!(digit >= '0' && digit <= '9') && !(digit >= 'A' && digit <= 'F')) {
+        return false;
+      }
+    }
+    return true;
   }
 }
