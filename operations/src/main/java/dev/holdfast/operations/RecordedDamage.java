@@ -132,6 +132,17 @@ final class RecordedDamage {
     return wal.segments().isEmpty() ? null : wal.end();
   }
 
+  /** The latest time of a commit that a summary tells of; null when none does. */
+  @Nullable Instant lastCommitAt() {
+    for (Known one : known().reversed()) {
+      SegmentSummary summary = summary(one);
+      if (summary != null && summary.latestCommitAt() != null) {
+        return summary.latestCommitAt();
+      }
+    }
+    return null;
+  }
+
   /**
    * @param mustRead whether a segment must be read although it has a summary
    * @param fromLog gets every transaction of the segments that are read

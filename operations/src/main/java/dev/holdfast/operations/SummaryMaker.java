@@ -3,6 +3,8 @@ package dev.holdfast.operations;
 import dev.holdfast.damage.SegmentScan;
 import dev.holdfast.damage.SegmentSummaries;
 import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.Lsn;
@@ -31,12 +33,16 @@ final class SummaryMaker {
   private final SummaryStore summaries;
   private final RecordedNames names = RecordedNames.none();
 
-  /** Names of segments that have a summary, as far as this knows. */
+  /** Names of segments that have a summary, or cannot get one in this run. */
   private final Set<String> made = new HashSet<>();
 
   // Where an earlier run stopped; another run goes on from there.
   private @Nullable SegmentScan scan;
   private @Nullable WalReader reader;
+
+  /** Whether a backlog met something that cannot be read. */
+  private boolean oneByOne;
+
   private Lsn readTo = Lsn.NONE;
   private int timeline;
 
@@ -49,8 +55,12 @@ final class SummaryMaker {
   /**
    * Makes all that are missing of the newest timeline's log.
    *
+   * <p>A segment that cannot be read is told once, by an exception; the next call goes on behind
+   * it.
+   *
    * @param goOn asked before each segment
    * @return how many were made
+   * @throws OperatorException when a segment, or the repository, cannot be read
    */
   int make(BooleanSupplier goOn, Progress.Phase progress) {
     names.update(cluster);
@@ -65,17 +75,33 @@ final class SummaryMaker {
       while (end < segments.size() && lacksSummary(segments.get(end)) && follows(segments, end)) {
         end++;
       }
-      if (end - index > BACKLOG_MIN) {
-        count += makeMany(wal, segments.subList(0, end), index, progress);
+      if (end - index > BACKLOG_MIN && !oneByOne) {
+        try {
+          count += makeMany(wal, segments.subList(0, end), index, progress);
+        } catch (OperatorException e) {
+          oneByOne = true; // finds out which segment it is
+          throw e;
+        }
         index = end - 1;
       } else {
-        prepare(wal, segments, index);
-        summarise(wal, segments.get(index));
+        makeOne(wal, segments, index);
         progress.advance(segments.get(index).bytes());
         count++;
       }
     }
     return count;
+  }
+
+  private void makeOne(RecordedWal wal, List<TimelineSegments.Held> segments, int index) {
+    try {
+      prepare(wal, segments, index);
+      summarise(wal, segments.get(index));
+    } catch (OperatorException e) {
+      if (e.kind() == Kind.DAMAGED_DATA) {
+        made.add(segments.get(index).name().toString()); // not again in this run: on to the next
+      }
+      throw e;
+    }
   }
 
   /** On all processors: what was recorded before there were summaries, or while nobody made any. */
