@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A summary is exact when the scan has seen every record from {@link SegmentSummary#openSince}
  * of the segment before on; what was seen before the segment is cut off and dropped. The damage it
- * reports is {@link DamageScan}'s. Not thread-safe.
+ * reports is {@link DamageScan}'s, names of tables younger than the recorded catalog as far as
+ * their making was read. Not thread-safe.
  */
 public final class SegmentScan {
   private static final int RESTORE_POINT = 0x70;
