@@ -11,6 +11,7 @@ import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -105,6 +106,9 @@ final class SegmentScanTest {
           assertThat(one).isEqualTo(whole.get(number));
         });
       }
+      for (int threads = 1; threads <= 3; threads++) {
+        assertThat(onThreads(server, names, first, end, threads)).isEqualTo(whole);
+      }
       hostile(whole.values().stream().map(Summarised::summary).toList());
     }
   }
@@ -164,18 +168,63 @@ final class SegmentScanTest {
             byte[] blocks = scan.changedBlocks();
             SegmentSummary summary = scan.cut(segment.start(), segment.end(), readTo);
             if (segment.number() >= begin.number()) {
-              List<Byte> boxed = new ArrayList<>();
-              for (byte one : blocks) {
-                boxed.add(one);
-              }
               assertThat(SegmentSummary.decode(summary.encode())).isEqualTo(summary);
-              found.put(segment.number(), new Summarised(summary, boxed));
+              found.put(segment.number(), new Summarised(summary, boxed(blocks)));
             } else {
               told.clear();
             }
           }
         });
     return found;
+  }
+
+  /** Dealt out two segments at a time: most begin in the middle of transactions. */
+  private static Map<Long, Summarised> onThreads(
+      TestServer server, RecordedNames names, SegmentName first, SegmentName end, int threads) {
+    Path folder = server.server().data().resolve("pg_wal");
+    List<SegmentName> all = new ArrayList<>();
+    for (SegmentName name = first; name.number() < end.number(); name = name.next()) {
+      all.add(name);
+    }
+    SegmentSummaries.Segments segments =
+        new SegmentSummaries.Segments() {
+          @Override
+          public int count() {
+            return all.size();
+          }
+
+          @Override
+          public SegmentName name(int index) {
+            return all.get(index);
+          }
+
+          @Override
+          public void feed(int index, WalReader reader, Runnable poll) {
+            try {
+              byte[] bytes = Files.readAllBytes(folder.resolve(all.get(index).toString()));
+              reader.feed(bytes, 0, bytes.length);
+              poll.run();
+            } catch (IOException e) {
+              throw new UncheckedIOException(e);
+            }
+          }
+        };
+    Map<Long, Summarised> found = new TreeMap<>();
+    new SegmentSummaries(segments, names, threads, 2)
+        .make(
+            0,
+            first.start(),
+            (index, summary, blocks) ->
+                found.put(all.get(index).number(), new Summarised(summary, boxed(blocks))));
+    return found;
+  }
+
+  private static List<Byte> boxed(byte[] bytes) {
+    List<Byte> boxed = new ArrayList<>();
+    for (byte one : bytes) {
+      boxed.add(one);
+    }
+    return boxed;
   }
 
   private interface Sink {

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.CatalogReader;
@@ -20,7 +21,7 @@ import java.util.Arrays;
 import java.util.Objects;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -109,21 +110,29 @@ public final class Record {
    * run left undone is made up for, and nothing here can slow receiving down.
    */
   private final class Summariser {
+    /** Segments complete one by one; should a sign of it be missed, the next look finds it. */
+    private static final Duration LOOKING_AGAIN = Duration.ofMinutes(5);
+
     private static final Duration PAUSE = Duration.ofSeconds(1);
-    private static final Duration PAUSE_AFTER_FAILURE = Duration.ofMinutes(1);
 
     /** Fewer bytes without a summary than this are nothing to speak of. */
     private static final long BACKLOG_MIN = 1L << 30;
 
-    private final CountDownLatch ending = new CountDownLatch(1);
+    private final Semaphore wanted = new Semaphore(1); // to begin with, what an earlier run left
+    private volatile boolean ending;
     private @Nullable Thread thread;
 
     void begin(Listener listener) {
       thread = Thread.ofVirtual().name("record-summariser").start(() -> summarise(listener));
     }
 
+    void segmentCompleted() {
+      wanted.release();
+    }
+
     void end() {
-      ending.countDown();
+      ending = true;
+      wanted.release();
       Thread summarising = thread;
       if (summarising != null) {
         try {
@@ -135,35 +144,51 @@ public final class Record {
     }
 
     private void summarise(Listener listener) {
-      SummaryMaker maker = null;
       try {
-        do {
-          try {
-            if (maker == null) {
-              maker = new SummaryMaker(cluster);
-              long missing = maker.missingBytes();
-              if (missing >= BACKLOG_MIN) {
-                listener.say(
-                    "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
-                        .formatted(missing >> 20));
-              }
-            }
-            maker.make(
-                () -> ending.getCount() > 0, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
-          } catch (OperatorException e) {
-            maker = null;
-            LOG.warn("a segment could not be summarised; recording goes on", e);
-            listener.say(
-                "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
-                    .formatted(e.what(), e.why()));
-            if (ending.await(PAUSE_AFTER_FAILURE.toMillis(), TimeUnit.MILLISECONDS)) {
-              return;
-            }
+        SummaryMaker maker = new SummaryMaker(cluster);
+        long missing = maker.missingBytes();
+        if (missing >= BACKLOG_MIN) {
+          listener.say(
+              "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
+                  .formatted(missing >> 20));
+        }
+        while (!ending) {
+          if (wanted.tryAcquire(LOOKING_AGAIN.toMillis(), TimeUnit.MILLISECONDS)) {
+            wanted.drainPermits();
           }
-        } while (!ending.await(PAUSE.toMillis(), TimeUnit.MILLISECONDS));
+          pause();
+          make(maker, listener);
+        }
+      } catch (OperatorException e) {
+        tell(listener, e);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
+    }
+
+    /** What the catalog said while the segment was filling may still be on its way. */
+    private void pause() throws InterruptedException {
+      for (long left = PAUSE.toMillis(); left > 0 && !ending; left -= 100) {
+        Thread.sleep(100);
+      }
+    }
+
+    private void make(SummaryMaker maker, Listener listener) {
+      try {
+        maker.make(() -> !ending, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
+      } catch (OperatorException e) {
+        tell(listener, e);
+        if (e.kind() == Kind.DAMAGED_DATA) {
+          wanted.release(); // there may be more to make behind what is damaged
+        }
+      }
+    }
+
+    private void tell(Listener listener, OperatorException e) {
+      LOG.warn("a segment could not be summarised; recording goes on", e);
+      listener.say(
+          "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
+              .formatted(e.what(), e.why()));
     }
   }
 
@@ -229,6 +254,9 @@ public final class Record {
 
     @Override
     public void durable(int ofTimeline, Lsn from, byte[] bytes, int offset, int length) {
+      if (from.plus(length).position() % cluster.document().walSegmentSize() == 0) {
+        summariser.segmentCompleted();
+      }
       if (!queue.offer(
           new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
         skipped = true;

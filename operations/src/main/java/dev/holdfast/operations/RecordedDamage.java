@@ -6,14 +6,14 @@ import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineSegments;
+import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
@@ -28,9 +28,8 @@ final class RecordedDamage {
   private final RecordedWal wal;
   private final RecordedNames names;
 
-  /** What is known of one segment: its log, its summary, or both. */
-  private record Known(
-      SegmentName name, TimelineSegments.@Nullable Held log, @Nullable SegmentSummary summary) {
+  /** What there is of one segment: its log, a summary, or both. */
+  private record Known(SegmentName name, TimelineSegments.@Nullable Held log, boolean summarised) {
     long bytes() {
       return log == null ? 0 : log.bytes();
     }
@@ -40,8 +39,15 @@ final class RecordedDamage {
     }
   }
 
+  private final SummaryStore.Reader summaries;
+
+  // The summary read last: it is mostly asked for again.
+  private @Nullable Known last;
+  private @Nullable SegmentSummary lastSummary;
+
   RecordedDamage(ClusterStore cluster, RecordedWal wal, RecordedNames names) {
     this.cluster = cluster;
+    this.summaries = cluster.summaries().reader();
     this.wal = wal;
     this.names = names;
   }
@@ -54,7 +60,7 @@ final class RecordedDamage {
   void destructive(
       Predicate<SegmentSummary> wanted, Progress progress, Consumer<TransactionDamage> sink) {
     List<Known> known = known();
-    long bytes = known.stream().filter(one -> one.summary == null).mapToLong(Known::bytes).sum();
+    long bytes = known.stream().mapToLong(Known::bytes).sum();
     try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
       walk(
           known,
@@ -81,11 +87,7 @@ final class RecordedDamage {
    */
   void all(Predicate<SegmentSummary> wanted, Progress progress, Consumer<TransactionDamage> sink) {
     List<Known> known = known();
-    long bytes =
-        known.stream()
-            .filter(one -> one.summary == null || wanted.test(one.summary))
-            .mapToLong(Known::bytes)
-            .sum();
+    long bytes = known.stream().mapToLong(Known::bytes).sum();
     try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
       walk(
           known,
@@ -101,6 +103,47 @@ final class RecordedDamage {
   }
 
   /**
+   * Where to begin reading for the first commit decided after a time: what was open in the first
+   * segment that may hold one is known from there. Null when nothing is recorded.
+   *
+   * @throws OperatorException REFUSED when the WAL of that time is gone
+   */
+  @Nullable Lsn mayCommitAfter(Instant time) {
+    SegmentSummary before = null;
+    for (Known one : known()) {
+      SegmentSummary summary = summary(one);
+      Instant latest = summary == null ? null : summary.latestCommitAt();
+      boolean none = summary != null && (latest == null || !latest.isAfter(time));
+      if (one.log == null && !none) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "cannot find the moment " + time,
+            "what was committed then is known from summaries only: the WAL of segment %s is gone"
+                .formatted(one.name),
+            "choose a later moment; holdfast log %s shows what is recorded"
+                .formatted(cluster.document().name()));
+      }
+      if (!none) {
+        boolean follows = before != null && before.to().equals(one.name.start());
+        return follows && before != null ? before.openSince() : one.name.start();
+      }
+      before = summary;
+    }
+    return wal.segments().isEmpty() ? null : wal.end();
+  }
+
+  /** The latest time of a commit that a summary tells of; null when none does. */
+  @Nullable Instant lastCommitAt() {
+    for (Known one : known().reversed()) {
+      SegmentSummary summary = summary(one);
+      if (summary != null && summary.latestCommitAt() != null) {
+        return summary.latestCommitAt();
+      }
+    }
+    return null;
+  }
+
+  /**
    * @param mustRead whether a segment must be read although it has a summary
    * @param fromLog gets every transaction of the segments that are read
    * @param fromSummary gets the summaries of those that are not
@@ -113,9 +156,10 @@ final class RecordedDamage {
       Consumer<SegmentSummary> fromSummary) {
     for (int index = 0; index < known.size(); ) {
       Known one = known.get(index);
-      SegmentSummary summary = one.summary;
+      SegmentSummary summary = summary(one);
       if (summary != null && (one.log == null || !mustRead.test(summary))) {
         fromSummary.accept(summary);
+        progress.advance(one.bytes());
         index++;
         continue;
       }
@@ -128,8 +172,12 @@ final class RecordedDamage {
     }
   }
 
-  private static boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {
-    return one.log != null && (one.summary == null || mustRead.test(one.summary));
+  private boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {
+    if (one.log == null) {
+      return false;
+    }
+    SegmentSummary summary = summary(one);
+    return summary == null || mustRead.test(summary);
   }
 
   private static boolean follows(List<Known> known, int index) {
@@ -147,7 +195,7 @@ final class RecordedDamage {
     Lsn to = known.get(end - 1).end();
     Lsn since = from;
     if (first > 0 && follows(known, first)) {
-      SegmentSummary before = known.get(first - 1).summary;
+      SegmentSummary before = summary(known.get(first - 1));
       since = before == null || known.get(first - 1).log == null ? from : before.openSince();
     }
     DamageScan scan =
@@ -164,53 +212,51 @@ final class RecordedDamage {
 
   private List<Known> known() {
     int segmentSize = cluster.document().walSegmentSize();
-    Map<Long, Known> known = new TreeMap<>(Long::compareUnsigned);
     List<TimelineSegments.Held> summarised = new ArrayList<>();
     for (String name : cluster.summaries().list()) {
       summarised.add(new TimelineSegments.Held(SegmentName.parse(name, segmentSize), segmentSize));
     }
-    Set<String> recorded = new HashSet<>();
-    wal.segments().forEach(segment -> recorded.add(segment.name().toString()));
+    Map<Long, Known> known = new TreeMap<>(Long::compareUnsigned);
     for (TimelineSegments.Held held :
         TimelineSegments.along(wal.history(), summarised, _ -> null).segments()) {
       if (held.bytes() == segmentSize) { // else it goes past the switch to the next timeline
-        SegmentSummary summary = summary(held.name(), recorded.contains(held.name().toString()));
-        if (summary != null) {
-          known.put(held.name().number(), new Known(held.name(), null, summary));
-        }
+        known.put(held.name().number(), new Known(held.name(), null, true));
       }
     }
     for (TimelineSegments.Held held : wal.segments()) {
       known.merge(
           held.name().number(),
-          new Known(held.name(), held, null),
-          (summary, log) ->
-              new Known(log.name, log.log, summary.name.equals(log.name) ? summary.summary : null));
+          new Known(held.name(), held, false),
+          (summary, log) -> new Known(log.name, log.log, summary.name.equals(log.name)));
     }
     return List.copyOf(known.values());
   }
 
-  /**
-   * A segment's summary; null when there is none.
-   *
-   * @param replaceable whether the log is there: a summary that does not hold is as good as none
-   */
-  private @Nullable SegmentSummary summary(SegmentName segment, boolean replaceable) {
+  /** Its summary; null when there is none, or none that holds while the log itself is there. */
+  private @Nullable SegmentSummary summary(Known one) {
+    if (!one.equals(last)) {
+      lastSummary = one.summarised ? read(one) : null;
+      last = one;
+    }
+    return lastSummary;
+  }
+
+  private @Nullable SegmentSummary read(Known one) {
     try {
-      byte[] bytes = cluster.summaries().read(segment.toString());
+      byte[] bytes = summaries.read(one.name.toString());
       return bytes == null ? null : SegmentSummary.decode(bytes);
     } catch (OperatorException e) {
-      if (replaceable && e.kind() == Kind.DAMAGED_DATA) {
+      if (one.log != null && e.kind() == Kind.DAMAGED_DATA) {
         return null;
       }
       throw e;
     } catch (IllegalArgumentException e) {
-      if (replaceable) {
+      if (one.log != null) {
         return null;
       }
       throw new OperatorException(
           Kind.DAMAGED_DATA,
-          "cannot read the summary of segment " + segment,
+          "cannot read the summary of segment " + one.name,
           String.valueOf(e.getMessage()),
           "the segment itself is gone from the repository: what it did is not known any more",
           e);

@@ -60,8 +60,12 @@ final class RecordedTransactions {
    */
   @Nullable Lsn firstAfter(Instant time, Progress progress) {
     Lsn[] first = new Lsn[1];
+    Lsn begin = new RecordedDamage(cluster, wal, names).mayCommitAfter(time);
+    if (begin == null) {
+      return null;
+    }
     try (Progress.Phase phase =
-        progress.begin("reading WAL", wal.bytesFrom(Lsn.NONE), Progress.Unit.BYTES)) {
+        progress.begin("reading WAL", wal.bytesFrom(begin), Progress.Unit.BYTES)) {
       DamageScan scan =
           new DamageScan(
               names,
@@ -70,7 +74,9 @@ final class RecordedTransactions {
                   first[0] = damage.targetLsn(); // DROP DATABASE acts before its commit
                 }
               });
-      wal.readAll(
+      wal.read(
+          begin,
+          null,
           phase,
           record -> {
             if (first[0] == null

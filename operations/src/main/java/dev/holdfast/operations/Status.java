@@ -202,7 +202,7 @@ public final class Status {
     return wal.holds(new Lsn(base.startLsn()), wal.end());
   }
 
-  /** The newest commit in the last two segments; older ones are not looked for. */
+  /** The newest commit: in the last two segments, or as summaries of older ones tell. */
   private static @Nullable Instant lastCommit(ClusterStore cluster, RecordedWal wal) {
     if (wal.end().equals(Lsn.NONE)) {
       return null;
@@ -221,6 +221,8 @@ public final class Status {
             newest[0] = commit.time();
           }
         });
-    return newest[0];
+    return newest[0] != null
+        ? newest[0]
+        : new RecordedDamage(cluster, wal, RecordedNames.none()).lastCommitAt();
   }
 }

@@ -1,7 +1,10 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.damage.SegmentScan;
+import dev.holdfast.damage.SegmentSummaries;
 import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.Lsn;
@@ -23,16 +26,23 @@ import org.jspecify.annotations.Nullable;
  * that the oldest transaction open then did, or at the beginning of what is recorded.
  */
 final class SummaryMaker {
+  /** Up to so many segments one thread goes on where it stopped. */
+  private static final int BACKLOG_MIN = 32;
+
   private final ClusterStore cluster;
   private final SummaryStore summaries;
   private final RecordedNames names = RecordedNames.none();
 
-  /** Names of segments that have a summary, as far as this knows. */
+  /** Names of segments that have a summary, or cannot get one in this run. */
   private final Set<String> made = new HashSet<>();
 
   // Where an earlier run stopped; another run goes on from there.
   private @Nullable SegmentScan scan;
   private @Nullable WalReader reader;
+
+  /** Whether a backlog met something that cannot be read. */
+  private boolean oneByOne;
+
   private Lsn readTo = Lsn.NONE;
   private int timeline;
 
@@ -45,8 +55,12 @@ final class SummaryMaker {
   /**
    * Makes all that are missing of the newest timeline's log.
    *
+   * <p>A segment that cannot be read is told once, by an exception; the next call goes on behind
+   * it.
+   *
    * @param goOn asked before each segment
    * @return how many were made
+   * @throws OperatorException when a segment, or the repository, cannot be read
    */
   int make(BooleanSupplier goOn, Progress.Phase progress) {
     names.update(cluster);
@@ -54,23 +68,89 @@ final class SummaryMaker {
     List<TimelineSegments.Held> segments = wal.segments();
     int count = 0;
     for (int index = 0; index < segments.size() && goOn.getAsBoolean(); index++) {
-      TimelineSegments.Held segment = segments.get(index);
-      if (isComplete(segment) && !made.contains(segment.name().toString())) {
-        prepare(wal, segments, index);
-        progress.advance(segment.bytes());
-        summarise(wal, segment);
+      if (!lacksSummary(segments.get(index))) {
+        continue;
+      }
+      int end = index + 1;
+      while (end < segments.size() && lacksSummary(segments.get(end)) && follows(segments, end)) {
+        end++;
+      }
+      if (end - index > BACKLOG_MIN && !oneByOne) {
+        try {
+          count += makeMany(wal, segments.subList(0, end), index, progress);
+        } catch (OperatorException e) {
+          oneByOne = true; // finds out which segment it is
+          throw e;
+        }
+        index = end - 1;
+      } else {
+        makeOne(wal, segments, index);
+        progress.advance(segments.get(index).bytes());
         count++;
       }
     }
     return count;
   }
 
+  private void makeOne(RecordedWal wal, List<TimelineSegments.Held> segments, int index) {
+    try {
+      prepare(wal, segments, index);
+      summarise(wal, segments.get(index));
+    } catch (OperatorException e) {
+      if (e.kind() == Kind.DAMAGED_DATA) {
+        made.add(segments.get(index).name().toString()); // not again in this run: on to the next
+      }
+      throw e;
+    }
+  }
+
+  /** On all processors: what was recorded before there were summaries, or while nobody made any. */
+  private int makeMany(
+      RecordedWal wal, List<TimelineSegments.Held> segments, int begin, Progress.Phase progress) {
+    int from = warmUpFrom(segments, begin);
+    List<TimelineSegments.Held> read = segments.subList(from, segments.size());
+    SegmentSummaries.Segments source =
+        new SegmentSummaries.Segments() {
+          @Override
+          public int count() {
+            return read.size();
+          }
+
+          @Override
+          public SegmentName name(int index) {
+            return read.get(index).name();
+          }
+
+          @Override
+          public void feed(int index, WalReader to, Runnable poll) {
+            byte[] bytes = wal.bytes(read.get(index));
+            to.feed(bytes, 0, bytes.length);
+            poll.run();
+          }
+        };
+    new SegmentSummaries(source, names, Runtime.getRuntime().availableProcessors())
+        .make(
+            begin - from,
+            read.getFirst().name().start(),
+            (index, summary, blocks) -> {
+              String name = read.get(index).name().toString();
+              summaries.put(name, summary.encode(), blocks);
+              made.add(name);
+              progress.advance(read.get(index).bytes());
+            });
+    scan = null;
+    return segments.size() - begin;
+  }
+
+  private boolean lacksSummary(TimelineSegments.Held segment) {
+    return isComplete(segment) && !made.contains(segment.name().toString());
+  }
+
   /** Bytes of the segments that lack a summary. */
   long missingBytes() {
     return new RecordedWal(cluster)
         .segments().stream()
-            .filter(SummaryMaker::isComplete)
-            .filter(segment -> !made.contains(segment.name().toString()))
+            .filter(this::lacksSummary)
             .mapToLong(TimelineSegments.Held::bytes)
             .sum();
   }

@@ -27,7 +27,7 @@ public final class ClusterStore {
     this.folder = "clusters/" + document.name() + "/";
     this.wal = new WalStore(objects, folder + "wal/", document.walSegmentSize());
     this.bases = new BaseStore(objects, folder + "bases/");
-    this.summaries = new SummaryStore(objects, folder + "summaries/");
+    this.summaries = new SummaryStore(objects, folder + "summaries/", document.walSegmentSize());
   }
 
   static String documentName(String cluster) {

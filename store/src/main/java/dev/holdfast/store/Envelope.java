@@ -24,6 +24,7 @@ final class Envelope {
   static final byte CATALOG = 6;
   static final byte SUMMARY = 7;
   static final byte CHANGED_BLOCKS = 8;
+  static final byte SUMMARY_PACK = 9;
 
   private static final byte[] MAGIC = "HOLDFAST".getBytes(StandardCharsets.US_ASCII);
   private static final byte ZSTD = 1;

@@ -1,8 +1,13 @@
 package dev.holdfast.store;
 
+import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
-import java.util.regex.Pattern;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,16 +16,51 @@ import org.jspecify.annotations.Nullable;
  * there, and they outlive it. Any number of readers may work beside one writer.
  */
 public final class SummaryStore {
-  private static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
-  private static final Pattern SEGMENT = Pattern.compile("[0-9A-F]{24}");
+  private static final HexFormat HEX = HexFormat.of().withUpperCase();
+  private static final int TIMELINE_NAME = 8;
   private static final String BLOCKS = ".blocks";
+  private static final String PACK = ".pack";
+
+  /** Segments whose summaries share a pack, unless segments are so large that fewer share 4 GiB. */
+  private static final int PACKED_MAX = 256;
+
+  private static final int SEGMENT_NAME = 24;
 
   private final ObjectStore objects;
   private final String folder;
+  private final int packed;
 
-  SummaryStore(ObjectStore objects, String folder) {
+  SummaryStore(ObjectStore objects, String folder, int segmentSize) {
     this.objects = objects;
     this.folder = folder;
+    this.packed = (int) Math.min(PACKED_MAX, (1L << 32) / segmentSize);
+  }
+
+  /**
+   * Reads summaries in about the order of the log, many at once where they are packed. For one
+   * thread.
+   */
+  public final class Reader {
+    private String pack = "";
+    private Map<String, byte[]> summaries = Map.of();
+
+    private Reader() {}
+
+    /** As {@link SummaryStore#read}. */
+    public byte @Nullable [] read(String segment) {
+      String wanted = packName(segment);
+      if (!wanted.equals(pack)) {
+        summaries = unpack(wanted);
+        pack = wanted;
+      }
+      byte[] summary = summaries.get(segment);
+      return summary != null ? summary : SummaryStore.this.read(segment);
+    }
+  }
+
+  /** For reading many. */
+  public Reader reader() {
+    return new Reader();
   }
 
   /**
@@ -31,10 +71,74 @@ public final class SummaryStore {
    */
   public void put(String segment, byte[] summary, byte[] blocks) {
     String name = name(segment);
+    objects.delete(packName(segment)); // it holds what is replaced now
     objects.replace(
         name + BLOCKS,
         Envelope.wrap(name + BLOCKS, Envelope.CHANGED_BLOCKS, blocks, blocks.length));
     objects.replace(name, Envelope.wrap(name, Envelope.SUMMARY, summary, summary.length));
+    if (number(segment) % packed == packed - 1) {
+      pack(segment);
+    }
+  }
+
+  /** Writes copies of neighbours' summaries into one object, when all of them are there. */
+  private void pack(String last) {
+    var content = new ByteArrayOutputStream();
+    for (long number = number(last) - packed + 1; number <= number(last); number++) {
+      String segment = last.substring(0, 16) + HEX.toHexDigits(number, 8);
+      byte[] summary = read(segment);
+      if (summary == null) {
+        return;
+      }
+      content.writeBytes(segment.getBytes(StandardCharsets.US_ASCII));
+      content.writeBytes(ByteBuffer.allocate(Integer.BYTES).putInt(summary.length).array());
+      content.writeBytes(summary);
+    }
+    String name = packName(last);
+    byte[] bytes = content.toByteArray();
+    objects.replace(name, Envelope.wrap(name, Envelope.SUMMARY_PACK, bytes, bytes.length));
+  }
+
+  /** What a pack holds; nothing when there is none, or none that holds: these are only copies. */
+  private Map<String, byte[]> unpack(String name) {
+    byte[] content;
+    try {
+      content = readPack(name);
+    } catch (NoSuchObjectException | DamagedObjectException e) {
+      return Map.of();
+    }
+    var summaries = new HashMap<String, byte[]>();
+    var bytes = ByteBuffer.wrap(content);
+    var segment = new byte[SEGMENT_NAME];
+    while (bytes.remaining() >= SEGMENT_NAME + Integer.BYTES) {
+      bytes.get(segment);
+      var summary = new byte[Math.clamp(bytes.getInt(), 0, bytes.remaining())];
+      bytes.get(summary);
+      summaries.put(new String(segment, StandardCharsets.US_ASCII), summary);
+    }
+    return summaries;
+  }
+
+  private byte[] readPack(String name) {
+    return Envelope.unwrap(name, Envelope.SUMMARY_PACK, objects.get(name));
+  }
+
+  /** The names of all packs' objects. */
+  List<String> packs() {
+    var packs = new ArrayList<String>();
+    for (String timeline : objects.folders(folder)) {
+      for (String object : objects.children(folder + timeline + "/")) {
+        if (object.endsWith(PACK)) {
+          packs.add(folder + timeline + "/" + object);
+        }
+      }
+    }
+    return packs;
+  }
+
+  /** Throws when a pack does not hold. */
+  void checkPack(String name) {
+    readPack(name);
   }
 
   /**
@@ -80,9 +184,9 @@ public final class SummaryStore {
   public List<String> list() {
     var segments = new ArrayList<String>();
     for (String timeline : objects.folders(folder)) {
-      if (TIMELINE.matcher(timeline).matches()) {
+      if (isHex(timeline, TIMELINE_NAME)) {
         for (String segment : objects.children(folder + timeline + "/")) {
-          if (segment.startsWith(timeline) && SEGMENT.matcher(segment).matches()) {
+          if (segment.startsWith(timeline) && isHex(segment, SEGMENT_NAME)) {
             segments.add(segment);
           }
         }
@@ -94,14 +198,40 @@ public final class SummaryStore {
   /** Removes what is stored for a segment, the summary first; nothing happens when it is absent. */
   public void delete(String segment) {
     String name = name(segment);
+    objects.delete(packName(segment));
     objects.delete(name);
     objects.delete(name + BLOCKS);
   }
 
   private String name(String segment) {
-    if (!SEGMENT.matcher(segment).matches()) {
+    if (!isHex(segment, SEGMENT_NAME)) {
       throw new IllegalArgumentException("\"" + segment + "\" is not a WAL segment");
     }
     return folder + segment.substring(0, 8) + "/" + segment;
+  }
+
+  /** The pack is named after the first segment it holds. */
+  private String packName(String segment) {
+    long first = number(segment) / packed * packed;
+    return name(segment.substring(0, 16) + HEX.toHexDigits(first, 8)) + PACK;
+  }
+
+  /** The last 8 digits: the segment's place in its 4 GiB. */
+  private static long number(String segment) {
+    return Long.parseLong(segment.substring(16), 16);
+  }
+
+  /** Upper-case hexadecimal digits; no regular expression, since there are many names. */
+  private static boolean isHex(String text, int length) {
+    if (text.length() != length) {
+      return false;
+    }
+    for (int at = 0; at < length; at++) {
+      char digit = text.charAt(at);
+      if (!(digit >= '0' && digit <= '9') && !(digit >= 'A' && digit <= 'F')) {
+        return false;
+      }
+    }
+    return true;
   }
 }

@@ -43,6 +43,9 @@ final class Verification {
             check(summary, () -> cluster.summaries().read(segment));
             check(summary, () -> cluster.summaries().readBlocks(segment));
           }
+          for (String pack : cluster.summaries().packs()) {
+            check(pack, () -> cluster.summaries().checkPack(pack));
+          }
           for (String lsn : cluster.catalogs()) {
             check(folder + "catalogs/" + lsn, () -> cluster.catalog(lsn, JsonNode.class));
           }

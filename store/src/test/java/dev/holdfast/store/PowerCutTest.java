@@ -71,7 +71,7 @@ final class PowerCutTest {
   void summarizing_cut_off_at_any_write_leaves_no_summary_without_its_blocks(
       boolean lastWriteLands) {
     int changes = count(PowerCutTest::summarize);
-    assertThat(changes).isEqualTo(8);
+    assertThat(changes).isEqualTo(12);
     for (int crashAt = 1; crashAt <= changes; crashAt++) {
       ObjectStore disk = prepared(new MemoryObjectStore());
       var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
@@ -89,6 +89,47 @@ final class PowerCutTest {
       assertThat(disk.list("clusters/acme/summaries/")).hasSize(2);
       assertThat(repository.verify()).isEmpty();
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void replacing_packed_summaries_cut_off_at_any_write_never_shows_what_a_pack_had(
+      boolean lastWriteLands) {
+    Work replacing =
+        disk -> {
+          SummaryStore summaries = Repository.open(disk).cluster("acme").summaries();
+          summaries.put(packed(3), new byte[] {2}, Samples.BLOCKS);
+          summaries.put(packed(255), new byte[] {2}, Samples.BLOCKS);
+        };
+    Supplier<ObjectStore> full =
+        () -> {
+          ObjectStore disk = prepared(new MemoryObjectStore());
+          SummaryStore summaries = Repository.open(disk).cluster("acme").summaries();
+          for (int number = 0; number < 256; number++) {
+            summaries.put(packed(number), new byte[] {1}, Samples.BLOCKS);
+          }
+          return disk;
+        };
+    int changes = count(full, replacing);
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      ObjectStore disk = full.get();
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      assertThatThrownBy(() -> replacing.on(crashing)).isInstanceOf(PowerLost.class);
+
+      Repository repository = Repository.open(disk);
+      assertThat(repository.verify()).as("cut off at write %d", crashAt).isEmpty();
+      SummaryStore summaries = repository.cluster("acme").summaries();
+      SummaryStore.Reader reader = summaries.reader();
+      for (String segment : summaries.list()) {
+        assertThat(reader.read(segment))
+            .as("cut off at write %d", crashAt)
+            .isEqualTo(summaries.read(segment));
+      }
+    }
+  }
+
+  private static String packed(int number) {
+    return "0000000100000000%08X".formatted(number);
   }
 
   @ParameterizedTest

@@ -152,4 +152,62 @@ final class SummaryStoreTest {
       writing.get();
     }
   }
+
+  @Test
+  void neighbours_are_packed_and_a_pack_never_says_what_was_replaced() {
+    for (int number = 0; number < 512; number++) {
+      summaries.put(segment(number), summary(number), Samples.BLOCKS);
+    }
+    assertThat(summaries.packs())
+        .containsExactly(
+            FOLDER + "00000001/000000010000000000000000.pack",
+            FOLDER + "00000001/000000010000000000000100.pack");
+    assertThat(summaries.list()).hasSize(512);
+    readsAll();
+
+    // From the pack alone: what it copies is not asked for.
+    SummaryStore.Reader reader = summaries.reader();
+    objects.delete(FOLDER + "00000001/" + segment(5));
+    assertThat(reader.read(segment(5))).isEqualTo(summary(5));
+    summaries.put(segment(5), summary(5), Samples.BLOCKS);
+
+    assertThat(summaries.packs()).hasSize(1);
+    summaries.put(segment(255), new byte[] {1, 2}, Samples.BLOCKS); // the last one: packed again
+    assertThat(summaries.packs()).hasSize(2);
+    assertThat(summaries.reader().read(segment(255))).containsExactly(1, 2);
+    summaries.delete(segment(7));
+    assertThat(summaries.reader().read(segment(7))).isNull();
+    assertThat(summaries.reader().read(segment(8))).isEqualTo(summary(8));
+  }
+
+  @Test
+  void a_damaged_pack_is_found_and_not_needed() {
+    for (int number = 0; number < 256; number++) {
+      summaries.put(segment(number), summary(number), Samples.BLOCKS);
+    }
+    String pack = summaries.packs().getFirst();
+    byte[] bytes = objects.get(pack);
+    bytes[bytes.length - 1] ^= 1;
+    objects.replace(pack, bytes);
+
+    readsAll();
+    assertThat(repository.verify()).hasSize(1);
+    summaries.put(segment(255), summary(255), Samples.BLOCKS);
+  }
+
+  private void readsAll() {
+    SummaryStore.Reader reader = summaries.reader();
+    for (String segment : summaries.list()) {
+      assertThat(reader.read(segment))
+          .isEqualTo(summary(Integer.parseInt(segment.substring(16), 16)));
+    }
+  }
+
+  private static String segment(int number) {
+    return "0000000100000000%08X".formatted(number);
+  }
+
+  private static byte[] summary(int number) {
+    return ("what segment " + number + " did").getBytes(java.nio.charset.StandardCharsets.UTF_8);
+  }
 }

@@ -1,5 +1,6 @@
 package dev.holdfast.wal;
 
+import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -57,6 +58,7 @@ public record Lsn(long position) implements Comparable<Lsn> {
 
   @Override
   public String toString() {
-    return "%X/%X".formatted(position >>> 32, position & 0xFFFF_FFFFL);
+    return (Long.toHexString(position >>> 32) + "/" + Long.toHexString(position & 0xFFFF_FFFFL))
+        .toUpperCase(Locale.ROOT);
   }
 }

@@ -1,7 +1,6 @@
 package dev.holdfast.wal;
 
-import java.util.Locale;
-import java.util.regex.Pattern;
+import java.util.HexFormat;
 
 /**
  * The name of one WAL segment file: 24 upper-case hexadecimal digits ("access/xlog_internal.h",
@@ -15,7 +14,8 @@ public record SegmentName(int timeline, long number, int segmentSize) {
   /** What initdb chooses unless told otherwise. */
   public static final int DEFAULT_SIZE = 16 * 1024 * 1024;
 
-  private static final Pattern TEXT = Pattern.compile("[0-9A-F]{24}");
+  private static final int DIGITS = 24;
+  private static final HexFormat HEX = HexFormat.of().withUpperCase();
 
   /** Refuses sizes no cluster can have. */
   public SegmentName {
@@ -27,7 +27,16 @@ public record SegmentName(int timeline, long number, int segmentSize) {
 
   /** Whether the text could name a complete segment. */
   public static boolean isSegmentName(String text) {
-    return TEXT.matcher(text).matches();
+    if (text.length() != DIGITS) {
+      return false;
+    }
+    for (int at = 0; at < DIGITS; at++) { // no regular expression: archives hold many names
+      char digit = text.charAt(at);
+      if (!(digit >= '0' && digit <= '9') && !(digit >= 'A' && digit <= 'F')) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /**
@@ -72,7 +81,8 @@ public record SegmentName(int timeline, long number, int segmentSize) {
   @Override
   public String toString() {
     long perLogicalFile = 0x1_0000_0000L / segmentSize;
-    return String.format(
-        Locale.ROOT, "%08X%08X%08X", timeline, number / perLogicalFile, number % perLogicalFile);
+    return HEX.toHexDigits(timeline)
+        + HEX.toHexDigits(number / perLogicalFile, 8)
+        + HEX.toHexDigits(number % perLogicalFile, 8);
   }
 }
