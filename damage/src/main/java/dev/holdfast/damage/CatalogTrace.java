@@ -412,13 +412,19 @@ public final class CatalogTrace implements RelationNames {
    * before that tells the names, with the changes since.
    */
   private Lsn recordedAt(Lsn at) {
-    if (held.size() < 2) {
+    if (snapshots == null || held.isEmpty()) {
       return at;
     }
     CatalogSnapshot newest = held.getFirst();
-    return newest.position().isAfter(at) || !at.isBefore(newest.readThrough())
-        ? at
-        : newest.position().plus(-1);
+    boolean hasOlder = held.size() > 1;
+    if (!newest.position().isAfter(at)) { // one newer than those at hand may have begun
+      CatalogSnapshot begun = snapshots.snapshot(at);
+      hasOlder |= begun != null && !begun.equals(newest);
+      newest = begun == null ? newest : begun;
+    }
+    return hasOlder && !newest.position().isAfter(at) && at.isBefore(newest.readThrough())
+        ? newest.position().plus(-1)
+        : at;
   }
 
   /** The snapshots at hand, the one that tells more of this position first. */

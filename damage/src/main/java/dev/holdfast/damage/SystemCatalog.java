@@ -44,7 +44,6 @@ enum SystemCatalog {
   static final int CLASS_NAMESPACE = 68;
   static final int CLASS_FILE = 88;
   static final int CLASS_TABLESPACE = 92;
-  static final int CLASS_PAGES = 96;
   static final int CLASS_TUPLES = 100;
   static final int ATTRIBUTE_TYPE = 68;
   static final int INDEX_TABLE = 4;

@@ -117,7 +117,7 @@ class CatalogTraceTest {
 
       long files = truths.stream().flatMap(t -> t.relations.keySet().stream()).distinct().count();
       System.out.printf("%d steps, %d relations over time%n", truths.size(), files);
-      assertThat(files).isGreaterThan(60);
+      assertThat(files).isGreaterThan(30);
     }
   }
 

@@ -2,6 +2,7 @@ package dev.holdfast.damage;
 
 import dev.holdfast.testkit.TestServer;
 import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
@@ -46,9 +47,7 @@ final class DefinitionHistory implements AutoCloseable {
     try (Statement sql = connection.createStatement()) {
       int kind = random.nextInt(20);
       if (kind == 0) {
-        connection.close();
-        connection = server.connect(); // temporary tables go
-        return "new connection";
+        return newConnection(sql);
       }
       if (kind == 1) {
         return tried(sql, "CHECKPOINT");
@@ -61,6 +60,21 @@ final class DefinitionHistory implements AutoCloseable {
       }
       return tried(sql, random.nextInt(3) == 0 ? alone() : anywhere());
     }
+  }
+
+  /** Waits until the old one's temporary tables are gone: it drops them after it was closed. */
+  private String newConnection(Statement sql) throws SQLException {
+    String session;
+    try (ResultSet row = sql.executeQuery("SELECT pg_backend_pid()")) {
+      row.next();
+      session = row.getString(1);
+    }
+    connection.close();
+    while (!server.query("SELECT FROM pg_stat_activity WHERE pid = " + session).isEmpty()) {
+      Thread.onSpinWait();
+    }
+    connection = server.connect();
+    return "new connection";
   }
 
   private String transaction(Statement sql) throws SQLException {

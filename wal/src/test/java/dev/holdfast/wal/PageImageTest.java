@@ -14,6 +14,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import net.jpountz.lz4.LZ4Factory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -178,17 +179,22 @@ class PageImageTest {
   }
 
   @Test
-  void a_block_of_lz4_copies_over_itself_and_ends_with_bytes() {
-    // "abcd", then 30 bytes from 4 before, then "!": what the format's description gives.
-    byte[] block = {0x4F, 'a', 'b', 'c', 'd', 4, 0, 11, 0x10, '!'};
-    byte[] output = new byte[35];
+  void an_lz4_block_gives_its_page_and_nothing_shorter_or_cut() {
+    Random random = new Random(1);
+    byte[] page = page(random, PAGE);
+    byte[] block = LZ4Factory.safeInstance().fastCompressor().compress(page);
+    byte[] output = new byte[PAGE];
     Lz4Block.unpack(block, 0, block.length, output);
-    assertThat(new String(output, java.nio.charset.StandardCharsets.US_ASCII))
-        .isEqualTo("abcd".repeat(8) + "ab!");
-    assertThatThrownBy(() -> Lz4Block.unpack(block, 0, block.length, new byte[34]))
-        .hasMessage("its LZ4 image takes 1 bytes at byte 34 of 34");
-    assertThatThrownBy(() -> Lz4Block.unpack(block, 0, 6, output))
-        .hasMessage("its LZ4 image is cut off");
+    assertThat(output).isEqualTo(page);
+    assertThatThrownBy(() -> Lz4Block.unpack(block, 0, block.length, new byte[PAGE - 1]))
+        .isInstanceOf(MalformedRecordException.class)
+        .hasMessageStartingWith("its LZ4 image");
+    assertThatThrownBy(() -> Lz4Block.unpack(block, 0, block.length / 2, output))
+        .isInstanceOf(MalformedRecordException.class);
+    assertThat(
+            hostile(
+                random, block, 5000, (bytes, out) -> Lz4Block.unpack(bytes, 0, bytes.length, out)))
+        .isLessThan(5000);
   }
 
   @Test
