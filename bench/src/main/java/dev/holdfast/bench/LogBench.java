@@ -156,7 +156,8 @@ public final class LogBench {
                 0,
                 500,
                 1000,
-                null));
+                null,
+                List.of()));
     return new TransactionDamage(
         xid,
         List.of(),
