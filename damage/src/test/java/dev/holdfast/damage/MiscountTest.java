@@ -82,6 +82,8 @@ final class MiscountTest {
         "CREATE TABLE lasting (a int)",
         "INSERT INTO lasting SELECT generate_series(1, 10)",
         "CREATE TABLE audit (a int)",
+        "CREATE TABLE journal (a int) PARTITION BY LIST (a)",
+        "CREATE TABLE journal_all PARTITION OF journal DEFAULT",
         "CREATE TABLE parted (id int, at int, doc text) PARTITION BY RANGE (at)",
         "ALTER TABLE parted ALTER doc SET STORAGE EXTERNAL",
         "CREATE TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (100)",
@@ -91,7 +93,7 @@ final class MiscountTest {
         "INSERT INTO parted SELECT g, g, " + LONG + " FROM generate_series(1, 20) g",
         "INSERT INTO parted SELECT g, 150, 'x' FROM generate_series(101, 105) g",
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
-            + " 'BEGIN INSERT INTO audit VALUES (1); RETURN NEW; END'",
+            + " 'BEGIN INSERT INTO audit VALUES (1); INSERT INTO journal VALUES (1); RETURN NEW; END'",
         "CREATE TRIGGER note BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION note()",
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "CREATE TRIGGER refuse BEFORE INSERT ON refusing FOR EACH ROW EXECUTE FUNCTION refuse()",
@@ -229,7 +231,7 @@ final class MiscountTest {
 
     // The other half of a row's move to another partition is not always the next insert.
     expect("low ~1", "UPDATE parted SET at = 150 WHERE id = 1");
-    expect("audit +2; low ~2", "UPDATE parted SET at = 250 WHERE id IN (2, 3)");
+    expect("audit +2; journal_all +2; low ~2", "UPDATE parted SET at = 250 WHERE id IN (2, 3)");
     expect(
         "audit +1; low -1",
         "BEGIN; UPDATE parted SET at = 350 WHERE id = 4; INSERT INTO audit VALUES (2); COMMIT");
