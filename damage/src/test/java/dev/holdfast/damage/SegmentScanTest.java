@@ -214,6 +214,7 @@ final class SegmentScanTest {
         .make(
             0,
             first.start(),
+            () -> true,
             (index, summary, blocks) ->
                 found.put(all.get(index).number(), new Summarised(summary, boxed(blocks))));
     return found;

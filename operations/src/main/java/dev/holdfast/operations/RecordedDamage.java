@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
@@ -64,7 +65,7 @@ final class RecordedDamage {
     try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
       walk(
           known,
-          summary -> false,
+          RecordedDamage::lacksNames,
           phase,
           damage -> {
             if (damage.isDestructive()) {
@@ -170,6 +171,13 @@ final class RecordedDamage {
       read(known, index, end, progress, fromLog);
       index = end;
     }
+  }
+
+  /** A summary keeps the names of its time; a catalog recorded since may know more. */
+  private static boolean lacksNames(SegmentSummary summary) {
+    return summary.destructive().stream()
+        .flatMap(damage -> damage.tables().stream())
+        .anyMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
   }
 
   private boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {

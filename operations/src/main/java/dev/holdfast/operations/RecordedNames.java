@@ -56,8 +56,9 @@ final class RecordedNames implements RelationNames {
   /** Reads the snapshots that came since. */
   void update(ClusterStore cluster) {
     for (String lsn : cluster.catalogs()) {
-      if (read.add(lsn)) {
+      if (!read.contains(lsn)) {
         add(cluster.catalog(lsn, Catalog.class));
+        read.add(lsn);
       }
     }
   }
