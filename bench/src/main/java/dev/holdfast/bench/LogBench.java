@@ -134,6 +134,7 @@ public final class LogBench {
               false,
               relations,
               damage,
+              false,
               List.of());
       byte[] blocks = new byte[4000];
       random.nextBytes(blocks);
@@ -156,7 +157,8 @@ public final class LogBench {
                 0,
                 500,
                 1000,
-                null));
+                null,
+                List.of()));
     return new TransactionDamage(
         xid,
         List.of(),

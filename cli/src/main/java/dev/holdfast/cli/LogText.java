@@ -37,6 +37,10 @@ final class LogText {
     return text.append(table.isEmpty() ? "" : table.format("    ")).append('\n').toString();
   }
 
+  private static String columns(List<String> dropped) {
+    return (dropped.size() == 1 ? "column " : "columns ") + String.join(", ", dropped);
+  }
+
   private static String rows(LogEntry.Table touched) {
     List<String> parts = new ArrayList<>();
     if (touched.rowsBefore() != null) {
@@ -50,6 +54,9 @@ final class LogText {
     }
     if (touched.rowsDeleted() > 0) {
       parts.add(Texts.count(touched.rowsDeleted()) + " deleted");
+    }
+    if (!touched.columnsDropped().isEmpty()) {
+      parts.add("dropped " + columns(touched.columnsDropped()));
     }
     return String.join(", ", parts);
   }

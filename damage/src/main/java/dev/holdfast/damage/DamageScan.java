@@ -10,13 +10,20 @@ import org.jspecify.annotations.Nullable;
  * changed rows, at its commit.
  *
  * <p>Counted are rows of tables and materialised views that a committed transaction changed: not
- * rolled-back savepoints, catalogs, TOAST rows, locks, or what a rewrite moved. A transaction
- * prepared for two-phase commit counts when COMMIT PREPARED comes. A row moved to another partition
- * is one update.
+ * rolled-back savepoints, catalogs, TOAST rows, locks, temporary tables, or what a rewrite moved. A
+ * transaction prepared for two-phase commit counts when COMMIT PREPARED comes. A row moved to
+ * another partition is one update; one that a trigger kept from arriving is deleted. Of a table
+ * made in the transaction only the rows it was left with count.
+ *
+ * <p>What became of tables is read out of pg_class, as {@link CatalogTrace} follows it: that knows
+ * all rows only from a snapshot with their places on that was taken after the first record (see
+ * {@link RecordedCatalog}). Before that, and with other names, what became of a table made earlier
+ * is inferred from the order of locks and files, which can be wrong where one transaction does such
+ * things to several tables; on PostgreSQL 14 a dropped partitioned table is then reported by its
+ * partitions only.
  *
  * <p>Known limits. A transaction that began before the first record is reported by what was seen of
- * it. On PostgreSQL 14 a dropped partitioned table is reported by its partitions only, since its
- * own OID is in no record. Rows an extension's resource manager writes are not seen.
+ * it. Rows an extension's resource manager writes are not seen.
  *
  * <p>Memory grows with the files each open transaction touches, not with rows. Not thread-safe.
  */

@@ -9,8 +9,13 @@ import java.time.Instant;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** What a commit record says, however much it says. */
+/**
+ * What a commit record says, however much it says.
+ *
+ * @param major the major version that wrote it
+ */
 record Ending(
+    int major,
     long xid,
     List<Long> subtransactions,
     Lsn lsn,
@@ -24,6 +29,7 @@ record Ending(
   static Ending of(RawRecord record, WalRecord.@Nullable Commit commit) {
     if (commit == null) {
       return new Ending(
+          record.majorVersion(),
           record.xid(),
           List.of(),
           new Lsn(record.lsn()),
@@ -34,6 +40,7 @@ record Ending(
           List.of());
     }
     return new Ending(
+        record.majorVersion(),
         commit.transaction(),
         commit.subtransactions(),
         commit.lsn(),

@@ -11,6 +11,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +36,12 @@ final class OpenTransaction {
     /** Whether the file was emptied, by a TRUNCATE of a table made in the same transaction. */
     boolean emptied;
 
+    /** Rows deleted before that. */
+    long deletedBeforeEmptied;
+
+    /** Whether what a rewrite carried over is left out of the counts. */
+    boolean handedOver;
+
     private void reset(int newFile) {
       file = newFile;
       inserted = 0;
@@ -42,6 +49,8 @@ final class OpenTransaction {
       deleted = 0;
       images = 0;
       emptied = false;
+      deletedBeforeEmptied = 0;
+      handedOver = false;
     }
 
     private void add(Rows other) {
@@ -50,6 +59,22 @@ final class OpenTransaction {
       deleted += other.deleted;
       images += other.images;
       emptied |= other.emptied;
+      deletedBeforeEmptied += other.deletedBeforeEmptied;
+      handedOver |= other.handedOver;
+    }
+
+    /** What came in so far is gone again; what was done to rows there before was done. */
+    private void empty() {
+      inserted = 0;
+      deletedBeforeEmptied = deleted;
+    }
+
+    /** The file is filled and becomes the table's own: from here on changes are changes. */
+    private void handOver() {
+      inserted = 0;
+      updated = 0;
+      deleted = 0;
+      handedOver = true;
     }
   }
 
@@ -62,9 +87,6 @@ final class OpenTransaction {
 
     /** A relation's main file was created. */
     record Created(Lsn lsn, RelFile file) implements Step {}
-
-    /** A row that pg_class had before was deleted: some relation is no more. */
-    record RelationDeleted(Lsn lsn) implements Step {}
   }
 
   /** Files up to which looking at each beats hashing. */
@@ -84,20 +106,23 @@ final class OpenTransaction {
   final List<Step> steps = new ArrayList<>(0);
   private @Nullable Set<RelationId> locked;
 
-  /** Numbers of files that were created together with a relation of their own. */
-  final Set<Long> born = new HashSet<>(0);
+  /** Whether it changed rows of catalogs that tell what relations there are. */
+  boolean changedCatalogs;
 
-  /** Those of them whose relation was deleted again: the vehicles of rewrites. */
-  final Set<Long> transients = new HashSet<>(0);
+  /** What those changes say: known once it committed. */
+  CommittedDefinitions definitions = CommittedDefinitions.NONE;
 
-  /** Where the rows of pg_class lie that this transaction inserted, and their files' numbers. */
-  private final Map<Long, Long> bornRows = new HashMap<>(0);
+  /** Files of relations born here, and the OIDs of these, until another relation takes the file. */
+  private final Map<RelFile, Long> filesOfBorn = new HashMap<>(0);
 
-  /** The file just created, until pg_class tells whether a relation was born with it; or 0. */
-  private long justCreated;
+  /**
+   * Rows deleted here whose other half, the insert into another partition, has not come yet: their
+   * files, the latest last, and how many of each. Moves nest when triggers move rows.
+   */
+  private int[] moveFiles = {};
 
-  /** Rows deleted here whose other half, the insert in another partition, has not come yet. */
-  long movesPending;
+  private int[] moveCounts = {};
+  private int moves;
 
   /** The database whose files it removed; 0 for none. */
   long droppedDatabase;
@@ -119,20 +144,19 @@ final class OpenTransaction {
       Arrays.fill(slots, NONE);
     }
     files = 0;
-    movesPending = 0;
+    moves = 0;
     droppedDatabase = 0;
     databaseGone = null;
-    justCreated = 0;
+    changedCatalogs = false;
+    definitions = CommittedDefinitions.NONE;
     if (!steps.isEmpty()) {
       steps.clear();
     }
     if (locked != null) {
       locked = null;
     }
-    if (!born.isEmpty()) {
-      born.clear();
-      transients.clear();
-      bornRows.clear();
+    if (!filesOfBorn.isEmpty()) {
+      filesOfBorn.clear();
     }
   }
 
@@ -176,11 +200,11 @@ final class OpenTransaction {
     return index < 0 ? null : rows[index];
   }
 
-  /** Rows written to this file so far were cut off with it. */
-  void forgetRowsOf(int file) {
+  /** Rows inserted into this file so far were cut off with it. */
+  void empty(int file) {
     Rows gone = rowsIfAny(file);
     if (gone != null) {
-      gone.reset(file);
+      gone.empty();
     }
   }
 
@@ -221,6 +245,59 @@ final class OpenTransaction {
     return slot;
   }
 
+  // ---- rows on their way to another partition
+  // ----------------------------------------------------
+
+  /** Whether an insert may be the other half of a move. */
+  boolean isMoving() {
+    return moves > 0;
+  }
+
+  /** A row left this file for another partition: an update of it, once the insert comes. */
+  void moveOut(int file) {
+    moveOut(file, 1);
+  }
+
+  private void moveOut(int file, int count) {
+    if (moves > 0 && moveFiles[moves - 1] == file) {
+      moveCounts[moves - 1] += count;
+      return;
+    }
+    if (moves == moveFiles.length) {
+      moveFiles = Arrays.copyOf(moveFiles, 2 * moves + 1);
+      moveCounts = Arrays.copyOf(moveCounts, 2 * moves + 1);
+    }
+    moveFiles[moves] = file;
+    moveCounts[moves] = count;
+    moves++;
+  }
+
+  /** Takes the latest move that fits; whether there was one. */
+  boolean moveIn(IntPredicate fits) {
+    for (int index = moves - 1; index >= 0; index--) {
+      if (fits.test(moveFiles[index])) {
+        moveCounts[index]--;
+        if (moveCounts[index] == 0) {
+          moves--;
+          System.arraycopy(moveFiles, index + 1, moveFiles, index, moves - index);
+          System.arraycopy(moveCounts, index + 1, moveCounts, index, moves - index);
+        }
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** At the end: rows that arrived nowhere (a trigger kept them out) are deleted. */
+  void endMoves() {
+    for (int index = 0; index < moves; index++) {
+      Rows rows = rowsOf(moveFiles[index]);
+      rows.updated -= moveCounts[index];
+      rows.deleted += moveCounts[index];
+    }
+    moves = 0;
+  }
+
   // ---- relations -------------------------------------------------------------------------------
 
   /** Standbys are told the same lock again and again: only the first time is a step. */
@@ -235,36 +312,29 @@ final class OpenTransaction {
 
   void create(Lsn lsn, RelFile file) {
     steps.add(new Step.Created(lsn, file));
-    justCreated = file.number();
   }
 
-  /** A new relation's row follows its file ("catalog/heap.c", "catalog/index.c"). */
-  void pgClassInserted(long tid) {
-    if (justCreated != 0) {
-      born.add(justCreated);
-      bornRows.put(tid, justCreated);
-      justCreated = 0;
+  /**
+   * pg_class changed. A rewrite fills the file of a transient relation and lets the table take it
+   * over ("commands/cluster.c", swap_relation_files: the table's row first, then the other's, which
+   * gets the old file); what went into it before is nobody's insert.
+   */
+  void changed(RelationChange change, FileNumbers numbers) {
+    RelFile file = change.fileAfter();
+    if (file == null) {
+      return;
     }
-  }
-
-  /** An old relation's row is updated after its new file was created. */
-  void pgClassUpdated(long from, long to) {
-    Long number = bornRows.remove(from);
-    if (number != null) {
-      bornRows.put(to, number);
-    }
-    justCreated = 0;
-  }
-
-  void pgClassDeleted(Lsn lsn, long tid) {
-    Long number = bornRows.remove(tid);
-    if (number == null) {
-      steps.add(new Step.RelationDeleted(lsn));
-    } else {
-      transients.add(number);
-      // A transient relation takes the TOAST table it was swapped with along: its owner lives on.
-      while (!steps.isEmpty() && steps.getLast() instanceof Step.RelationDeleted) {
-        steps.removeLast();
+    if (change.born()) {
+      filesOfBorn.put(file, change.oid());
+    } else if (!file.equals(change.fileBefore())) {
+      Long owner = filesOfBorn.get(file);
+      if (owner != null && owner != change.oid()) {
+        Rows rows = rowsIfAny(numbers.of(file));
+        if (rows != null) {
+          rows.handOver();
+        }
+        filesOfBorn.remove(file);
+        filesOfBorn.values().removeIf(oid -> oid == change.oid());
       }
     }
   }
@@ -276,7 +346,7 @@ final class OpenTransaction {
 
   /** Whether it did nothing but change rows. */
   boolean onlyChangedRows() {
-    return steps.isEmpty() && droppedDatabase == 0;
+    return steps.isEmpty() && !changedCatalogs && droppedDatabase == 0;
   }
 
   /** Takes over what a subtransaction did that committed with it. */
@@ -290,10 +360,10 @@ final class OpenTransaction {
       steps.addAll(part.steps);
       steps.sort(Comparator.comparing(Step::lsn));
     }
-    born.addAll(part.born);
-    transients.addAll(part.transients);
-    bornRows.putAll(part.bornRows);
-    movesPending += part.movesPending;
+    changedCatalogs |= part.changedCatalogs;
+    for (int index = 0; index < part.moves; index++) {
+      moveOut(part.moveFiles[index], part.moveCounts[index]);
+    }
     if (part.droppedDatabase != 0) {
       droppedDatabase = part.droppedDatabase;
     }

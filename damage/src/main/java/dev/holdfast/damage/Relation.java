@@ -45,6 +45,11 @@ public record Relation(
 
   /** Whether it holds rows somebody could miss. */
   boolean holdsRows() {
-    return kind == Kind.TABLE || kind == Kind.MATERIALIZED_VIEW;
+    return (kind == Kind.TABLE || kind == Kind.MATERIALIZED_VIEW) && !isTemporary();
+  }
+
+  /** Whether it goes with its session: only such tables are in schemas of that name. */
+  boolean isTemporary() {
+    return name.schema().startsWith("pg_temp_");
   }
 }

@@ -13,6 +13,9 @@ import org.jspecify.annotations.Nullable;
  * better than none. A relation nobody recorded is null.
  */
 public interface RelationNames {
+  /** See {@link #partitionRoot}. */
+  long UNKNOWN_ROOT = -1;
+
   /** The relation this file belonged to. */
   @Nullable Relation byFile(RelFile file, Lsn at);
 
@@ -21,6 +24,14 @@ public interface RelationNames {
 
   /** The name of a database. */
   @Nullable String database(long oid, Lsn at);
+
+  /**
+   * The table at the top of the tree of partitions a relation is a leaf of, by OID: 0 when it is no
+   * partition, {@link #UNKNOWN_ROOT} when nobody recorded it.
+   */
+  default long partitionRoot(long database, long oid, Lsn at) {
+    return UNKNOWN_ROOT;
+  }
 
   /** The tables, partitioned tables and materialised views of a database; empty when unknown. */
   List<Relation> tablesOf(long database, Lsn at);

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Adds up what a committed transaction did, table by table. */
 final class Settlement {
@@ -24,6 +25,7 @@ final class Settlement {
 
   private static final class Tally {
     private final Relation table;
+    private final List<String> columns = new ArrayList<>();
     private Action action = Action.CHANGED;
     private long inserted;
     private long updated;
@@ -35,14 +37,18 @@ final class Settlement {
       this.rowsBefore = rowsBefore;
     }
 
-    private void add(Rows rows) {
-      inserted += rows.inserted;
+    private void add(Rows rows, boolean insertsKept) {
+      inserted += insertsKept ? rows.inserted : 0;
       updated += rows.updated;
       deleted += rows.deleted;
     }
 
     private boolean isNothing() {
-      return action == Action.CHANGED && inserted == 0 && updated == 0 && deleted == 0;
+      return action == Action.CHANGED
+          && inserted == 0
+          && updated == 0
+          && deleted == 0
+          && columns.isEmpty();
     }
   }
 
@@ -64,20 +70,26 @@ final class Settlement {
 
   List<TableDamage> tables() {
     StorageFates fates = new StorageFates(transaction, files, commit, names);
+    for (StorageFates.Outcome outcome : fates.outcomes()) {
+      if (!outcome.born) {
+        told(outcome);
+      }
+    }
     for (RelFile file : commit.droppedFiles()) {
       Relation table = fates.isNew(file) ? null : names.byFile(file, commit.lsn());
-      if (table != null && table.holdsRows()) {
-        lost(table, file, fates.of(table));
+      if (table != null && table.holdsRows() && fates.isUnexplained(table)) {
+        lost(table, file, fates.inferredFate(table));
       } else if (table == null && scan.isFilled(file) && fates.isGone(file)) {
         droppedUnnamed(file);
       }
     }
-    droppedByOid();
+    droppedByOid(fates);
     droppedDatabase();
     for (int index = 0; index < transaction.files(); index++) {
       Rows rows = transaction.rows(index);
       changed(files.file(rows.file), rows, fates);
     }
+    droppedColumns();
 
     List<TableDamage> tables = new ArrayList<>();
     for (Tally tally : tallies.values()) {
@@ -87,11 +99,45 @@ final class Settlement {
     }
     tables.addAll(unnamed);
     commit.droppedFiles().forEach(names::forget);
-    names.learn(fates.newFiles());
+    names.learn(fates.inferredFiles());
     return List.copyOf(tables);
   }
 
-  private void lost(Relation table, RelFile file, StorageFates.Fate fate) {
+  /** What pg_class says became of a relation that was there before. */
+  private void told(StorageFates.Outcome outcome) {
+    RelFile newFile = outcome.lastFile();
+    if (!outcome.gone && newFile == null) {
+      return;
+    }
+    Relation relation = names.byOid(outcome.id.database(), outcome.id.relation(), commit.lsn());
+    if (relation == null || outcome.state.persistence() == 't') {
+      return;
+    }
+    if (outcome.gone && relation.kind() == Relation.Kind.PARTITIONED_TABLE) {
+      tally(relation, 0).action = Action.DROPPED; // its rows are its partitions'
+    } else if (relation.holdsRows()) {
+      RelFile file = fileBefore(outcome);
+      if (outcome.gone) {
+        lost(relation, file, StorageFates.Fate.DROPPED);
+      } else if (outcome.truncated) {
+        lost(relation, file, StorageFates.Fate.TRUNCATED);
+      } else if (newFile != null) {
+        names.carriedOver(newFile, rowsBefore(relation, file));
+      }
+    }
+  }
+
+  /** The file the relation had before the transaction; null when the log does not tell. */
+  private @Nullable RelFile fileBefore(StorageFates.Outcome outcome) {
+    for (RelationChange change : transaction.definitions.relations()) {
+      if (change.oid() == outcome.id.relation() && change.database() == outcome.id.database()) {
+        return change.fileBefore();
+      }
+    }
+    return null;
+  }
+
+  private void lost(Relation table, @Nullable RelFile file, StorageFates.Fate fate) {
     long rowsBefore = rowsBefore(table, file);
     switch (fate) {
       case DROPPED -> tally(table, rowsBefore).action = Action.DROPPED;
@@ -108,15 +154,17 @@ final class Settlement {
    * From PostgreSQL 15 on dropped statistics name what has no file (partitioned tables) and what
    * has one that nobody recorded.
    */
-  private void droppedByOid() {
+  private void droppedByOid(StorageFates fates) {
     for (DroppedStat stat : commit.droppedStats()) {
-      if (stat.kind() == DroppedStat.RELATION) {
-        Relation relation = names.byOid(stat.database(), stat.object(), commit.lsn());
-        if (relation != null && relation.kind() == Relation.Kind.PARTITIONED_TABLE) {
-          tally(relation, 0).action = Action.DROPPED; // its rows are its partitions'
-        } else if (relation != null && relation.holdsRows()) {
-          tally(relation, relation.estimatedRows()).action = Action.DROPPED;
-        }
+      if (stat.kind() != DroppedStat.RELATION
+          || fates.outcome(stat.database(), stat.object()) != null) {
+        continue; // no relation, or pg_class told
+      }
+      Relation relation = names.byOid(stat.database(), stat.object(), commit.lsn());
+      if (relation != null && relation.kind() == Relation.Kind.PARTITIONED_TABLE) {
+        tally(relation, 0).action = Action.DROPPED; // its rows are its partitions'
+      } else if (relation != null && relation.holdsRows()) {
+        tally(relation, relation.estimatedRows()).action = Action.DROPPED;
       }
     }
   }
@@ -144,7 +192,8 @@ final class Settlement {
               0,
               0,
               -1,
-              null));
+              null,
+              List.of()));
     }
   }
 
@@ -152,31 +201,84 @@ final class Settlement {
     if (file.number() < TransactionScan.FIRST_NORMAL_OID) {
       return;
     }
-    Relation table;
-    if (fates.isNew(file)) {
-      table = fates.ownerOfNew(file);
-      if (table == null || isRewritten(table, file, fates)) {
-        return; // a new table nobody recorded yet, or rows a rewrite carried over
-      }
-    } else {
-      table = names.byFile(file, commit.lsn());
-      if (table == null) {
-        unnamed(file, rows);
-        return;
-      }
+    StorageFates.Outcome owner = fates.ownerOf(file);
+    boolean vehicle = owner != null && owner.born && owner.gone;
+    if (owner != null && !(vehicle && fates.inferredOwner(file) != null)) {
+      changedNew(file, rows, owner);
+      return;
     }
-    if (table.holdsRows()) {
-      tally(table, rowsBefore(table, file)).add(rows);
+    if (fates.isNew(file)) {
+      changedInferred(file, rows, fates);
+      return;
+    }
+    Relation table = names.byFile(file, commit.lsn());
+    if (table == null) {
+      unnamed(file, rows);
+    } else if (table.holdsRows()) {
+      StorageFates.Outcome outcome = fates.outcome(table.database(), table.oid());
+      tally(table, rowsBefore(table, file)).add(rows, outcome == null || outcome.keptInserts(file));
     }
   }
 
-  private boolean isRewritten(Relation table, RelFile file, StorageFates fates) {
-    boolean replacesOther =
-        commit.droppedFiles().stream()
-            .filter(dropped -> !dropped.equals(file) && !fates.isNew(dropped))
-            .map(dropped -> names.byFile(dropped, commit.lsn()))
-            .anyMatch(owner -> owner != null && owner.oid() == table.oid());
-    return replacesOther && fates.of(table) == StorageFates.Fate.REWRITTEN;
+  /** Rows in a file that the transaction made, and pg_class says for whom. */
+  private void changedNew(RelFile file, Rows rows, StorageFates.Outcome owner) {
+    if (owner.gone && owner.born) {
+      return; // nobody else ever saw it
+    }
+    Lsn at = owner.born ? commit.end() : commit.lsn();
+    Relation table = names.byOid(owner.id.database(), owner.id.relation(), at);
+    if (table == null || !table.holdsRows() || owner.state.persistence() == 't') {
+      return;
+    }
+    if (!owner.born) {
+      tally(table, rowsBefore(table, fileBefore(owner))).add(rows, owner.keptInserts(file));
+    } else if (table.kind() == Relation.Kind.TABLE && owner.keptInserts(file)) {
+      // Rows of its own making; what a new materialised view holds is in other tables too.
+      tally(table, 0).inserted += rows.inserted - (rows.deleted - rows.deletedBeforeEmptied);
+    }
+  }
+
+  private void changedInferred(RelFile file, Rows rows, StorageFates fates) {
+    Relation table = fates.inferredOwner(file);
+    if (table == null || !table.holdsRows()) {
+      return;
+    }
+    boolean rewritten =
+        fates.isUnexplained(table) && fates.inferredFate(table) == StorageFates.Fate.REWRITTEN;
+    if (!rewritten || rows.handedOver) { // else rows that the rewrite carried over are among them
+      tally(table, rowsBefore(table, file)).add(rows, true);
+    }
+  }
+
+  private void droppedColumns() {
+    for (DroppedColumn column : transaction.definitions.columns()) {
+      String name = column.column() == null ? "column " + column.number() : column.column();
+      RelationId id = column.relation() == null ? onlyLocked() : column.relation();
+      Relation table = id == null ? null : names.byOid(id.database(), id.relation(), commit.lsn());
+      if (table != null && table.kind() == Relation.Kind.PARTITIONED_TABLE) {
+        tally(table, 0).columns.add(name); // what was in it was in its partitions
+      } else if (table != null && table.holdsRows()) {
+        tally(table, rowsBefore(table, null)).columns.add(name);
+      }
+    }
+  }
+
+  /** The one table that was locked to be altered; null when there are several, or none. */
+  private @Nullable RelationId onlyLocked() {
+    RelationId only = null;
+    for (OpenTransaction.Step step : transaction.steps) {
+      if (step instanceof OpenTransaction.Step.Locked lock) {
+        Relation locked =
+            names.byOid(lock.relation().database(), lock.relation().relation(), commit.lsn());
+        if (locked != null && locked.holdsRows()) {
+          if (only != null) {
+            return null;
+          }
+          only = lock.relation();
+        }
+      }
+    }
+    return only;
   }
 
   private void unnamed(RelFile file, Rows rows) {
@@ -193,7 +295,8 @@ final class Settlement {
             rows.updated,
             rows.deleted,
             -1,
-            null));
+            null,
+            List.of()));
   }
 
   /** A table made and filled since the catalog was recorded. */
@@ -208,7 +311,8 @@ final class Settlement {
             0,
             0,
             -1,
-            null));
+            null,
+            List.of()));
   }
 
   private String databaseName(long database, Lsn at) {
@@ -216,12 +320,20 @@ final class Settlement {
     return name == null ? Long.toString(database) : name;
   }
 
-  /** The recorded estimate, unless the log proves that an empty table got rows since. */
-  private long rowsBefore(Relation table, RelFile file) {
-    if (table.bytes() == 0 || table.estimatedRows() == 0) {
-      return scan.isFilled(file) || table.bytes() > 0 ? -1 : 0;
+  /** The recorded estimate, unless the log proves that the table was empty, or got rows since. */
+  private long rowsBefore(Relation table, @Nullable RelFile file) {
+    if (file != null && scan.isCreated(file) && !scan.isFilled(file) && !table.unlogged()) {
+      return 0;
     }
-    return table.estimatedRows();
+    long rows = table.estimatedRows();
+    if (table.bytes() == 0 || rows == 0) {
+      boolean filled = file == null ? scan.isFilled(table, commit.lsn()) : scan.isFilled(file);
+      if (!filled && table.bytes() <= 0 && names.followedSinceSnapshot(commit.lsn())) {
+        return 0;
+      }
+      rows = -1;
+    }
+    return rows < 0 && file != null ? names.carriedOver(file) : rows;
   }
 
   private Tally tally(Relation table, long rowsBefore) {
@@ -239,6 +351,7 @@ final class Settlement {
         tally.updated,
         tally.deleted,
         tally.rowsBefore,
-        null);
+        null,
+        tally.columns);
   }
 }

@@ -9,9 +9,12 @@ import java.util.List;
 public enum Severity {
   /** Ordinary work: inserts, a few rows changed. */
   LOW,
-  /** At least 100 rows deleted or 1,000 updated in one table, or an empty table dropped. */
+  /**
+   * At least 100 rows deleted or 1,000 updated in one table, an empty table dropped, or a column of
+   * one.
+   */
   MEDIUM,
-  /** At least 10,000 rows, or half of a table, deleted or updated. */
+  /** At least 10,000 rows, or half of a table, deleted or updated; or a column dropped. */
   HIGH,
   /**
    * A table with rows dropped or truncated; at least 100,000 rows, or nine tenths of a table,
@@ -39,10 +42,11 @@ public enum Severity {
     if (deleted >= 100_000 || isShare(deleted, 0.9, table)) {
       return CRITICAL;
     }
-    if (hit >= 10_000 || isShare(hit, 0.5, table)) {
+    boolean columns = !table.columnsDropped().isEmpty();
+    if (hit >= 10_000 || isShare(hit, 0.5, table) || (columns && table.rowsBefore() != 0)) {
       return HIGH;
     }
-    return deleted >= 100 || table.rowsUpdated() >= 1_000 ? MEDIUM : LOW;
+    return columns || deleted >= 100 || table.rowsUpdated() >= 1_000 ? MEDIUM : LOW;
   }
 
   private static boolean isShare(long rows, double share, TableDamage table) {

@@ -4,6 +4,8 @@ import dev.holdfast.row.TableName;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,12 +16,16 @@ import org.jspecify.annotations.Nullable;
  *     whose file it is
  * @param oid the table's OID; 0 when unknown
  * @param action the worst that happened to it
- * @param rowsInserted rows inserted; after a truncation in the same transaction, those put in since
+ * @param rowsInserted rows inserted; after a truncation in the same transaction, those put in
+ *     since. Of a table made in the same transaction, the rows it was left with: nothing else that
+ *     was done to them was done to anybody's rows
  * @param rowsUpdated rows updated, those moved to another partition included (counted where they
  *     came from)
  * @param rowsDeleted rows deleted one by one; not those that went with the table
  * @param rowsBefore the recorded estimate of the rows it held; -1 when unknown
  * @param jsonKeysLost keys that vanished from JSON documents; null when unknown
+ * @param columnsDropped names of the columns it lost while it stayed, {@code column N} (attnum)
+ *     where the log does not tell the name
  */
 public record TableDamage(
     String database,
@@ -30,7 +36,13 @@ public record TableDamage(
     long rowsUpdated,
     long rowsDeleted,
     long rowsBefore,
-    @Nullable Long jsonKeysLost) {
+    @Nullable Long jsonKeysLost,
+    List<String> columnsDropped) {
+  /** Copies the list. */
+  public TableDamage {
+    columnsDropped = List.copyOf(columnsDropped);
+  }
+
   /** The schema of tables whose name nobody recorded. */
   public static final String UNKNOWN_SCHEMA = "?";
 
@@ -58,6 +70,10 @@ public record TableDamage(
     if (jsonKeysLost != null) {
       out.writeLong(jsonKeysLost);
     }
+    out.writeInt(columnsDropped.size());
+    for (String column : columnsDropped) {
+      out.writeUTF(column);
+    }
   }
 
   static TableDamage read(DataInputStream in) throws IOException {
@@ -70,6 +86,19 @@ public record TableDamage(
         in.readLong(),
         in.readLong(),
         in.readLong(),
-        in.readBoolean() ? in.readLong() : null);
+        in.readBoolean() ? in.readLong() : null,
+        columns(in));
+  }
+
+  private static List<String> columns(DataInputStream in) throws IOException {
+    int count = in.readInt();
+    if (count < 0) {
+      throw new IllegalArgumentException("a summary with a list of " + count + " items");
+    }
+    List<String> columns = new ArrayList<>();
+    for (int index = 0; index < count; index++) {
+      columns.add(in.readUTF());
+    }
+    return columns;
   }
 }

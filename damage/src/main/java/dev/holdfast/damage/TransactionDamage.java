@@ -41,14 +41,16 @@ public record TransactionDamage(
   static final long UPDATES_MIN = 100;
 
   /**
-   * Whether something was lost: a table dropped or truncated, any row deleted, or {@value
-   * #UPDATES_MIN} rows or more of one table overwritten. Inserts and smaller updates are not.
+   * Whether something was lost: a table dropped or truncated, a column dropped, any row deleted, or
+   * {@value #UPDATES_MIN} rows or more of one table overwritten. Inserts and smaller updates are
+   * not.
    */
   public boolean isDestructive() {
     return tables.stream()
         .anyMatch(table ->
             table.action() != TableDamage.Action.CHANGED
                 || table.rowsDeleted() > 0
+                || !table.columnsDropped().isEmpty()
                 || table.rowsUpdated() >= UPDATES_MIN);
   }
 }

@@ -24,13 +24,15 @@ final class TransactionScan {
   /** OIDs below this belong to PostgreSQL itself ("access/transam.h", FirstNormalObjectId). */
   static final long FIRST_NORMAL_OID = 16_384;
 
-  private static final long PG_CLASS = 1259;
   private static final long PG_DATABASE = 1262;
 
   /** XLOG_FPI ("catalog/pg_control.h"). */
   private static final int FULL_PAGE_IMAGES = 0xB0;
 
   private static final int POOL_MAX = 1024;
+
+  /** In place of a root: no partition, or nobody knows what it is. */
+  private static final long NOT_A_PARTITION = -2;
 
   /** Who is told of commits. */
   interface Commits {
@@ -46,9 +48,12 @@ final class TransactionScan {
         @Nullable OpenTransaction transaction, RawRecord record, WalRecord.@Nullable Commit commit);
   }
 
-  private final RelationNames names;
+  private final LearntNames names;
   private final Commits commits;
   private final FileNumbers files;
+
+  /** Follows the catalogs' own rows; null before the first record. */
+  private @Nullable CatalogTrace trace;
 
   private final TransactionTable open = new TransactionTable();
   private final List<OpenTransaction> pool = new ArrayList<>();
@@ -57,21 +62,37 @@ final class TransactionScan {
   /** Files that got rows since the scan began: an estimate of no rows is no longer true of them. */
   private boolean[] filled = new boolean[128];
 
+  /** Files that were created since the scan began. */
+  private boolean[] created = new boolean[128];
+
+  /** Roots of partitions by file, as far as they were asked for; 0: not yet. */
+  private long[] roots = {};
+
   /** Last in-place change of each row of pg_database, by packed TID. */
   private final Map<Long, Lsn> databaseMarked = new HashMap<>();
 
   // Neighbouring records mostly belong to the same transaction.
   private @Nullable OpenTransaction last;
 
-  TransactionScan(RelationNames names, FileNumbers files, Commits commits) {
+  TransactionScan(LearntNames names, FileNumbers files, Commits commits) {
     this.names = names;
     this.files = files;
     this.commits = commits;
   }
 
   void accept(RawRecord record) {
+    CatalogTrace catalogs = trace;
+    if (catalogs == null) {
+      catalogs = names.begin(record);
+      trace = catalogs;
+    }
     switch (record.rmgr()) {
-      case ResourceManager.HEAP, ResourceManager.HEAP2 -> heap(record);
+      case ResourceManager.HEAP, ResourceManager.HEAP2 -> {
+        if (catalogs.isOfInterest(record)) {
+          follow(catalogs, record);
+        }
+        heap(record);
+      }
       case ResourceManager.TRANSACTION -> {
         if (record.isPlainCommit()) {
           commitPlain(record);
@@ -88,7 +109,25 @@ final class TransactionScan {
       }
       case ResourceManager.STORAGE, ResourceManager.STANDBY, ResourceManager.DATABASE ->
           accept(record, record.decode());
+      case ResourceManager.RELATION_MAP -> catalogs.accept(record);
       default -> {} // nothing that changes rows or ends transactions
+    }
+  }
+
+  /** A change to a catalog that tells what relations there are. */
+  private void follow(CatalogTrace catalogs, RawRecord record) {
+    catalogs.accept(record);
+    switch (record.rowChange()) {
+      case INSERT, MULTI_INSERT, UPDATE, DELETE -> {
+        OpenTransaction transaction = transaction(record);
+        transaction.changedCatalogs = true;
+        RelationChange change = catalogs.lastRelationChange(record);
+        if (change != null) {
+          transaction.changed(change, files);
+          roots = new long[0]; // files may be others' now
+        }
+      }
+      case NONE, CONFIRM, LOCK, INPLACE -> {}
     }
   }
 
@@ -96,6 +135,25 @@ final class TransactionScan {
   boolean isFilled(RelFile file) {
     int id = files.of(file);
     return id < filled.length && filled[id];
+  }
+
+  /** Whether any file of this table got rows since the scan began. */
+  boolean isFilled(Relation table, Lsn at) {
+    for (int id = 0; id < files.limit() && id < filled.length; id++) {
+      if (filled[id] && files.file(id).database() == table.database()) {
+        Relation owner = names.byFile(files.file(id), at);
+        if (owner != null && owner.oid() == table.oid()) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Whether this file was created since the scan began. */
+  boolean isCreated(RelFile file) {
+    int id = files.of(file);
+    return id < created.length && created[id];
   }
 
   /** Where the oldest transaction began that is still open; {@code to} when none is. */
@@ -109,14 +167,24 @@ final class TransactionScan {
     return new Lsn(oldest);
   }
 
-  /** These files are no more: no open transaction speaks of them. */
+  /**
+   * These files are no more. Another transaction may still speak of them where they were catalogs.
+   */
   void forget(List<RelFile> dropped) {
     for (RelFile file : dropped) {
       int id = files.of(file);
       if (id < filled.length) {
         filled[id] = false;
       }
-      files.remove(file);
+      if (id < created.length) {
+        created[id] = false;
+      }
+      if (id < roots.length) {
+        roots[id] = 0;
+      }
+      if (open.all().stream().allMatch(transaction -> transaction.rowsIfAny(id) == null)) {
+        files.remove(file);
+      }
     }
   }
 
@@ -131,13 +199,7 @@ final class TransactionScan {
         rows.inserted += record.rows();
         fill(rows.file);
       }
-      case UPDATE -> {
-        OpenTransaction transaction = transaction(record);
-        transaction.rowsOf(file(record)).updated++;
-        if (definesRelations(transaction, record)) {
-          transaction.pgClassUpdated(record.oldTid(), record.newTid(0));
-        }
-      }
+      case UPDATE -> rows(record).updated++;
       case DELETE -> delete(record);
       case INPLACE -> {
         if (isCatalog(record, PG_DATABASE)) {
@@ -155,17 +217,46 @@ final class TransactionScan {
       return; // counted when confirmed
     }
     OpenTransaction transaction = transaction(record);
-    if (transaction.movesPending > 0) {
-      Relation target = names.byFile(files.file(file), new Lsn(record.lsn()));
-      if (target == null || target.holdsRows()) { // not the row's long values, nor a catalog
-        transaction.movesPending--;
-        return;
-      }
+    if (transaction.isMoving() && isMovedTo(transaction, file, record)) {
+      return;
     }
     transaction.rowsOf(file).inserted++;
-    if (definesRelations(transaction, record)) {
-      transaction.pgClassInserted(record.newTid(0));
+    if (LearntNames.isInheritance(record)) {
+      names.attached(record);
+      roots = new long[0];
     }
+  }
+
+  /** Whether the insert is the other half of a row's move from one partition to another. */
+  private boolean isMovedTo(OpenTransaction transaction, int file, RawRecord record) {
+    long root = root(file, record);
+    // Long values come before their row, and triggers write to other tables in between.
+    return root != NOT_A_PARTITION
+        && transaction.moveIn(from -> {
+          long fromRoot = root(from, record);
+          return fromRoot == root
+              || root == RelationNames.UNKNOWN_ROOT
+              || fromRoot == RelationNames.UNKNOWN_ROOT
+              || fromRoot == NOT_A_PARTITION; // a row left it: it is one, whoever knows
+        });
+  }
+
+  private long root(int file, RawRecord record) {
+    if (file >= roots.length) {
+      roots = Arrays.copyOf(roots, Math.max(files.limit(), file + 1));
+    }
+    long root = roots[file];
+    if (root == 0) {
+      Lsn at = new Lsn(record.lsn());
+      Relation relation = names.byFile(files.file(file), at);
+      root =
+          relation == null || !relation.holdsRows()
+              ? NOT_A_PARTITION
+              : names.partitionRoot(relation.database(), relation.oid(), at);
+      root = root == 0 ? NOT_A_PARTITION : root;
+      roots[file] = root;
+    }
+    return root;
   }
 
   private void delete(RawRecord record) {
@@ -173,17 +264,16 @@ final class TransactionScan {
       return; // an insert that was never counted
     }
     OpenTransaction transaction = transaction(record);
-    Rows rows = transaction.rowsOf(file(record));
+    int file = file(record);
+    Rows rows = transaction.rowsOf(file);
     if (record.isPartitionMove()) {
-      transaction.movesPending++;
+      transaction.moveOut(file);
       rows.updated++;
       return;
     }
     rows.deleted++;
     if (isCatalog(record, PG_DATABASE)) {
       transaction.databaseGone = databaseMarked.remove(record.oldTid());
-    } else if (definesRelations(transaction, record)) {
-      transaction.pgClassDeleted(new Lsn(record.lsn()), record.oldTid());
     }
   }
 
@@ -194,10 +284,10 @@ final class TransactionScan {
     }
     for (int index = 0; index < record.blocks(); index++) {
       if (record.fork(index) == BlockRef.MAIN) {
-        transaction.rowsOf(
-                files.of(
-                    record.tablespace(index), record.database(index), record.fileNumber(index)))
-            .images++;
+        int file =
+            files.of(record.tablespace(index), record.database(index), record.fileNumber(index));
+        transaction.rowsOf(file).images++;
+        fill(file);
       }
     }
   }
@@ -217,9 +307,12 @@ final class TransactionScan {
     filled[file] = true;
   }
 
-  /** Whether this is pg_class, asked only of transactions that lock or create relations. */
-  private boolean definesRelations(OpenTransaction transaction, RawRecord record) {
-    return !transaction.steps.isEmpty() && isCatalog(record, PG_CLASS);
+  private void create(RelFile file) {
+    int id = files.of(file);
+    if (id >= created.length) {
+      created = Arrays.copyOf(created, Math.max(2 * created.length, id + 1));
+    }
+    created[id] = true;
   }
 
   private boolean isCatalog(RawRecord record, long oid) {
@@ -261,6 +354,7 @@ final class TransactionScan {
       case WalRecord.StorageCreate create -> {
         if (create.xid() != 0 && create.fork() == BlockRef.MAIN) {
           transaction(create.xid(), raw.lsn()).create(create.lsn(), create.file());
+          create(create.file());
         }
       }
       case WalRecord.StorageTruncate truncate -> emptied(truncate);
@@ -275,6 +369,7 @@ final class TransactionScan {
       case WalRecord.Abort abort -> {
         release(abort.transaction());
         abort.subtransactions().forEach(this::release);
+        forget(abort.droppedFiles()); // those it had created
       }
       case WalRecord.Prepare prepare -> {
         prepared.add(prepare.transaction());
@@ -311,7 +406,7 @@ final class TransactionScan {
       return;
     }
     int id = files.of(file);
-    all.forEach(transaction -> transaction.forgetRowsOf(id));
+    all.forEach(transaction -> transaction.empty(id));
     transaction(truncate.xid(), truncate.lsn().position()).rowsOf(id).emptied = true;
   }
 
@@ -328,6 +423,9 @@ final class TransactionScan {
     long xid = record.xid();
     OpenTransaction transaction = open.remove(xid);
     last = null;
+    if (transaction != null) {
+      end(transaction, record, null);
+    }
     commits.committed(transaction, record, null);
     if (transaction != null) {
       recycle(transaction);
@@ -348,9 +446,33 @@ final class TransactionScan {
         recycle(part);
       }
     }
+    if (whole != null) {
+      end(whole, record, commit);
+    }
     commits.committed(whole, record, commit);
     if (whole != null) {
       recycle(whole);
+    }
+  }
+
+  /** It committed, all its parts in one. */
+  private void end(
+      OpenTransaction transaction, RawRecord record, WalRecord.@Nullable Commit commit) {
+    if (transaction.isMoving()) {
+      transaction.endMoves();
+    }
+    CatalogTrace catalogs = trace;
+    if (transaction.changedCatalogs && catalogs != null) {
+      long xid = commit == null ? record.xid() : commit.transaction();
+      List<Long> subxids = commit == null ? List.of() : commit.subtransactions();
+      transaction.definitions =
+          new CommittedDefinitions(
+              catalogs.relationChanges(xid, subxids), catalogs.droppedColumns(xid, subxids));
+      catalogs.committed(
+          xid,
+          subxids,
+          new Lsn(record.lsn()),
+          commit == null ? List.of() : commit.invalidatedRelations());
     }
   }
 
@@ -359,6 +481,9 @@ final class TransactionScan {
     OpenTransaction transaction = open.remove(xid);
     last = null;
     if (transaction != null) {
+      if (transaction.changedCatalogs && trace != null) {
+        trace.aborted(xid, List.of());
+      }
       recycle(transaction);
     }
   }

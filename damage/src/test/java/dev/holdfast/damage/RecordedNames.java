@@ -10,14 +10,32 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** The catalog of a running server, read when the test says so and never again. */
-final class RecordedNames implements RelationNames {
+/**
+ * The catalog of a running server, read when the test says so and never again. Rows of the catalogs
+ * are understood in a log that is read from before the recording on.
+ */
+final class RecordedNames implements RecordedCatalog {
+  private final ServerCatalog rows;
   private final Map<RelFile, Relation> byFile = new HashMap<>();
   private final List<Relation> relations = new ArrayList<>();
   private final Map<Long, String> databases = new HashMap<>();
 
+  private final Map<List<Long>, Long> roots = new HashMap<>();
+
+  RecordedNames() {
+    this(true);
+  }
+
+  /**
+   * @param places whether it is recorded where the catalogs' rows lie
+   */
+  RecordedNames(boolean places) {
+    rows = new ServerCatalog(places);
+  }
+
   /** Adds what the server's databases hold now; what was recorded before stays. */
   void record(TestServer server) {
+    rows.take(server);
     for (String line : server.query("SELECT oid, datname FROM pg_database WHERE datallowconn")) {
       String[] database = line.split("\\|", -1);
       databases.put(Long.parseLong(database[0]), database[1]);
@@ -32,7 +50,8 @@ final class RecordedNames implements RelationNames {
             "SELECT c.oid, coalesce(n.nspname, ''), c.relname, c.relkind, c.relpersistence,"
                 + " c.reltuples::bigint, coalesce(pg_relation_size(c.oid), -1),"
                 + " coalesce(nullif(c.reltablespace, 0), d.dattablespace),"
-                + " coalesce(pg_relation_filenode(c.oid), 0), c.oid < 16384"
+                + " coalesce(pg_relation_filenode(c.oid), 0), c.oid < 16384,"
+                + " CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END"
                 + " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
                 + " JOIN pg_database d ON d.datname = current_database()"
                 + " WHERE c.relpersistence <> 't'");
@@ -49,6 +68,7 @@ final class RecordedNames implements RelationNames {
               Long.parseLong(column[5]),
               Long.parseLong(column[6]));
       relations.add(relation);
+      roots.put(List.of(oid, relation.oid()), Long.parseLong(column[10]));
       long number = Long.parseLong(column[8]);
       if (number != 0) {
         byFile.put(new RelFile(Long.parseLong(column[7]), oid, number), relation);
@@ -69,6 +89,16 @@ final class RecordedNames implements RelationNames {
       case "t" -> Relation.Kind.TOAST;
       default -> Relation.Kind.OTHER;
     };
+  }
+
+  @Override
+  public @Nullable CatalogSnapshot snapshot(Lsn at) {
+    return rows.snapshot(at);
+  }
+
+  @Override
+  public long partitionRoot(long database, long oid, Lsn at) {
+    return roots.getOrDefault(List.of(database, oid), UNKNOWN_ROOT);
   }
 
   @Override

@@ -19,6 +19,13 @@ final class ServerLog {
     return Lsn.parse(server.value("SELECT pg_current_wal_insert_lsn()"));
   }
 
+  /** Where the next record starts, for there is one: what is recorded from now on comes after. */
+  static Lsn begin(TestServer server) {
+    Lsn start = end(server);
+    server.execute("SELECT pg_logical_emit_message(false, 'test', 'begins')");
+    return start;
+  }
+
   /** Hands over every record that starts from {@code from} on, to the end. */
   static void read(TestServer server, Lsn from, Consumer<RawRecord> records) throws IOException {
     read(server, SegmentName.containing(from, 1, SegmentName.DEFAULT_SIZE), from, records);

@@ -62,10 +62,45 @@ final class SeverityTest {
     assertThat(transaction(small, dropped).isDestructive()).isTrue();
   }
 
+  @Test
+  void a_dropped_column_is_destructive_and_worse_when_the_table_may_hold_rows() {
+    TableDamage held = without("note", 5);
+    TableDamage unknown = without("note", -1);
+    TableDamage empty = without("note", 0);
+
+    assertThat(Severity.of(List.of(held))).isEqualTo(Severity.HIGH);
+    assertThat(Severity.of(List.of(unknown))).isEqualTo(Severity.HIGH);
+    assertThat(Severity.of(List.of(empty))).isEqualTo(Severity.MEDIUM);
+    assertThat(transaction(empty).isDestructive()).isTrue();
+  }
+
+  private static TableDamage without(String column, long before) {
+    return new TableDamage(
+        "shop",
+        new TableName("public", "t"),
+        1,
+        Action.CHANGED,
+        0,
+        0,
+        0,
+        before,
+        null,
+        List.of(column));
+  }
+
   private static TableDamage table(
       Action action, long inserted, long updated, long deleted, long before) {
     return new TableDamage(
-        "shop", new TableName("public", "t"), 1, action, inserted, updated, deleted, before, null);
+        "shop",
+        new TableName("public", "t"),
+        1,
+        action,
+        inserted,
+        updated,
+        deleted,
+        before,
+        null,
+        List.of());
   }
 
   private static TransactionDamage transaction(TableDamage... tables) {

@@ -38,6 +38,8 @@ public record LogEntry(
    * @param rowsBefore rows the table held before it was dropped or truncated, as the catalog
    *     estimated them; null when unknown or when the table was only changed
    * @param jsonKeysLost JSON keys its updates removed; null when unknown
+   * @param columnsDropped columns it lost while it stayed; {@code column N}, by attnum, where the
+   *     log does not tell the name
    */
   public record Table(
       String schema,
@@ -47,7 +49,13 @@ public record LogEntry(
       long rowsUpdated,
       long rowsDeleted,
       @Nullable Long rowsBefore,
-      @Nullable Long jsonKeysLost) {}
+      @Nullable Long jsonKeysLost,
+      List<String> columnsDropped) {
+    /** Copies the list. */
+    public Table {
+      columnsDropped = List.copyOf(columnsDropped);
+    }
+  }
 
   static LogEntry of(TransactionDamage damage) {
     return new LogEntry(
@@ -71,6 +79,7 @@ public record LogEntry(
         damage.rowsUpdated(),
         damage.rowsDeleted(),
         damage.rowsBefore() < 0 ? null : damage.rowsBefore(),
-        damage.jsonKeysLost());
+        damage.jsonKeysLost(),
+        damage.columnsDropped());
   }
 }

@@ -65,7 +65,7 @@ final class RecordedDamage {
     try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
       walk(
           known,
-          RecordedDamage::lacksNames,
+          summary -> wanted.test(summary) && isNotEnough(summary),
           phase,
           damage -> {
             if (damage.isDestructive()) {
@@ -173,11 +173,12 @@ final class RecordedDamage {
     }
   }
 
-  /** A summary keeps the names of its time; a catalog recorded since may know more. */
-  private static boolean lacksNames(SegmentSummary summary) {
-    return summary.destructive().stream()
-        .flatMap(damage -> damage.tables().stream())
-        .anyMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
+  /** It keeps the names of its time, of which a later catalog may know more, and the worst only. */
+  private static boolean isNotEnough(SegmentSummary summary) {
+    return summary.moreDestructive()
+        || summary.destructive().stream()
+            .flatMap(damage -> damage.tables().stream())
+            .anyMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
   }
 
   private boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {

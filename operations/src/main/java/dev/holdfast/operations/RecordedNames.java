@@ -1,7 +1,8 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.CatalogSnapshot;
+import dev.holdfast.damage.RecordedCatalog;
 import dev.holdfast.damage.Relation;
-import dev.holdfast.damage.RelationNames;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
@@ -10,11 +11,13 @@ import dev.holdfast.wal.RelFile;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,14 +28,35 @@ import org.jspecify.annotations.Nullable;
  * lasts, so whoever knows it knows it rightly. Of a table that came and went between two snapshots
  * nothing is known, and nothing is guessed.
  */
-final class RecordedNames implements RelationNames {
+final class RecordedNames implements RecordedCatalog {
   private static final char INDEX = 'i';
   private static final char TOAST = 't';
+
+  /** A trace asks for the snapshot in force and the one before it, while it passes to the next. */
+  private static final int OPENED_MAX = 3;
 
   private final Map<RelFile, NavigableMap<Lsn, Relation>> byFile = new HashMap<>();
   private final Map<Oid, NavigableMap<Lsn, Relation>> byOid = new HashMap<>();
   private final Map<Long, NavigableMap<Lsn, String>> databases = new HashMap<>();
+
+  /** Of partitions: the table at the top of their tree. */
+  private final Map<Oid, NavigableMap<Lsn, Long>> roots = new HashMap<>();
+
   private final NavigableMap<Lsn, Map<Long, List<Relation>>> tables = new TreeMap<>();
+
+  /** Where the snapshots were taken, with what gives them again. */
+  private final NavigableMap<Lsn, Supplier<Catalog>> snapshots = new TreeMap<>();
+
+  /** Those asked for last, as {@link CatalogSnapshot}: many are kept by their position alone. */
+  private final Map<Lsn, CatalogSnapshot> opened =
+      new LinkedHashMap<>(4, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Lsn, CatalogSnapshot> eldest) {
+          return size() > OPENED_MAX;
+        }
+      };
 
   /** Snapshots of the repository that were read. */
   private final Set<String> read = new HashSet<>();
@@ -57,7 +81,9 @@ final class RecordedNames implements RelationNames {
   void update(ClusterStore cluster) {
     for (String lsn : cluster.catalogs()) {
       if (!read.contains(lsn)) {
-        add(cluster.catalog(lsn, Catalog.class));
+        Catalog catalog = cluster.catalog(lsn, Catalog.class);
+        add(catalog);
+        snapshots.put(catalog.position(), () -> cluster.catalog(lsn, Catalog.class));
         read.add(lsn);
       }
     }
@@ -76,17 +102,59 @@ final class RecordedNames implements RelationNames {
         byOid
             .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
             .put(at, named);
+        Long root = root(relation, owners);
+        if (root != null && named.kind() == Relation.Kind.TABLE) {
+          roots
+              .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
+              .put(at, root);
+        }
         if (relation.file() != 0) {
           byFile
               .computeIfAbsent(relation.fileIn(database.oid()), _ -> new TreeMap<>())
               .put(at, named);
         }
-        if (named.kind() == Relation.Kind.TABLE) {
+        if (named.kind() == Relation.Kind.TABLE
+            || named.kind() == Relation.Kind.PARTITIONED_TABLE
+            || named.kind() == Relation.Kind.MATERIALIZED_VIEW) {
           tablesNow.computeIfAbsent(database.oid(), _ -> new ArrayList<>()).add(named);
         }
       }
     }
     tables.put(at, tablesNow);
+    snapshots.put(at, () -> catalog);
+  }
+
+  @Override
+  public @Nullable CatalogSnapshot snapshot(Lsn at) {
+    if (snapshots.isEmpty()) {
+      return null;
+    }
+    Map.Entry<Lsn, Supplier<Catalog>> before = snapshots.floorEntry(at);
+    Map.Entry<Lsn, Supplier<Catalog>> found = before == null ? snapshots.firstEntry() : before;
+    CatalogSnapshot snapshot = opened.get(found.getKey());
+    if (snapshot == null) {
+      snapshot = CatalogRows.of(found.getValue().get());
+      opened.put(found.getKey(), snapshot);
+    }
+    return snapshot;
+  }
+
+  /** The topmost parent; 0 for no partition, null when parents were not recorded. */
+  private static @Nullable Long root(
+      Catalog.Relation relation, Map<Long, Catalog.Relation> relations) {
+    Long root = relation.parent();
+    for (Long next = root; next != null && next != 0; ) {
+      root = next;
+      Catalog.Relation parent = relations.get(next);
+      next = parent == null ? null : parent.parent();
+    }
+    return root;
+  }
+
+  @Override
+  public long partitionRoot(long database, long oid, Lsn at) {
+    Long root = nearest(roots.get(new Oid(database, oid)), at);
+    return root == null ? UNKNOWN_ROOT : root;
   }
 
   @Override

@@ -192,5 +192,31 @@ final class TransactionTrace {
               + damage.xid()
               + " holds it as it was: pg_dump it there, CREATE DATABASE, and load it");
     }
+    for (TableDamage table : damage.tables()) {
+      if (table.action() != TableDamage.Action.DROPPED && !table.columnsDropped().isEmpty()) {
+        throw droppedColumns(table);
+      }
+    }
+  }
+
+  private OperatorException droppedColumns(TableDamage table) {
+    boolean one = table.columnsDropped().size() == 1;
+    boolean known = !table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA);
+    return new OperatorException(
+        Kind.REFUSED,
+        "transaction %s dropped %s of %s"
+            .formatted(
+                damage.xid(),
+                String.join(", ", table.columnsDropped()),
+                known ? table.table().toString() : "a table that no recorded catalog knows"),
+        "the table is still there without %s: its rows can be put back only into columns that exist"
+            .formatted(one ? "it" : "them"),
+        "holdfast fork %s --before %s holds %s as %s: add the column%s and copy the values from there"
+            .formatted(
+                cluster.document().name(),
+                damage.xid(),
+                one ? "the column" : "the columns",
+                one ? "it was" : "they were",
+                one ? "" : "s"));
   }
 }

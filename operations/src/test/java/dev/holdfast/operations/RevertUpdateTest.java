@@ -143,6 +143,42 @@ class RevertUpdateTest {
   }
 
   @Test
+  void a_transaction_that_dropped_a_column_is_refused_with_the_way_to_the_column()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE t (id int PRIMARY KEY, v int, note text)",
+            "INSERT INTO t SELECT n, n, 'note' FROM generate_series(1, 100) n")) {
+      acme.server.execute("BEGIN; DELETE FROM t WHERE id = 1; ALTER TABLE t DROP note; COMMIT");
+      acme.caughtUp();
+      LogEntry bad = acme.log(new Log.Filter(true, "t", null, null, null, null)).getFirst();
+      assertThat(bad.severity()).isEqualTo("high");
+      assertThat(bad.tables().getFirst().action()).isEqualTo("changed");
+      assertThat(bad.tables().getFirst().rowsDeleted()).isEqualTo(1);
+      assertThat(bad.tables().getFirst().columnsDropped()).containsExactly("note");
+      assertThatThrownBy(() -> acme.revert(PLAIN).plan(bad.xid(), Progress.SILENT))
+          .isInstanceOfSatisfying(
+              OperatorException.class,
+              e -> {
+                assertThat(e.kind()).isEqualTo(Kind.REFUSED);
+                assertThat(e.what())
+                    .isEqualTo("transaction " + bad.xid() + " dropped note of public.t");
+                assertThat(e.why())
+                    .isEqualTo(
+                        "the table is still there without it: its rows can be put back only into"
+                            + " columns that exist");
+                assertThat(e.next())
+                    .isEqualTo(
+                        "holdfast fork acme --before "
+                            + bad.xid()
+                            + " holds the column as it was: add the column and copy the values from"
+                            + " there");
+              });
+    }
+  }
+
+  @Test
   void a_planned_row_changed_before_applying_refuses_the_whole_and_other_traffic_does_not()
       throws Exception {
     try (ProtectedServer acme =

@@ -170,7 +170,8 @@ final class SummariesTest {
         table.rowsUpdated(),
         table.rowsDeleted(),
         null,
-        table.jsonKeysLost());
+        table.jsonKeysLost(),
+        table.columnsDropped());
   }
 
   private static void history(ProtectedServer acme, Instant[] middle) throws Exception {

@@ -4,6 +4,9 @@ import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
 import java.time.Instant;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the files of a cluster belonged to at one position of the WAL. Kept in the repository as
@@ -15,8 +18,17 @@ import java.util.List;
  * @param takenAt when, by this machine's clock
  * @param major the server's major version
  * @param databases every database of the cluster, by OID
+ * @param readThrough where WAL stood just after the catalog was read; null in snapshots of the
+ *     first days, which do not tell places of rows either
+ * @param oldestRunning the oldest transaction that ran at {@code lsn}; null as above
  */
-public record Catalog(String lsn, Instant takenAt, int major, List<Database> databases) {
+public record Catalog(
+    String lsn,
+    Instant takenAt,
+    int major,
+    List<Database> databases,
+    @Nullable String readThrough,
+    @Nullable Long oldestRunning) {
   /** Copies the list. */
   public Catalog {
     databases = List.copyOf(databases);
@@ -35,12 +47,83 @@ public record Catalog(String lsn, Instant takenAt, int major, List<Database> dat
    * @param readable false when it refuses connections (template0), or us: then no relations are
    *     known
    * @param relations by OID; those shared by all databases stand in each
+   * @param schemas by OID; empty when they were not recorded
+   * @param place of its row in pg_database, as {@link Place} writes it; null when not recorded
    */
   public record Database(
-      long oid, String name, long tablespace, boolean readable, List<Relation> relations) {
-    /** Copies the list. */
+      long oid,
+      String name,
+      long tablespace,
+      boolean readable,
+      List<Relation> relations,
+      @Nullable List<Schema> schemas,
+      @Nullable String place) {
+    /** Copies the lists. */
     public Database {
       relations = List.copyOf(relations);
+      schemas = schemas == null ? List.of() : List.copyOf(schemas);
+    }
+
+    /** Never null. */
+    @Override
+    public List<Schema> schemas() {
+      return schemas == null ? List.of() : schemas;
+    }
+  }
+
+  /**
+   * One schema.
+   *
+   * @param oid its OID
+   * @param place of its row in pg_namespace, as {@link Place} writes it
+   */
+  public record Schema(long oid, String name, String place) {}
+
+  /**
+   * What a row of pg_class says beside the names: what is needed to understand how WAL tells a
+   * change to it, as a difference.
+   *
+   * @param place of the row, as {@link Place} writes it
+   * @param schema relnamespace
+   * @param fileNode relfilenode; 0 for mapped catalogs
+   * @param tablespace reltablespace; 0 for the database's own
+   * @param toast reltoastrelid
+   */
+  public record ClassRow(String place, long schema, long fileNode, long tablespace, long toast) {}
+
+  /**
+   * Where a row of a catalog lay. Written {@code (12,3)/172}, or {@code (12,3)/172/755} with its
+   * writer: snapshots hold many.
+   *
+   * @param block block number of its ctid
+   * @param offset line pointer of its ctid
+   * @param length bytes of its columns, without the header
+   * @param writer the transaction that wrote it; 0 when that had ended at the snapshot's position
+   */
+  public record Place(long block, int offset, int length, long writer) {
+    private static final Pattern TEXT =
+        Pattern.compile("\\((\\d{1,10}),(\\d{1,5})\\)/(\\d{1,5})(?:/(\\d{1,10}))?");
+
+    /**
+     * Reads what {@link #toString} wrote.
+     *
+     * @throws IllegalArgumentException when the text is no place
+     */
+    public static Place parse(String text) {
+      Matcher matcher = TEXT.matcher(text);
+      if (!matcher.matches()) {
+        throw new IllegalArgumentException("\"" + text + "\" is not the place of a row");
+      }
+      return new Place(
+          Long.parseLong(matcher.group(1)),
+          Integer.parseInt(matcher.group(2)),
+          Integer.parseInt(matcher.group(3)),
+          matcher.group(4) == null ? 0 : Long.parseLong(matcher.group(4)));
+    }
+
+    @Override
+    public String toString() {
+      return "(%d,%d)/%d%s".formatted(block, offset, length, writer == 0 ? "" : "/" + writer);
     }
   }
 
@@ -63,6 +146,11 @@ public record Catalog(String lsn, Instant takenAt, int major, List<Database> dat
    *     attnum, without dropped ones
    * @param key the columns of its primary key, else of a unique index over columns that cannot be
    *     null; empty when there is none
+   * @param row where its row of pg_class lay, and more of what that says; null when not recorded
+   * @param columnPlaces of the rows of pg_attribute, in the order of {@code columns}; empty when
+   *     not recorded
+   * @param parent OID of the partitioned table it is a partition of; 0 for none; null when not
+   *     recorded
    */
   public record Relation(
       long oid,
@@ -76,11 +164,21 @@ public record Catalog(String lsn, Instant takenAt, int major, List<Database> dat
       long estimatedRows,
       long bytes,
       List<Column> columns,
-      List<String> key) {
+      List<String> key,
+      @Nullable ClassRow row,
+      @Nullable List<String> columnPlaces,
+      @Nullable Long parent) {
     /** Copies the lists. */
     public Relation {
       columns = List.copyOf(columns);
       key = List.copyOf(key);
+      columnPlaces = columnPlaces == null ? List.of() : List.copyOf(columnPlaces);
+    }
+
+    /** Never null. */
+    @Override
+    public List<String> columnPlaces() {
+      return columnPlaces == null ? List.of() : columnPlaces;
     }
 
     /**

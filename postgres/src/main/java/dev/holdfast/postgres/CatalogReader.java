@@ -22,6 +22,9 @@ import org.slf4j.LoggerFactory;
 public final class CatalogReader {
   private static final Logger LOG = LoggerFactory.getLogger(CatalogReader.class);
 
+  /** Those below stand for rows as old as the cluster ("access/transam.h", PostgreSQL 18). */
+  private static final long FIRST_NORMAL_XID = 3;
+
   /** Bytes in a page of every server Holdfast takes. */
   private static final double PAGE = 8192;
 
@@ -31,8 +34,28 @@ public final class CatalogReader {
                   ELSE pg_current_wal_insert_lsn() END::text
       """;
 
+  // The statement's snapshot is taken before its functions are called: whatever had ended by then
+  // had written all it wrote before the position they tell.
+  private static final String MOMENT =
+      """
+      SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                  ELSE pg_current_wal_insert_lsn() END::text,
+             (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::bigint
+      """;
+
+  // A row's header is 32 bytes where a column is null in catalogs of more than 8 columns, else 24.
   private static final String DATABASES =
-      "SELECT oid, datname, dattablespace, datallowconn FROM pg_database ORDER BY oid";
+      """
+      SELECT oid, datname, dattablespace, datallowconn, d.ctid::text, d.xmin::text,
+             pg_column_size(d) - CASE WHEN d IS NOT NULL THEN 24 ELSE 32 END AS length
+      FROM pg_database d ORDER BY oid
+      """;
+
+  private static final String SCHEMAS =
+      """
+      SELECT oid, nspname, n.ctid::text, n.xmin::text, pg_column_size(n) - 24 AS length
+      FROM pg_namespace n ORDER BY oid
+      """;
 
   private static final String RELATIONS =
       """
@@ -43,7 +66,13 @@ public final class CatalogReader {
              CASE WHEN c.relisshared THEN 1664
                   ELSE coalesce(nullif(c.reltablespace, 0), d.dattablespace) END AS tablespace,
              coalesce(i.indrelid, t.oid, 0) AS owner,
-             c.reltuples, c.relpages, pg_stat_get_live_tuples(c.oid) AS live
+             c.reltuples, c.relpages, pg_stat_get_live_tuples(c.oid) AS live,
+             CASE WHEN c.relispartition
+                  THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid LIMIT 1)
+                  END AS parent,
+             c.relnamespace, c.relfilenode, c.reltablespace, c.reltoastrelid,
+             c.ctid::text, c.xmin::text,
+             pg_column_size(c) - CASE WHEN c IS NOT NULL THEN 24 ELSE 32 END AS length
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_database d ON d.datname = current_database()
@@ -55,7 +84,9 @@ public final class CatalogReader {
 
   private static final String COLUMNS =
       """
-      SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
+      SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+             a.ctid::text, a.xmin::text,
+             pg_column_size(a) - CASE WHEN a IS NOT NULL THEN 24 ELSE 32 END AS length
       FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid
       WHERE a.attnum > 0 AND NOT a.attisdropped AND c.oid >= 16384
@@ -101,7 +132,14 @@ public final class CatalogReader {
   public static Catalog read(PostgresUrl url) {
     try (Connection connection = url.open()) {
       Instant takenAt = Instant.now();
-      String lsn = text(connection, POSITION);
+      String lsn;
+      long oldest;
+      try (Statement statement = connection.createStatement();
+          ResultSet moment = statement.executeQuery(MOMENT)) {
+        moment.next();
+        lsn = moment.getString(1);
+        oldest = moment.getLong(2);
+      }
       int major = connection.getMetaData().getDatabaseMajorVersion();
       String catalogVersion =
           text(connection, "SELECT catalog_version_no::text FROM pg_control_system()");
@@ -117,10 +155,13 @@ public final class CatalogReader {
                   rows.getString(2),
                   rows.getLong(3),
                   rows.getBoolean(4),
+                  place(rows, oldest),
+                  oldest,
                   sizes));
         }
       }
-      return new Catalog(lsn, takenAt, major, databases);
+      String readThrough = text(connection, POSITION);
+      return new Catalog(lsn, takenAt, major, databases, readThrough, oldest);
     } catch (SQLException e) {
       throw failed(url, e);
     }
@@ -136,10 +177,18 @@ public final class CatalogReader {
   }
 
   private static Catalog.Database database(
-      PostgresUrl url, long oid, String name, long tablespace, boolean connectable, Sizes sizes)
+      PostgresUrl url,
+      long oid,
+      String name,
+      long tablespace,
+      boolean connectable,
+      String place,
+      long oldest,
+      Sizes sizes)
       throws SQLException {
+    var unread = new Catalog.Database(oid, name, tablespace, false, List.of(), List.of(), place);
     if (!connectable) {
-      return new Catalog.Database(oid, name, tablespace, false, List.of());
+      return unread;
     }
     try (Connection connection = url.withDatabase(name).open()) {
       connection.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
@@ -149,21 +198,54 @@ public final class CatalogReader {
         // Types are written with their schema, and nobody's own operators are called.
         statement.execute("SET LOCAL search_path = pg_catalog");
       }
-      List<Catalog.Relation> relations = relations(connection, oid, sizes);
+      List<Catalog.Schema> schemas = schemas(connection, oldest);
+      List<Catalog.Relation> relations = relations(connection, oid, oldest, sizes);
       connection.rollback();
-      return new Catalog.Database(oid, name, tablespace, true, relations);
+      return new Catalog.Database(oid, name, tablespace, true, relations, schemas, place);
     } catch (DatabaseUnreachableException e) {
       if (e.temporary()) {
         throw e;
       }
       LOG.warn("catalog of database {} is not read: {}", name, e.why());
-      return new Catalog.Database(oid, name, tablespace, false, List.of());
+      return unread;
     }
   }
 
-  private static List<Catalog.Relation> relations(Connection connection, long database, Sizes sizes)
+  private static List<Catalog.Schema> schemas(Connection connection, long oldest)
       throws SQLException {
-    Map<Long, List<Catalog.Column>> columns = columns(connection);
+    List<Catalog.Schema> schemas = new ArrayList<>();
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(SCHEMAS)) {
+      while (rows.next()) {
+        schemas.add(new Catalog.Schema(rows.getLong(1), rows.getString(2), place(rows, oldest)));
+      }
+    }
+    return schemas;
+  }
+
+  /** Where the row lay, whose xmin tells whether it did so from the snapshot's position on. */
+  private static String place(ResultSet row, long oldest) throws SQLException {
+    String ctid = row.getString("ctid");
+    int comma = ctid.indexOf(',');
+    long writer = row.getLong("xmin");
+    boolean ended = writer < FIRST_NORMAL_XID || (int) (writer - oldest) < 0;
+    return new Catalog.Place(
+            Long.parseLong(ctid.substring(1, comma)),
+            Integer.parseInt(ctid.substring(comma + 1, ctid.length() - 1)),
+            row.getInt("length"),
+            ended ? 0 : writer)
+        .toString();
+  }
+
+  private static final class Columns {
+    private final List<Catalog.Column> columns = new ArrayList<>();
+    private final List<String> places = new ArrayList<>();
+  }
+
+  private static List<Catalog.Relation> relations(
+      Connection connection, long database, long oldest, Sizes sizes) throws SQLException {
+    Map<Long, Columns> columns = columns(connection, oldest);
+    Columns none = new Columns();
     Map<Long, List<String>> keys = keys(connection);
     List<Catalog.Relation> relations = new ArrayList<>();
     try (Statement statement = connection.createStatement();
@@ -185,8 +267,16 @@ public final class CatalogReader {
                 rows.getLong("owner"),
                 estimatedRows(rows, bytes),
                 bytes,
-                columns.getOrDefault(oid, List.of()),
-                keys.getOrDefault(oid, List.of())));
+                columns.getOrDefault(oid, none).columns,
+                keys.getOrDefault(oid, List.of()),
+                new Catalog.ClassRow(
+                    place(rows, oldest),
+                    rows.getLong("relnamespace"),
+                    rows.getLong("relfilenode"),
+                    rows.getLong("reltablespace"),
+                    rows.getLong("reltoastrelid")),
+                columns.getOrDefault(oid, none).places,
+                rows.getLong("parent")));
       }
     }
     Map<Long, Long> tableOfToast = new HashMap<>();
@@ -235,20 +325,23 @@ public final class CatalogReader {
         r.estimatedRows(),
         r.bytes(),
         r.columns(),
-        r.key());
+        r.key(),
+        r.row(),
+        r.columnPlaces(),
+        r.parent());
   }
 
-  private static Map<Long, List<Catalog.Column>> columns(Connection connection)
+  private static Map<Long, Columns> columns(Connection connection, long oldest)
       throws SQLException {
-    Map<Long, List<Catalog.Column>> columns = new HashMap<>();
+    Map<Long, Columns> columns = new HashMap<>();
     try (Statement statement = connection.createStatement();
         ResultSet rows = statement.executeQuery(COLUMNS)) {
       while (rows.next()) {
-        columns
-            .computeIfAbsent(rows.getLong(1), _ -> new ArrayList<>())
-            .add(
-                new Catalog.Column(
-                    rows.getInt(2), rows.getString(3), rows.getString(4), rows.getBoolean(5)));
+        Columns of = columns.computeIfAbsent(rows.getLong(1), _ -> new Columns());
+        of.columns.add(
+            new Catalog.Column(
+                rows.getInt(2), rows.getString(3), rows.getString(4), rows.getBoolean(5)));
+        of.places.add(place(rows, oldest));
       }
     }
     return columns;

@@ -6,7 +6,10 @@ import dev.holdfast.testkit.TestServer;
 import dev.holdfast.wal.Lsn;
 import java.sql.Connection;
 import java.sql.Statement;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -113,6 +116,112 @@ class CatalogReaderTest {
         connection.rollback();
       }
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {14, 15, 16, 17, 18})
+  void every_row_of_the_catalogs_is_told_with_the_place_it_lies_at(int major) throws Exception {
+    try (TestServer server = TestServer.start(major, Map.of("autovacuum", "off"))) {
+      server.execute(
+          "CREATE EXTENSION pageinspect",
+          "CREATE SCHEMA shop",
+          "CREATE TABLE shop.before (a int, b text)",
+          "GRANT SELECT ON shop.before TO PUBLIC",
+          "ALTER TABLE shop.before SET (fillfactor = 50)",
+          "CREATE TABLE parted (a int) PARTITION BY LIST (a)",
+          "CREATE TABLE part PARTITION OF parted FOR VALUES IN (1)");
+      try (Connection running = server.connect();
+          Statement statement = running.createStatement()) {
+        running.setAutoCommit(false);
+        statement.execute("SELECT pg_current_xact_id()");
+        server.execute("CREATE TABLE shop.after (a int)");
+
+        Catalog catalog = CatalogReader.read(PostgresUrl.parse(server.url("postgres")));
+
+        Catalog.Database database = database(catalog, "postgres");
+        List<String> places = new ArrayList<>();
+        for (Catalog.Relation relation : database.relations()) {
+          places.add("pg_class " + relation.oid() + " " + place(row(relation).place()));
+          for (int index = 0; index < relation.columns().size(); index++) {
+            places.add(
+                "pg_attribute "
+                    + relation.oid()
+                    + " "
+                    + relation.columns().get(index).number()
+                    + " "
+                    + place(relation.columnPlaces().get(index)));
+          }
+        }
+        database
+            .schemas()
+            .forEach(s -> places.add("pg_namespace " + s.oid() + " " + place(s.place())));
+        catalog
+            .databases()
+            .forEach(d ->
+                places.add(
+                    "pg_database " + d.oid() + " " + place(Objects.requireNonNull(d.place()))));
+        assertThat(places)
+            .containsExactlyInAnyOrderElementsOf(
+                server.query(
+                    lying("pg_class", "x.oid::text", "true")
+                        + " UNION ALL "
+                        + lying("pg_namespace", "x.oid::text", "true")
+                        + " UNION ALL "
+                        + lying("pg_database", "x.oid::text", "true")
+                        + " UNION ALL "
+                        + lying(
+                            "pg_attribute",
+                            "x.attrelid || ' ' || x.attnum",
+                            "x.attnum > 0 AND NOT attisdropped AND EXISTS (SELECT FROM pg_class c"
+                                + " WHERE c.oid = x.attrelid AND c.oid >= 16384"
+                                + " AND relkind IN ('r', 'p', 'm', 'v', 'f'))")));
+
+        Catalog.Relation before = relation(database, "before");
+        assertThat(row(before).schema())
+            .isEqualTo(Long.parseLong(server.value("SELECT 'shop'::regnamespace::oid")));
+        assertThat(row(before).fileNode()).isEqualTo(before.file());
+        assertThat(row(before).toast())
+            .isEqualTo(
+                Long.parseLong(
+                    server.value("SELECT reltoastrelid FROM pg_class WHERE relname = 'before'")));
+        assertThat(Catalog.Place.parse(row(before).place()).writer()).isZero();
+        assertThat(Catalog.Place.parse(row(relation(database, "after")).place()).writer())
+            .as("written after a transaction began that is still running")
+            .isEqualTo(
+                Long.parseLong(server.value("SELECT xmin FROM pg_class WHERE relname = 'after'")));
+        assertThat(Lsn.parse(Objects.requireNonNull(catalog.readThrough())))
+            .isGreaterThanOrEqualTo(catalog.position());
+        running.rollback();
+      }
+    }
+  }
+
+  /** What pageinspect says: catalog, name, ctid and bytes of the columns of every row. */
+  private static String lying(String catalog, String name, String which) {
+    return "SELECT '"
+        + catalog
+        + " ' || "
+        + name
+        + " || ' ' || x.ctid || '/' || length(i.t_data)"
+        + " FROM generate_series(0, pg_relation_size('"
+        + catalog
+        + "') / 8192 - 1) b, heap_page_items(get_raw_page('"
+        + catalog
+        + "', b::int)) i JOIN "
+        + catalog
+        + " x ON true WHERE x.ctid = ('(' || b || ',' || i.lp || ')')::tid AND "
+        + which;
+  }
+
+  private static Catalog.ClassRow row(Catalog.Relation relation) {
+    return Objects.requireNonNull(relation.row());
+  }
+
+  /** Without the writer. */
+  private static String place(String text) {
+    Catalog.Place place = Catalog.Place.parse(text);
+    assertThat(place).hasToString(text);
+    return new Catalog.Place(place.block(), place.offset(), place.length(), 0).toString();
   }
 
   private static Catalog.Database database(Catalog catalog, String name) {

@@ -400,6 +400,31 @@ public final class RawRecord {
     return java.util.Arrays.copyOfRange(bytes, at, at + blockDataLength[index]);
   }
 
+  /**
+   * The page as the record's copy restores it, the hole as zeros: a new array of the page's size.
+   *
+   * @throws IllegalStateException when the record has no copy of it, see {@link #hasImage}
+   * @throws WalDamagedException when the copy does not give a page
+   */
+  public byte[] page(int index) {
+    if (!hasImage(index)) {
+      throw new IllegalStateException("no image of block reference " + index);
+    }
+    try {
+      return PageImage.restore(
+          version,
+          bytes,
+          payloadAt(index),
+          blockImageLength[index],
+          blockImageInfo[index],
+          blockHoleOffset[index],
+          blockHoleLength[index],
+          reader.pageSize());
+    } catch (MalformedRecordException e) {
+      throw damaged(e);
+    }
+  }
+
   /** Where the payload of a block reference begins: its image, then its data. */
   private int payloadAt(int index) {
     int at = payloadAt;
@@ -564,6 +589,88 @@ public final class RawRecord {
   /** Of an UPDATE: whether the old row's page is no longer all-visible. */
   public boolean clearsOldAllVisible() {
     return (mainU8(7) & 0x01) != 0;
+  }
+
+  /**
+   * The row version that an INSERT or an UPDATE wrote, or what an INPLACE made of a row: from the
+   * record's data, else from its copy of the page. Null when it holds neither, or for other
+   * records.
+   *
+   * @param old of an UPDATE the version before, whose beginning and end the record may leave out;
+   *     null when it is not known: then what was left out is unknown in the new version too
+   * @throws WalDamagedException when the row's bytes do not add up
+   */
+  public @Nullable HeapTuple newTuple(@Nullable HeapTuple old) {
+    RowChange change = rowChange();
+    if (change != RowChange.INSERT && change != RowChange.UPDATE && change != RowChange.INPLACE) {
+      return null;
+    }
+    int from = payloadAt(0) + blockImageLength[0];
+    int to = from + blockDataLength[0];
+    try {
+      if (from == to) {
+        return hasImage(0) ? HeapPage.tuple(page(0), (int) newTid(0) & 0xFFFF) : null;
+      }
+      return switch (change) {
+        case INSERT -> RowBytes.inserted(bytes, from, to);
+        case UPDATE -> RowBytes.updated(bytes, from, to, mainU8(7), old);
+        default -> RowBytes.overwritten(bytes, from, to);
+      };
+    } catch (MalformedRecordException e) {
+      throw damaged(e);
+    }
+  }
+
+  /**
+   * The row versions that a MULTI_INSERT wrote, in the order of {@link #newTid}; empty for other
+   * records. A row that the record holds neither as data nor in its copy of the page is null.
+   *
+   * @throws WalDamagedException when the rows' bytes do not add up
+   */
+  public List<@Nullable HeapTuple> newTuples() {
+    if (rowChange() != RowChange.MULTI_INSERT) {
+      return List.of();
+    }
+    int rows = rows();
+    int from = payloadAt(0) + blockImageLength[0];
+    int to = from + blockDataLength[0];
+    try {
+      if (from != to) {
+        return RowBytes.inserted(bytes, from, to, rows);
+      }
+      byte[] page = hasImage(0) ? page(0) : null;
+      List<@Nullable HeapTuple> tuples = new ArrayList<>();
+      for (int row = 0; row < rows; row++) {
+        tuples.add(page == null ? null : HeapPage.tuple(page, (int) newTid(row) & 0xFFFF));
+      }
+      return tuples;
+    } catch (MalformedRecordException e) {
+      throw damaged(e);
+    }
+  }
+
+  /**
+   * The row version that an UPDATE replaced or a DELETE ended, as the record's copy of its page
+   * still shows it; null without a copy.
+   *
+   * @throws WalDamagedException when the copy does not add up
+   */
+  public @Nullable HeapTuple oldTuple() {
+    RowChange change = rowChange();
+    if (change != RowChange.UPDATE && change != RowChange.DELETE) {
+      return null;
+    }
+    long tid = oldTid();
+    for (int index = 0; index < blockCount; index++) {
+      if (fork(index) == BlockRef.MAIN && block(index) == tid >>> 16 && hasImage(index)) {
+        try {
+          return HeapPage.tuple(page(index), (int) tid & 0xFFFF);
+        } catch (MalformedRecordException e) {
+          throw damaged(e);
+        }
+      }
+    }
+    return null;
   }
 
   // ---- ends of transactions --------------------------------------------------------------------

@@ -1,0 +1,13 @@
+package dev.holdfast.damage;
+
+import java.util.List;
+
+/**
+ * What a transaction that committed did to definitions.
+ *
+ * @param relations every change to a row of pg_class, in order
+ * @param columns the columns it dropped from tables that were there before and are still
+ */
+record CommittedDefinitions(List<RelationChange> relations, List<DroppedColumn> columns) {
+  static final CommittedDefinitions NONE = new CommittedDefinitions(List.of(), List.of());
+}

@@ -1,0 +1,128 @@
+package dev.holdfast.damage;
+
+import dev.holdfast.wal.HeapTuple;
+import dev.holdfast.wal.RelationId;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/** What a transaction's changes to the catalogs say it did to definitions. */
+final class DefinitionChanges {
+  /** What a dropped column is called ("catalog/heap.c", RemoveAttributeById). */
+  private static final Pattern DROPPED = Pattern.compile("\\.{8}pg\\.dropped\\.(\\d{1,5})\\.{8}");
+
+  private DefinitionChanges() {}
+
+  /**
+   * @param snapshot the newest, whose columns are asked if it knows no places
+   */
+  static List<DroppedColumn> droppedColumns(
+      List<CatalogChange> changes, @Nullable CatalogSnapshot snapshot) {
+    List<DroppedColumn> dropped = new ArrayList<>();
+    Map<RelationId, RelationOutcome> outcomes = null;
+    for (CatalogChange change : changes) {
+      int number = droppedNumber(change);
+      if (number == 0) {
+        continue;
+      }
+      outcomes = outcomes == null ? RelationOutcome.of(changes) : outcomes;
+      RelationId relation = null;
+      if (change.oid() >= 0) {
+        relation = new RelationId(change.database(), change.oid());
+        RelationOutcome outcome = outcomes.get(relation);
+        if (outcome != null && !outcome.lives()) {
+          continue;
+        }
+      }
+      dropped.add(
+          new DroppedColumn(relation, columnBefore(change, relation, number, snapshot), number));
+    }
+    return dropped;
+  }
+
+  /** The number of the column that the change drops; 0 when it drops none. */
+  private static int droppedNumber(CatalogChange change) {
+    if (change.catalog() != SystemCatalog.ATTRIBUTE
+        || change.from() == null
+        || change.fresh() == null
+        || change.fresh().u32(SystemCatalog.ATTRIBUTE_TYPE).orElse(-1) != 0) {
+      return 0;
+    }
+    String name = change.fresh().name(SystemCatalog.NAME);
+    Matcher matcher = DROPPED.matcher(name == null ? "" : name);
+    return matcher.matches() ? Integer.parseInt(matcher.group(1)) : 0;
+  }
+
+  private static @Nullable String columnBefore(
+      CatalogChange change,
+      @Nullable RelationId relation,
+      int number,
+      @Nullable CatalogSnapshot snapshot) {
+    if (change.old() != null) {
+      return change.old().name(SystemCatalog.NAME);
+    }
+    if (snapshot == null || snapshot.hasPlaces() || relation == null) {
+      return null; // a row that is not where it lay was changed since
+    }
+    return snapshot.column(relation.database(), relation.relation(), number);
+  }
+
+  static List<AlteredRelation> alteredRelations(List<CatalogChange> changes) {
+    Map<RelationId, RelationOutcome> outcomes = RelationOutcome.of(changes);
+    Map<RelationId, EnumSet<AlteredRelation.Change>> altered = new LinkedHashMap<>();
+    outcomes.forEach((id, outcome) -> {
+      if (!outcome.born && outcome.after != null) {
+        altered.put(id, differences(outcome.before, outcome.after));
+      }
+    });
+    for (CatalogChange change : changes) {
+      RelationId id = new RelationId(change.database(), change.oid());
+      RelationOutcome outcome = outcomes.get(id);
+      HeapTuple row = change.fresh() == null ? change.old() : change.fresh();
+      if (change.catalog() != SystemCatalog.ATTRIBUTE
+          || change.oid() < 0
+          || (outcome != null && !outcome.lives())
+          || row == null
+          || SystemCatalog.attributeNumber(row, change.major()).orElse(1) < 0) {
+        continue;
+      }
+      EnumSet<AlteredRelation.Change> about =
+          altered.computeIfAbsent(id, _ -> EnumSet.noneOf(AlteredRelation.Change.class));
+      about.remove(AlteredRelation.Change.OTHER); // relnatts, or that the cache was told
+      about.add(
+          droppedNumber(change) != 0 || change.fresh() == null
+              ? AlteredRelation.Change.COLUMN_DROPPED
+              : change.from() == null
+                  ? AlteredRelation.Change.COLUMN_ADDED
+                  : AlteredRelation.Change.COLUMN_CHANGED);
+    }
+    List<AlteredRelation> result = new ArrayList<>();
+    altered.forEach((id, about) -> result.add(new AlteredRelation(id, about)));
+    return result;
+  }
+
+  private static EnumSet<AlteredRelation.Change> differences(
+      @Nullable RelationState before, RelationState after) {
+    EnumSet<AlteredRelation.Change> changes = EnumSet.noneOf(AlteredRelation.Change.class);
+    if (before != null && before.name() != null && after.name() != null) {
+      if (!before.name().equals(after.name())) {
+        changes.add(AlteredRelation.Change.RENAMED);
+      }
+      if (before.schema() >= 0 && after.schema() >= 0 && before.schema() != after.schema()) {
+        changes.add(AlteredRelation.Change.MOVED);
+      }
+      if (before.file() != null && after.file() != null && !before.file().equals(after.file())) {
+        changes.add(AlteredRelation.Change.NEW_FILE);
+      }
+    }
+    if (changes.isEmpty()) {
+      changes.add(AlteredRelation.Change.OTHER);
+    }
+    return changes;
+  }
+}
