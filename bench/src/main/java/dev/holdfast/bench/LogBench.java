@@ -134,6 +134,7 @@ public final class LogBench {
               false,
               relations,
               damage,
+              false,
               List.of());
       byte[] blocks = new byte[4000];
       random.nextBytes(blocks);

@@ -123,7 +123,7 @@ public final class WalBench {
     for (int i = 0; i < WARM_UPS; i++) {
       decode(new Files16(pgWal, all));
       new SegmentSummaries(new Files16(pgWal, all), new NoNames(), 1)
-          .make(0, all.getFirst().start(), (_, _, _) -> {});
+          .make(0, all.getFirst().start(), () -> true, (_, _, _) -> {});
       theirs(pgWal, all);
     }
     for (double length : GIGABYTES) {
@@ -192,6 +192,7 @@ public final class WalBench {
         .make(
             0,
             files.name(0).start(),
+            () -> true,
             (int index, SegmentSummary summary, byte[] blocks) ->
                 size[0] += summary.encode().length + blocks.length);
   }

@@ -103,7 +103,9 @@ final class FileNumbers {
 
   private void rehash() {
     int[] old = slots;
-    slots = new int[2 * old.length];
+    // Mostly marks of removed files: they go, and there is room again.
+    boolean sparse = 4 * (files.size() - free.size()) < old.length;
+    slots = new int[sparse ? old.length : 2 * old.length];
     Arrays.fill(slots, NONE);
     used = 0;
     for (int id : old) {

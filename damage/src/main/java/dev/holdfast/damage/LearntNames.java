@@ -29,6 +29,7 @@ final class LearntNames implements RelationNames {
   private final Map<RelFile, Long> carriedOver = new HashMap<>();
 
   private @Nullable CatalogTrace trace;
+  private Lsn start = Lsn.NONE;
 
   /** Partitions attached since reading began: what was recorded of their parents is old. */
   private final Set<RelationId> attached = new HashSet<>();
@@ -41,9 +42,23 @@ final class LearntNames implements RelationNames {
 
   /** The trace to hand records to, from {@code first} on. */
   CatalogTrace begin(RawRecord first) {
-    CatalogTrace begun = new CatalogTrace(recorded, new Lsn(first.lsn()));
+    Lsn at = new Lsn(first.lsn());
+    CatalogTrace begun = new CatalogTrace(recorded, at);
     trace = begun;
+    start = at;
     return begun;
+  }
+
+  /**
+   * Whether all that happened since the snapshot that holds at a position was read: only then is a
+   * table that was empty in it, and got no rows that were seen, still empty.
+   */
+  boolean followedSinceSnapshot(Lsn at) {
+    if (!(recorded instanceof RecordedCatalog catalog)) {
+      return true; // whoever names files without positions answers for them himself
+    }
+    CatalogSnapshot snapshot = catalog.snapshot(at);
+    return snapshot == null || !snapshot.position().isBefore(start);
   }
 
   void learn(Map<RelFile, Relation> newFiles) {

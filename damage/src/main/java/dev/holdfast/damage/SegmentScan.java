@@ -9,6 +9,7 @@ import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,13 @@ public final class SegmentScan {
   private static final int PARAMETER_CHANGE = 0x60;
 
   private final FileNumbers scanned = new FileNumbers();
+
+  /**
+   * A queue that deletes a row in each transaction must not make a summary as long as its log: of
+   * more than this the worst are kept.
+   */
+  static final int DESTRUCTIVE_MAX = 200;
+
   private final TransactionScan scan;
   private final Settlements settlements;
   private final Consumer<TransactionDamage> onDestructive;
@@ -97,7 +105,8 @@ public final class SegmentScan {
             extensionRecords,
             minimal,
             relations(),
-            List.copyOf(destructive),
+            worst(),
+            destructive.size() > DESTRUCTIVE_MAX,
             List.copyOf(restorePoints));
     blocks.clear();
     Arrays.fill(inserted, 0, files.limit(), 0);
@@ -112,6 +121,18 @@ public final class SegmentScan {
     destructive.clear();
     restorePoints.clear();
     return summary;
+  }
+
+  /** All that may have destroyed something, or the worst of them, in the order of the log. */
+  private List<TransactionDamage> worst() {
+    if (destructive.size() <= DESTRUCTIVE_MAX) {
+      return List.copyOf(destructive);
+    }
+    return destructive.stream()
+        .sorted(Comparator.comparing(TransactionDamage::severity).reversed())
+        .limit(DESTRUCTIVE_MAX)
+        .sorted(Comparator.comparing(TransactionDamage::commitLsn))
+        .toList();
   }
 
   private List<SegmentSummary.RelationCounts> relations() {

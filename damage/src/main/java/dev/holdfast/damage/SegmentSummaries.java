@@ -8,11 +8,13 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.Semaphore;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Summarises neighbouring segments on several threads.
@@ -82,37 +84,39 @@ public final class SegmentSummaries {
    *     openSince} asks for
    * @param openSince what the summary before {@code begin} says; the start of {@code begin} when
    *     there is none
+   * @param goOn asked before each segment; what was not told of when it says no is not made
    */
-  public void make(int begin, Lsn openSince, Sink sink) {
+  public void make(int begin, Lsn openSince, BooleanSupplier goOn, Sink sink) {
     if (threads == 1) {
-      read(from(begin, openSince), begin, segments.count(), sink);
+      new Pass(from(begin, openSince)).readTo(begin, segments.count(), goOn, sink);
       return;
     }
     try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
-      Semaphore ahead = new Semaphore(threads + 1); // bounds what waits to be told
-      Deque<Future<Stretch>> stretches = new ArrayDeque<>();
-      for (int first = begin; first < segments.count(); first += stretch) {
-        int from = first == begin ? from(begin, openSince) : first - 1;
-        Stretch part = new Stretch(from, first, Math.min(first + stretch, segments.count()));
-        stretches.add(
-            pool.submit(() -> {
-              ahead.acquire();
-              part.openSince = read(part.from, part.first, part.end, part);
-              return part;
-            }));
-      }
+      Deque<Stretch> stretches = new ArrayDeque<>(); // in work or waiting to be told: a few
+      int next = begin;
+      Lsn since = openSince;
+      @Nullable Pass again = null;
       try {
-        Lsn since = openSince;
-        while (!stretches.isEmpty()) {
-          Stretch made = stretches.removeFirst().get();
-          int needed = from(made.first, since);
-          if (needed < made.from) {
-            since = read(needed, made.first, made.end, sink);
-          } else {
-            made.tell(sink);
-            since = made.openSince;
+        while (goOn.getAsBoolean() && (next < segments.count() || !stretches.isEmpty())) {
+          while (next < segments.count() && stretches.size() <= threads) {
+            int from = next == begin ? from(begin, openSince) : next - 1;
+            Stretch stretch =
+                new Stretch(from, next, Math.min(next + this.stretch, segments.count()));
+            stretch.read = pool.submit(() -> stretch.read(goOn));
+            stretches.addLast(stretch);
+            next = stretch.end;
           }
-          ahead.release();
+          Stretch stretch = stretches.removeFirst();
+          Objects.requireNonNull(stretch.read).get();
+          int needed = from(stretch.first, since);
+          if (needed >= stretch.from) {
+            again = null;
+            stretch.tell(sink);
+            since = stretch.openSince;
+          } else { // it began too late; one pass goes on for as long as that is so
+            again = again == null ? new Pass(needed) : again;
+            since = again.readTo(stretch.first, stretch.end, goOn, sink);
+          }
         }
       } finally {
         pool.shutdownNow();
@@ -137,52 +141,67 @@ public final class SegmentSummaries {
     return from;
   }
 
-  /**
-   * Summarises segments one after the other.
-   *
-   * @param from where to begin reading
-   * @param first the first segment to tell of
-   * @return where reading for the segment after the last must begin
-   */
-  private Lsn read(int from, int first, int end, Sink sink) {
-    SegmentScan scan = new SegmentScan(names, _ -> {});
-    WalReader reader =
-        new WalReader(segments.name(from).start(), segments.name(from).segmentSize());
-    Lsn since = segments.name(from).start();
-    for (int index = from; index < end; index++) {
-      segments.feed(
-          index,
-          reader,
-          () -> {
-            for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-              scan.accept(record);
-            }
-          });
-      SegmentName name = segments.name(index);
-      reader.finish(name.end());
-      byte[] blocks = scan.changedBlocks();
-      SegmentSummary summary = scan.cut(name.start(), name.end(), reader.position());
-      since = summary.openSince();
-      if (index >= first) {
-        sink.made(index, summary, blocks);
-      }
+  /** Reads segments one after the other. */
+  private final class Pass {
+    private final SegmentScan scan = new SegmentScan(names, _ -> {});
+    private final WalReader reader;
+    private int next;
+    private Lsn since;
+
+    private Pass(int from) {
+      SegmentName name = segments.name(from);
+      reader = new WalReader(name.start(), name.segmentSize());
+      next = from;
+      since = name.start();
     }
-    return since;
+
+    /**
+     * Reads on.
+     *
+     * @param first the first segment to tell of
+     * @return where reading for the segment after the last must begin
+     */
+    private Lsn readTo(int first, int end, BooleanSupplier goOn, Sink sink) {
+      for (; next < end && goOn.getAsBoolean(); next++) {
+        segments.feed(
+            next,
+            reader,
+            () -> {
+              for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+                scan.accept(record);
+              }
+            });
+        SegmentName name = segments.name(next);
+        reader.finish(name.end());
+        byte[] blocks = scan.changedBlocks();
+        SegmentSummary summary = scan.cut(name.start(), name.end(), reader.position());
+        since = summary.openSince();
+        if (next >= first) {
+          sink.made(next, summary, blocks);
+        }
+      }
+      return since;
+    }
   }
 
   /** A stretch of segments and what was found of it, until its turn comes to be told. */
-  private static final class Stretch implements Sink {
+  private final class Stretch implements Sink {
     private final int from;
     private final int first;
     private final int end;
     private final List<SegmentSummary> summaries = new ArrayList<>();
     private final List<byte[]> blocks = new ArrayList<>();
     private Lsn openSince = Lsn.NONE;
+    private @Nullable Future<?> read;
 
     private Stretch(int from, int first, int end) {
       this.from = from;
       this.first = first;
       this.end = end;
+    }
+
+    private void read(BooleanSupplier goOn) {
+      openSince = new Pass(from).readTo(first, end, goOn, this);
     }
 
     @Override
@@ -192,8 +211,8 @@ public final class SegmentSummaries {
     }
 
     private void tell(Sink sink) {
-      for (int index = first; index < end; index++) {
-        sink.made(index, summaries.get(index - first), blocks.get(index - first));
+      for (int index = 0; index < summaries.size(); index++) {
+        sink.made(first + index, summaries.get(index), blocks.get(index));
       }
     }
   }

@@ -32,7 +32,9 @@ import org.jspecify.annotations.Nullable;
  * @param extensionRecords records of extensions' own resource managers: what they did is not known
  * @param minimal whether the server was told to write too little for backups (wal_level=minimal)
  * @param relations what committed transactions did to files of users' relations, TOAST included
- * @param destructive the transactions committed here that may have destroyed something
+ * @param destructive the transactions committed here that may have destroyed something; of very
+ *     many the worst
+ * @param moreDestructive whether there are more of them than are kept: the log itself has all
  * @param restorePoints points named by pg_create_restore_point
  */
 public record SegmentSummary(
@@ -48,6 +50,7 @@ public record SegmentSummary(
     boolean minimal,
     List<RelationCounts> relations,
     List<TransactionDamage> destructive,
+    boolean moreDestructive,
     List<RestorePoint> restorePoints) {
 
   /** Rows that transactions committed in a segment wrote to one file. */
@@ -86,6 +89,7 @@ public record SegmentSummary(
       for (TransactionDamage damage : destructive) {
         write(out, damage);
       }
+      out.writeBoolean(moreDestructive);
       out.writeInt(restorePoints.size());
       for (RestorePoint point : restorePoints) {
         write(out, point.lsn);
@@ -130,6 +134,7 @@ public record SegmentSummary(
                   in,
                   () -> new RelationCounts(file(in), in.readLong(), in.readLong(), in.readLong())),
               list(in, () -> damage(in)),
+              in.readBoolean(),
               list(in, () -> new RestorePoint(lsn(in), instant(in), in.readUTF())));
       if (in.read() >= 0) {
         throw new IllegalArgumentException("a summary goes on past its end");

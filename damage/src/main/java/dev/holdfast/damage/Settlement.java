@@ -328,7 +328,7 @@ final class Settlement {
     long rows = table.estimatedRows();
     if (table.bytes() == 0 || rows == 0) {
       boolean filled = file == null ? scan.isFilled(table, commit.lsn()) : scan.isFilled(file);
-      if (!filled && table.bytes() <= 0) {
+      if (!filled && table.bytes() <= 0 && names.followedSinceSnapshot(commit.lsn())) {
         return 0;
       }
       rows = -1;

@@ -70,7 +70,7 @@ public record TableDamage(
     if (jsonKeysLost != null) {
       out.writeLong(jsonKeysLost);
     }
-    out.writeShort(columnsDropped.size());
+    out.writeInt(columnsDropped.size());
     for (String column : columnsDropped) {
       out.writeUTF(column);
     }
@@ -91,7 +91,10 @@ public record TableDamage(
   }
 
   private static List<String> columns(DataInputStream in) throws IOException {
-    int count = in.readUnsignedShort();
+    int count = in.readInt();
+    if (count < 0) {
+      throw new IllegalArgumentException("a summary with a list of " + count + " items");
+    }
     List<String> columns = new ArrayList<>();
     for (int index = 0; index < count; index++) {
       columns.add(in.readUTF());

@@ -167,7 +167,9 @@ final class TransactionScan {
     return new Lsn(oldest);
   }
 
-  /** These files are no more: no open transaction speaks of them. */
+  /**
+   * These files are no more. Another transaction may still speak of them where they were catalogs.
+   */
   void forget(List<RelFile> dropped) {
     for (RelFile file : dropped) {
       int id = files.of(file);
@@ -180,7 +182,9 @@ final class TransactionScan {
       if (id < roots.length) {
         roots[id] = 0;
       }
-      files.remove(file);
+      if (open.all().stream().allMatch(transaction -> transaction.rowsIfAny(id) == null)) {
+        files.remove(file);
+      }
     }
   }
 

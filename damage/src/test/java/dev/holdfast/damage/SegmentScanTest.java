@@ -113,6 +113,45 @@ final class SegmentScanTest {
     }
   }
 
+  /** Begun after the rows came, a scan must not believe the catalog that saw the table empty. */
+  @ParameterizedTest
+  @ValueSource(ints = {14, 17})
+  void a_table_filled_segments_before_is_not_taken_for_empty(int major) throws Exception {
+    try (TestServer server =
+        TestServer.start(
+            PostgresBinaries.embedded(major),
+            Map.of("autovacuum", "off", "wal_keep_size", "1GB"),
+            List.of("--wal-segsize=1"))) {
+      server.execute("CREATE TABLE emptied (a int)", "CREATE TABLE gone (a int)");
+      RecordedNames names = new RecordedNames();
+      names.record(server);
+      SegmentName first = SegmentName.containing(ServerLog.end(server), 1, SEGMENT);
+      server.execute(
+          "INSERT INTO emptied SELECT generate_series(1, 500)",
+          "INSERT INTO gone SELECT generate_series(1, 500)",
+          "SELECT pg_switch_wal()",
+          "SELECT pg_logical_emit_message(true, 'test', 'between')",
+          "SELECT pg_switch_wal()");
+      SegmentName late = SegmentName.containing(ServerLog.end(server), 1, SEGMENT);
+      server.execute("TRUNCATE emptied", "DROP TABLE gone", "SELECT pg_switch_wal()", "CHECKPOINT");
+      SegmentName end = SegmentName.containing(ServerLog.end(server), 1, SEGMENT);
+
+      summarise(server, names, first, first, end);
+      List<String> whole = told.stream().map(SegmentScanTest::text).toList();
+      summarise(server, names, late, late, end);
+      List<String> begunLate = told.stream().map(SegmentScanTest::text).toList();
+
+      assertThat(whole)
+          .containsExactly("CRITICAL public.emptied TRUNCATED", "CRITICAL public.gone DROPPED");
+      assertThat(begunLate).isEqualTo(whole);
+    }
+  }
+
+  private static String text(TransactionDamage damage) {
+    TableDamage table = damage.tables().getFirst();
+    return damage.severity() + " " + table.table() + " " + table.action();
+  }
+
   private static void history(TestServer server) throws Exception {
     try (Connection open = server.connect();
         Statement slow = open.createStatement()) {
@@ -217,6 +256,7 @@ final class SegmentScanTest {
         .make(
             0,
             first.start(),
+            () -> true,
             (index, summary, blocks) ->
                 found.put(all.get(index).number(), new Summarised(summary, boxed(blocks))));
     return found;

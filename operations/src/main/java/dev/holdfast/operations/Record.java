@@ -2,7 +2,6 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.TransactionDamage;
-import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.CatalogReader;
@@ -144,25 +143,53 @@ public final class Record {
     }
 
     private void summarise(Listener listener) {
+      @Nullable SummaryMaker maker = null;
       try {
-        SummaryMaker maker = new SummaryMaker(cluster);
-        long missing = maker.missingBytes();
-        if (missing >= BACKLOG_MIN) {
-          listener.say(
-              "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
-                  .formatted(missing >> 20));
-        }
         while (!ending) {
           if (wanted.tryAcquire(LOOKING_AGAIN.toMillis(), TimeUnit.MILLISECONDS)) {
             wanted.drainPermits();
           }
           pause();
-          make(maker, listener);
+          if (!ending) {
+            maker = make(maker, listener);
+          }
         }
-      } catch (OperatorException e) {
-        tell(listener, e);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
+      }
+    }
+
+    private @Nullable SummaryMaker make(@Nullable SummaryMaker before, Listener listener) {
+      @Nullable SummaryMaker maker = before;
+      int passedOver = before == null ? 0 : before.passedOver();
+      try {
+        if (maker == null) {
+          maker = new SummaryMaker(cluster);
+          sayBacklog(maker, listener);
+        }
+        maker.make(() -> !ending, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
+      } catch (OperatorException e) {
+        LOG.warn("a segment could not be summarised; recording goes on", e);
+        listener.say(
+            "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
+                .formatted(e.what(), e.why()));
+        if (maker != null && maker.passedOver() > passedOver) {
+          wanted.release(); // there may be more to make behind what cannot be read
+        }
+      } catch (RuntimeException | OutOfMemoryError e) {
+        LOG.error("summaries could not be made; trying again later, recording goes on", e);
+        listener.say("warning: summaries could not be made (" + e + "); recording goes on");
+        return null;
+      }
+      return maker;
+    }
+
+    private static void sayBacklog(SummaryMaker maker, Listener listener) {
+      long missing = maker.missingBytes();
+      if (missing >= BACKLOG_MIN) {
+        listener.say(
+            "summarising %,d MB of WAL recorded before; holdfast log is slower until then"
+                .formatted(missing >> 20));
       }
     }
 
@@ -171,24 +198,6 @@ public final class Record {
       for (long left = PAUSE.toMillis(); left > 0 && !ending; left -= 100) {
         Thread.sleep(100);
       }
-    }
-
-    private void make(SummaryMaker maker, Listener listener) {
-      try {
-        maker.make(() -> !ending, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
-      } catch (OperatorException e) {
-        tell(listener, e);
-        if (e.kind() == Kind.DAMAGED_DATA) {
-          wanted.release(); // there may be more to make behind what is damaged
-        }
-      }
-    }
-
-    private void tell(Listener listener, OperatorException e) {
-      LOG.warn("a segment could not be summarised; recording goes on", e);
-      listener.say(
-          "warning: %s: %s; recording goes on, holdfast log reads the WAL itself"
-              .formatted(e.what(), e.why()));
     }
   }
 

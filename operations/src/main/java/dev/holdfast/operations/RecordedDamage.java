@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
@@ -64,7 +65,7 @@ final class RecordedDamage {
     try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
       walk(
           known,
-          summary -> false,
+          summary -> wanted.test(summary) && isNotEnough(summary),
           phase,
           damage -> {
             if (damage.isDestructive()) {
@@ -170,6 +171,14 @@ final class RecordedDamage {
       read(known, index, end, progress, fromLog);
       index = end;
     }
+  }
+
+  /** It keeps the names of its time, of which a later catalog may know more, and the worst only. */
+  private static boolean isNotEnough(SegmentSummary summary) {
+    return summary.moreDestructive()
+        || summary.destructive().stream()
+            .flatMap(damage -> damage.tables().stream())
+            .anyMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
   }
 
   private boolean isRead(Known one, Predicate<SegmentSummary> mustRead) {

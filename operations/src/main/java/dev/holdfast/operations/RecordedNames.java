@@ -80,10 +80,11 @@ final class RecordedNames implements RecordedCatalog {
   /** Reads the snapshots that came since. */
   void update(ClusterStore cluster) {
     for (String lsn : cluster.catalogs()) {
-      if (read.add(lsn)) {
+      if (!read.contains(lsn)) {
         Catalog catalog = cluster.catalog(lsn, Catalog.class);
         add(catalog);
         snapshots.put(catalog.position(), () -> cluster.catalog(lsn, Catalog.class));
+        read.add(lsn);
       }
     }
   }

@@ -124,8 +124,9 @@ final class RecordedTransactions {
                 found[0] = damage;
               }
             });
+    boolean actsBefore = summarised.targetLsn().isBefore(summarised.firstLsn()); // DROP DATABASE
     wal.read(
-        summarised.firstLsn(),
+        actsBefore ? summarised.targetLsn() : summarised.firstLsn(),
         summarised.commitEnd(),
         Progress.SILENT.begin("", 0, Progress.Unit.BYTES),
         scan::accept);

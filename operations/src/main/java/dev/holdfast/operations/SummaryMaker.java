@@ -18,6 +18,8 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Makes the summaries that complete recorded segments lack.
@@ -26,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * that the oldest transaction open then did, or at the beginning of what is recorded.
  */
 final class SummaryMaker {
+  private static final Logger LOG = LoggerFactory.getLogger(SummaryMaker.class);
+
   /** Up to so many segments one thread goes on where it stopped. */
   private static final int BACKLOG_MIN = 32;
 
@@ -33,8 +37,11 @@ final class SummaryMaker {
   private final SummaryStore summaries;
   private final RecordedNames names = RecordedNames.none();
 
-  /** Names of segments that have a summary, or cannot get one in this run. */
+  /** Names of segments that have a summary, as far as this knows. */
   private final Set<String> made = new HashSet<>();
+
+  /** Names of segments that cannot be read: tried once in a run. */
+  private final Set<String> passedOver = new HashSet<>();
 
   // Where an earlier run stopped; another run goes on from there.
   private @Nullable SegmentScan scan;
@@ -77,7 +84,7 @@ final class SummaryMaker {
       }
       if (end - index > BACKLOG_MIN && !oneByOne) {
         try {
-          count += makeMany(wal, segments.subList(0, end), index, progress);
+          count += makeMany(wal, segments.subList(0, end), index, goOn, progress);
         } catch (OperatorException e) {
           oneByOne = true; // finds out which segment it is
           throw e;
@@ -98,7 +105,7 @@ final class SummaryMaker {
       summarise(wal, segments.get(index));
     } catch (OperatorException e) {
       if (e.kind() == Kind.DAMAGED_DATA) {
-        made.add(segments.get(index).name().toString()); // not again in this run: on to the next
+        passedOver.add(segments.get(index).name().toString()); // in this run: on to the next
       }
       throw e;
     }
@@ -106,7 +113,11 @@ final class SummaryMaker {
 
   /** On all processors: what was recorded before there were summaries, or while nobody made any. */
   private int makeMany(
-      RecordedWal wal, List<TimelineSegments.Held> segments, int begin, Progress.Phase progress) {
+      RecordedWal wal,
+      List<TimelineSegments.Held> segments,
+      int begin,
+      BooleanSupplier goOn,
+      Progress.Phase progress) {
     int from = warmUpFrom(segments, begin);
     List<TimelineSegments.Held> read = segments.subList(from, segments.size());
     SegmentSummaries.Segments source =
@@ -128,22 +139,37 @@ final class SummaryMaker {
             poll.run();
           }
         };
-    new SegmentSummaries(source, names, Runtime.getRuntime().availableProcessors())
+    int[] count = new int[1];
+    new SegmentSummaries(source, names, threads(read.getFirst().name().segmentSize()))
         .make(
             begin - from,
             read.getFirst().name().start(),
+            goOn,
             (index, summary, blocks) -> {
               String name = read.get(index).name().toString();
               summaries.put(name, summary.encode(), blocks);
               made.add(name);
+              count[0]++;
               progress.advance(read.get(index).bytes());
             });
     scan = null;
-    return segments.size() - begin;
+    return count[0];
+  }
+
+  /** Each thread holds a segment, packed and unpacked, and the summaries of those it dealt with. */
+  private static int threads(int segmentSize) {
+    long memory = Runtime.getRuntime().maxMemory() / (8L * segmentSize);
+    return Math.toIntExact(Math.clamp(memory, 1, Runtime.getRuntime().availableProcessors()));
+  }
+
+  /** How many segments could not be read in this run. */
+  int passedOver() {
+    return passedOver.size();
   }
 
   private boolean lacksSummary(TimelineSegments.Held segment) {
-    return isComplete(segment) && !made.contains(segment.name().toString());
+    String name = segment.name().toString();
+    return isComplete(segment) && !made.contains(name) && !passedOver.contains(name);
   }
 
   /** Bytes of the segments that lack a summary. */
@@ -175,20 +201,46 @@ final class SummaryMaker {
     }
   }
 
+  /**
+   * Where to begin reading to know what is open at a segment's start: what the nearest summary
+   * before it says, or the beginning of the stretch.
+   */
   private int warmUpFrom(List<TimelineSegments.Held> segments, int index) {
     int from = index;
-    if (index > 0 && follows(segments, index)) {
-      byte[] before = summaries.read(segments.get(index - 1).name().toString());
-      if (before != null) {
-        Lsn since = SegmentSummary.decode(before).openSince();
-        while (from > 0
-            && follows(segments, from)
-            && segments.get(from).name().start().isAfter(since)) {
-          from--;
-        }
+    while (from > 0
+        && follows(segments, from)
+        && !passedOver.contains(segments.get(from - 1).name().toString())) {
+      SegmentSummary before = summary(segments.get(from - 1).name().toString());
+      if (before == null) {
+        from--;
+        continue;
       }
+      while (from > 0
+          && follows(segments, from)
+          && segments.get(from).name().start().isAfter(before.openSince())) {
+        from--;
+      }
+      break;
     }
     return from;
+  }
+
+  /** A stored summary; null when there is none that holds: it will be made again. */
+  private @Nullable SegmentSummary summary(String segment) {
+    try {
+      byte[] bytes = summaries.read(segment);
+      return bytes == null ? null : SegmentSummary.decode(bytes);
+    } catch (IllegalArgumentException e) {
+      LOG.warn("the summary of {} is of another kind; making it again", segment, e);
+    } catch (OperatorException e) {
+      if (e.kind() != Kind.DAMAGED_DATA) {
+        throw e;
+      }
+      LOG.warn("the summary of {} does not hold; making it again", segment, e);
+    }
+    summaries.delete(segment);
+    made.remove(segment);
+    return null;
   }
 
   /** Whether this segment begins where the one before it ends. */

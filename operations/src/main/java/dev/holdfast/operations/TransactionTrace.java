@@ -55,6 +55,14 @@ final class TransactionTrace {
     RecordedWal wal = new RecordedWal(cluster);
     RecordedNames names = RecordedNames.of(cluster);
     TransactionDamage damage = new RecordedTransactions(cluster, wal, names).find(xid, progress);
+    if (!wal.holds(damage.firstLsn(), damage.commitEnd())) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "transaction " + damage.xid() + " cannot be shown or undone row by row",
+          "its log, from %s to %s, is not in the repository any more; recorded is %s"
+              .formatted(damage.firstLsn(), damage.commitEnd(), wal.describe()),
+          "holdfast log " + cluster.document().name() + " --destructive tells what it did");
+    }
     TransactionRows rows =
         new TransactionRows(
             damage.xid(),

@@ -24,6 +24,9 @@ public final class SummaryStore {
   /** Segments whose summaries share a pack, unless segments are so large that fewer share 4 GiB. */
   private static final int PACKED_MAX = 256;
 
+  /** A pack is read whole. */
+  private static final int PACK_BYTES_MAX = 8 << 20;
+
   private static final int SEGMENT_NAME = 24;
 
   private final ObjectStore objects;
@@ -81,13 +84,15 @@ public final class SummaryStore {
     }
   }
 
-  /** Writes copies of neighbours' summaries into one object, when all of them are there. */
+  /**
+   * Writes copies of neighbours' summaries into one object, when all of them are there and small.
+   */
   private void pack(String last) {
     var content = new ByteArrayOutputStream();
     for (long number = number(last) - packed + 1; number <= number(last); number++) {
       String segment = last.substring(0, 16) + HEX.toHexDigits(number, 8);
-      byte[] summary = read(segment);
-      if (summary == null) {
+      byte[] summary = readOrNull(segment);
+      if (summary == null || content.size() + summary.length > PACK_BYTES_MAX) {
         return;
       }
       content.writeBytes(segment.getBytes(StandardCharsets.US_ASCII));
@@ -97,6 +102,14 @@ public final class SummaryStore {
     String name = packName(last);
     byte[] bytes = content.toByteArray();
     objects.replace(name, Envelope.wrap(name, Envelope.SUMMARY_PACK, bytes, bytes.length));
+  }
+
+  private byte @Nullable [] readOrNull(String segment) {
+    try {
+      return read(segment);
+    } catch (DamagedObjectException e) {
+      return null; // who reads it is told; what was just stored is stored
+    }
   }
 
   /** What a pack holds; nothing when there is none, or none that holds: these are only copies. */
