@@ -321,7 +321,9 @@ public final class Record {
       told = part == null || reached.isBefore(part.from()) ? reached : part.from();
       timeline = newTimeline;
       reader = null;
-      scan = null; // transactions open at a promotion have ended with the server that ran them
+      // Transactions open at a promotion ended with the server that ran them. Prepared ones live on:
+      // their COMMIT PREPARED is in the log, and no alarm is raised for it.
+      scan = null;
     }
 
     private void read(Chunk chunk) {
