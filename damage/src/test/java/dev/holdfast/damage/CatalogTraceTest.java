@@ -174,7 +174,7 @@ class CatalogTraceTest {
       server.execute("CREATE TABLE public.after_all ()");
       read(server, last, record -> feed(trace, record, _ -> {}));
       System.out.printf("held at most %d, in the end %d%n", largest[0], trace.size());
-      assertThat(trace.size()).isLessThan(40);
+      assertThat(trace.size()).isLessThan(100); // what the last statements changed, no more
     }
   }
 
