@@ -321,7 +321,8 @@ public final class Record {
       told = part == null || reached.isBefore(part.from()) ? reached : part.from();
       timeline = newTimeline;
       reader = null;
-      // Transactions open at a promotion ended with the server that ran them. Prepared ones live on:
+      // Transactions open at a promotion ended with the server that ran them. Prepared ones live
+      // on:
       // their COMMIT PREPARED is in the log, and no alarm is raised for it.
       scan = null;
     }

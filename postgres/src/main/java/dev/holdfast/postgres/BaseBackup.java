@@ -26,6 +26,7 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -147,13 +148,28 @@ public final class BaseBackup {
     return new BaseBackup(url, connections, progress).take(cluster, walStored);
   }
 
+  private static String label(Instant startedAt) {
+    return LABEL.format(startedAt) + "-full";
+  }
+
+  /** Labels have seconds: a backup right after a quick one waits for the next. */
+  private static Instant inSecondOfItsOwn(Connection control, ClusterStore cluster)
+      throws SQLException {
+    Instant now = now(control);
+    while (cluster.bases().exists(label(now))) {
+      LockSupport.parkNanos(100_000_000L);
+      now = now(control);
+    }
+    return now;
+  }
+
   private BaseManifest take(ClusterStore cluster, WalStored walStored) {
     String what = "cannot take a base backup of " + cluster.document().name();
     try (Connection control = open()) {
       ServerFacts facts = ServerFacts.read(control);
       refuseOther(cluster, facts, what);
-      Instant startedAt = now(control);
-      String label = LABEL.format(startedAt) + "-full";
+      Instant startedAt = inSecondOfItsOwn(control, cluster);
+      String label = label(startedAt);
       try (BaseWriter writer = cluster.bases().begin(label)) {
         Lsn start = start(control, facts.major(), label);
         copy(control, facts, writer, start);

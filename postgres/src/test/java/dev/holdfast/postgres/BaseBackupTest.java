@@ -99,6 +99,19 @@ class BaseBackupTest {
   }
 
   @Test
+  void backups_right_after_one_another_get_labels_of_their_own() {
+    try (Recorded recorded = new Recorded(started(18))) {
+      List<String> labels = new ArrayList<>();
+      for (int i = 0; i < 3; i++) {
+        labels.add(
+            BaseBackup.take(recorded.recorder, recorded.store(), 2, (_, _) -> {}, _ -> {}).label());
+      }
+      assertThat(labels).doesNotHaveDuplicates();
+      assertThat(recorded.store().bases().list()).hasSize(3);
+    }
+  }
+
+  @Test
   void what_is_not_the_copys_business_is_left_out() throws Exception {
     try (Recorded recorded = new Recorded(started(18));
         Recorded.Recording recording =

@@ -49,6 +49,11 @@ public final class BaseStore {
         .toList();
   }
 
+  /** Whether a base backup of this label is published. */
+  public boolean exists(String label) {
+    return objects.exists(folder + label + "/" + MANIFEST);
+  }
+
   /**
    * Starts a base backup.
    *
