@@ -196,7 +196,7 @@ public final class Record {
     /** What the catalog said while the segment was filling may still be on its way. */
     private void pause() throws InterruptedException {
       for (long left = PAUSE.toMillis(); left > 0 && !ending; left -= 100) {
-        Thread.sleep(100);
+        Thread.sleep(100); // in steps, so that stopping does not wait
       }
     }
   }

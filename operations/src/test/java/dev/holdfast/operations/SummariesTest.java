@@ -98,6 +98,43 @@ final class SummariesTest {
       }
 
       assertThat(log(acme, destructive)).isEqualTo(before);
+      assertThatThrownBy(
+              () -> TransactionTrace.of(cluster, before.getFirst().xid(), Progress.SILENT))
+          .isInstanceOfSatisfying(
+              OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
+          .hasMessageContaining("row by row");
+    }
+  }
+
+  /** A repository from before there were summaries: more segments than one thread makes. */
+  @Test
+  void a_backlog_made_on_all_processors_says_the_same() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE t (id int PRIMARY KEY, v int)",
+            "INSERT INTO t SELECT g, 0 FROM generate_series(1, 5000) g")) {
+      for (int i = 1; i <= 40; i++) {
+        acme.server.execute("DELETE FROM t WHERE id = " + i, "SELECT pg_switch_wal()");
+      }
+      acme.caughtUp();
+      ClusterStore cluster = Repository.open(acme.repository).cluster(ProtectedServer.NAME);
+      List<String> segments = awaitSummaries(cluster);
+      acme.stopRecording();
+      Log.Filter destructive = new Log.Filter(true, null, null, null, null, null);
+      List<LogEntry> before = log(acme, destructive);
+      List<byte[]> blocks = segments.stream().map(cluster.summaries()::readBlocks).toList();
+      segments.forEach(cluster.summaries()::delete);
+
+      int made =
+          new SummaryMaker(cluster)
+              .make(() -> true, Progress.SILENT.begin("", 0, Progress.Unit.BYTES));
+
+      assertThat(made).isEqualTo(segments.size()).isGreaterThanOrEqualTo(40);
+      assertThat(cluster.summaries().list()).isEqualTo(segments);
+      assertThat(segments.stream().map(cluster.summaries()::readBlocks))
+          .containsExactlyElementsOf(blocks);
+      assertThat(log(acme, destructive)).isEqualTo(before).hasSize(40);
     }
   }
 
