@@ -1,6 +1,7 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.row.Row;
+import dev.holdfast.row.RowSink;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -98,6 +99,20 @@ public final class RowSpool implements AutoCloseable {
       unwritten.clear();
     } catch (IOException e) {
       throw new UncheckedIOException("cannot keep rows: is the disk full?", e);
+    }
+  }
+
+  /** The place that the next row will have. */
+  public long end() {
+    return written + unwritten.position();
+  }
+
+  /** The rows added from one place up to another, in order. */
+  public void forEach(long from, long to, RowSink sink) {
+    for (long at = from; at < to; ) {
+      Row row = read(at);
+      at += Integer.BYTES + window(at, Integer.BYTES).getInt();
+      sink.accept(row);
     }
   }
 
