@@ -8,6 +8,7 @@ import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.revert.ColumnMatch;
+import dev.holdfast.revert.Hit;
 import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
@@ -64,7 +65,11 @@ final class RowMergeJob {
   record Merged(@Nullable TablePlan plan, @Nullable ColumnMatch match, long oid, String note) {}
 
   /** A row's three images; a null row did not exist then. */
-  private record Images(@Nullable Row before, @Nullable Row after, boolean touched) {}
+  private record Images(@Nullable Row before, @Nullable Row after, boolean touched) {
+    List<Hit> hits() {
+      return List.of(Hit.of(before, after, touched));
+    }
+  }
 
   /**
    * @param after makes the fork from just after, the first time it is needed: deletions need none
@@ -300,7 +305,7 @@ final class RowMergeJob {
       Map<RowKey, Row> present = now.byKey(oidNow, match.now(), keys);
       for (int i = 0; i < images.size(); i++) {
         Images image = images.get(i);
-        revert.undo(image.before, image.after, image.touched, present.get(keys.get(i)));
+        revert.undo(image.hits(), present.get(keys.get(i)));
       }
       phase.advance(images.size());
     }
@@ -380,8 +385,7 @@ final class RowMergeJob {
       }
       now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
       everyImage(image -> {
-        revert.undo(
-            image.before, image.after, image.touched, wholes.claim(image.before, image.after));
+        revert.undo(image.hits(), wholes.claim(image.before, image.after));
         phase.advance(1);
       });
     }
