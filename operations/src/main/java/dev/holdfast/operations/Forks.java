@@ -4,6 +4,7 @@ import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.ForkProgress;
 import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import org.jspecify.annotations.Nullable;
@@ -20,6 +21,13 @@ final class Forks {
       Progress progress) {
     try (Told told = new Told(name, progress)) {
       return Fork.start(cluster, target, options.telling(told));
+    }
+  }
+
+  static SteppingFork stepping(
+      ClusterStore cluster, Lsn first, ForkOptions options, String name, Progress progress) {
+    try (Told told = new Told(name, progress)) {
+      return SteppingFork.start(cluster, first, options.telling(told));
     }
   }
 

@@ -41,13 +41,17 @@ final class PresentRows implements AutoCloseable {
    *
    * @param rows the rows' histories, numbered through the table's files
    * @param now reads production
-   * @param oid the table's OID there
+   * @param table the table there; when it was made since, none of its rows lies where the log says
    */
-  static PresentRows read(TableRows rows, RowReader now, long oid, TableShape shape) {
-    PresentRows present = new PresentRows(shape, rows.count());
+  static PresentRows read(TableRows rows, RowReader now, TableNow table, Progress progress) {
+    PresentRows present = new PresentRows(table.shape(), rows.count());
     boolean whole = false;
-    try {
-      long file = now.fileNumber(oid);
+    try (Progress.Phase phase =
+        progress.begin(
+            "reading rows of " + rows.table().name() + " as they are",
+            rows.count(),
+            Progress.Unit.ROWS)) {
+      long file = table.madeAgain() ? 0 : now.fileNumber(table.oid());
       List<Integer> numbers = new ArrayList<>(BATCH);
       List<Step> steps = new ArrayList<>(BATCH);
       for (int number = 0; number < rows.count(); number++) {
@@ -61,6 +65,7 @@ final class PresentRows implements AutoCloseable {
         }
         if (numbers.size() == BATCH) {
           present.read(now, numbers, steps);
+          phase.advance(BATCH);
         }
       }
       present.read(now, numbers, steps);

@@ -90,10 +90,9 @@ final class RowMergeJob {
       this.hits = hits;
     }
 
-    /** The row whose key to look for. */
-    Row sought() {
-      Hit last = hits.getLast();
-      return Objects.requireNonNull(last.after() != null ? last.after() : last.before());
+    /** The row that the last hit deleted. */
+    Row deleted() {
+      return Objects.requireNonNull(hits.getLast().before());
     }
 
     boolean endsDeleted() {
@@ -353,13 +352,13 @@ final class RowMergeJob {
     Set<RowKey> sought = new HashSet<>();
     for (Life life : batch) {
       if (!life.known) {
-        sought.add(match.keyOf(life.sought()));
+        sought.add(revert.keyNow(life.hits));
       }
     }
     Map<RowKey, RowVersion> found = now.versionsByKey(table.oid(), match.now(), sought);
     for (Life life : batch) {
       if (!life.known) {
-        RowVersion version = found.get(match.keyOf(life.sought()));
+        RowVersion version = found.get(revert.keyNow(life.hits));
         life.now = version == null ? null : version.row();
         if (version != null && life.xmin != 0 && !table.madeAgain()) {
           touchedUnlessWrittenBy(life, version.xmin());
@@ -440,7 +439,7 @@ final class RowMergeJob {
       if (!life.endsDeleted()) {
         continue;
       }
-      RowKey key = match.keyOf(life.sought());
+      RowKey key = match.keyOf(life.deleted());
       Lsn ended = lastCommit(number);
       Began best = null;
       for (Began other : byKey.getOrDefault(hash(key), List.of())) {

@@ -7,6 +7,7 @@ import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
@@ -127,6 +128,10 @@ final class TransactionSet {
     return transactions;
   }
 
+  Revert.Selection selection() {
+    return selection;
+  }
+
   RowHistories histories() {
     return histories;
   }
@@ -158,8 +163,8 @@ final class TransactionSet {
     return transactions.getFirst().tables().getFirst().database();
   }
 
-  /** Its OID; empty names' OID is 0. */
-  long databaseOid() {
+  /** Its OID; 0 when no catalog tells it. */
+  private long databaseOid() {
     Long oid = names.databaseOid(database(), lastCommitEnd());
     return oid == null ? 0 : oid;
   }
@@ -217,6 +222,58 @@ final class TransactionSet {
       }
     }
     return dropped;
+  }
+
+  /**
+   * The first of them that dropped a table. The state just before it has every table they dropped.
+   *
+   * @throws OperatorException REFUSED when a table dropped later was written in between by others:
+   *     that state lacks their rows
+   */
+  TransactionDamage firstDrop(Progress progress) {
+    Map<Long, TransactionDamage> dropped = dropped();
+    TransactionDamage first = dropped.values().iterator().next();
+    TransactionDamage last = first;
+    for (TransactionDamage each : dropped.values()) {
+      last = each.commitLsn().isAfter(last.commitLsn()) ? each : last;
+    }
+    if (last == first) {
+      return first;
+    }
+    Lsn from = first.commitLsn();
+    Lsn to = last.commitLsn();
+    Set<Long> members = new HashSet<>();
+    transactions.forEach(damage -> members.add(damage.xid()));
+    new RecordedDamage(cluster, new RecordedWal(cluster), names)
+        .all(
+            summary -> summary.to().isAfter(from) && summary.from().isBefore(to),
+            progress,
+            damage -> {
+              for (TableDamage table : damage.tables()) {
+                TransactionDamage drop = dropped.get(table.oid());
+                if (drop != null
+                    && !members.contains(damage.xid())
+                    && damage.commitLsn().isAfter(from)
+                    && damage.commitLsn().isBefore(drop.commitLsn())) {
+                  throw new OperatorException(
+                      Kind.REFUSED,
+                      told() + " cannot be undone together",
+                      "between the first drop (%d) and that of %s (%d) transaction %d wrote rows of it"
+                          .formatted(first.xid(), table.table(), drop.xid(), damage.xid()),
+                      "undo %d by itself first: holdfast revert %s %d"
+                          .formatted(drop.xid(), cluster.document().name(), drop.xid()));
+                }
+              }
+            });
+    return first;
+  }
+
+  /** What a fork must hold to give the rows of these tables. */
+  ForkContents contents(Set<Long> tables, boolean indexes) {
+    long database = databaseOid();
+    return database == 0
+        ? new ForkContents.Whole()
+        : new ForkContents.Sparse(database, tables, indexes, false);
   }
 
   /** Files whose table nobody recorded: their rows cannot be brought back in place. */
