@@ -6,17 +6,12 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.ScratchFolder;
-import dev.holdfast.store.BaseManifest;
-import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -24,7 +19,6 @@ import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
@@ -32,7 +26,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -40,19 +33,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Makes one fork, step by step; whatever step fails, nothing is left behind. */
 final class ForkAssembly {
-  private static final int SEGMENTS_AHEAD = 8;
-
-  /** Room for what a server writes of its own: WAL after promotion, temporary files. */
-  private static final long SERVER_BYTES = 128L << 20;
-
-  /** The fork's max_wal_size and what recovery keeps beyond it before a restartpoint. */
-  private static final long WAL_KEPT_BYTES_MAX = 3L << 29;
-
-  /** More than the settings, and the locales, that one cluster can lack. */
-  private static final int ATTEMPTS_MAX = 12;
-
   private static final Duration USABLE_MAX = Duration.ofSeconds(60);
-  private static final long POLL_MS = 5;
 
   /** Databases to run single-user SQL in; the last one refuses connections, which is no matter. */
   private static final List<String> SINGLE_USER_DATABASES =
@@ -61,7 +42,7 @@ final class ForkAssembly {
   private static final Pattern FOUND =
       Pattern.compile("\"(database|prepared) ([0-9a-f]+) ([0-9a-f]*)\"");
 
-  private final ClusterStore cluster;
+  private final ForkSource source;
   private final ForkTarget target;
   private final ForkOptions options;
   private final String what;
@@ -71,36 +52,22 @@ final class ForkAssembly {
   private volatile long firstTakenNanos;
 
   ForkAssembly(ClusterStore cluster, ForkTarget target, ForkOptions options) {
-    this.cluster = cluster;
+    this.source = new ForkSource(cluster, target, options);
     this.target = target;
     this.options = options;
-    this.what = "cannot fork " + cluster.document().name() + " at " + target.lsn();
+    this.what = source.what();
   }
 
   Fork run() {
-    ForkRoute route =
-        ForkRoute.choose(
-            cluster.document().name(),
-            target,
-            cluster.bases().list(),
-            cluster.wal().list(),
-            this::history);
-    PostgresBinaries binaries =
-        options.embeddedOnly()
-            ? PostgresBinaries.embedded(route.base().major())
-            : PostgresBinaries.of(route.base().major());
-    checkRoom(route);
+    ForkRoute route = source.route();
+    PostgresBinaries binaries = source.binaries(route.base());
+    source.checkRoom(route);
     ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
     try {
       return assemble(route, binaries, scratch);
     } catch (IOException e) {
       scratch.close();
-      throw new OperatorException(
-          Kind.FAILED,
-          what,
-          String.valueOf(e.getMessage()),
-          "make room in " + options.parent() + ", or name another folder",
-          e);
+      throw source.unwritable(e);
     } catch (RuntimeException | Error e) {
       scratch.close();
       throw e;
@@ -111,7 +78,7 @@ final class ForkAssembly {
       throws IOException {
     long beganNanos = System.nanoTime();
     Path data = scratch.path().resolve("data");
-    fetch(route.base(), data);
+    source.fetch(route.base(), data);
     fetchedNanos = System.nanoTime();
     ForkConfiguration configuration = new ForkConfiguration(data, route.base().settings());
     recover(route, binaries, scratch, data, configuration);
@@ -148,48 +115,6 @@ final class ForkAssembly {
     }
   }
 
-  private void checkRoom(ForkRoute route) {
-    BaseManifest base = route.base();
-    long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
-    long needed =
-        base.bytes()
-            + Math.min(wal, WAL_KEPT_BYTES_MAX)
-            + (long) SEGMENTS_AHEAD * base.walSegmentSize()
-            + SERVER_BYTES;
-    try {
-      Files.createDirectories(options.parent());
-      long free = Files.getFileStore(options.parent()).getUsableSpace();
-      if (free < needed) {
-        throw new OperatorException(
-            Kind.REFUSED,
-            what,
-            "%s has %,d MB free and a fork of %s needs %,d MB"
-                .formatted(options.parent(), free >> 20, cluster.document().name(), needed >> 20),
-            "make room there, or name another folder");
-      }
-    } catch (IOException e) {
-      throw new OperatorException(
-          Kind.FAILED,
-          what,
-          "cannot use the folder " + options.parent() + ": " + e.getMessage(),
-          "name a folder that can be written to",
-          e);
-    }
-  }
-
-  private void fetch(BaseManifest base, Path data) throws IOException {
-    BaseReader reader = cluster.bases().open(base.label());
-    AtomicLong fetched = new AtomicLong();
-    reader.restore(
-        data,
-        options.threads(),
-        bytes -> {
-          synchronized (fetched) { // several threads restore; a listener hears one at a time
-            options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
-          }
-        });
-  }
-
   /** Starts the server in recovery, feeds it, and returns when it has stopped after promotion. */
   private void recover(
       ForkRoute route,
@@ -199,14 +124,13 @@ final class ForkAssembly {
       ForkConfiguration configuration)
       throws IOException {
     int segmentSize = route.base().walSegmentSize();
-    CheckedWal checked = new CheckedWal(route);
     try (WalSpool spool =
         new WalSpool(
             scratch.path().resolve("spool"),
             route.segments(),
             segmentSize,
-            SEGMENTS_AHEAD,
-            checked::read,
+            ForkSource.SEGMENTS_AHEAD,
+            source.wal(route),
             scratch::giveToServer,
             name -> taken(SegmentName.parse(name, segmentSize)))) {
       configuration.writeForRecovery(
@@ -217,25 +141,24 @@ final class ForkAssembly {
           scratch.path().resolve("tablespaces"));
       scratch.giveToServer(scratch.path());
       for (int attempt = 1; ; attempt++) {
-        long logStart = logSize(data);
-        PostgresServer server =
-            PostgresServer.start(binaries, data, Map.of(), List.of(scratch.path()));
+        StartedServer started =
+            StartedServer.start(what, binaries, scratch, data, Map.of(), Map.of());
         boolean ready = false;
         try {
-          ready = awaitReady(server, spool);
+          ready = started.awaitReady(spool);
         } finally {
           // Whatever happened, the folder stays for now: the caller removes it, or goes on in it.
-          server.stop(ready ? PostgresServer.Stop.FAST : PostgresServer.Stop.IMMEDIATE);
+          started.server().stop(ready ? PostgresServer.Stop.FAST : PostgresServer.Stop.IMMEDIATE);
         }
         if (ready) {
           break;
         }
-        String log = logFrom(server, logStart);
-        if (ForkFailure.portTaken(log) && attempt < ATTEMPTS_MAX) {
+        String log = started.log();
+        if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
           continue;
         }
         Optional<String> tooSmall = ForkFailure.tooSmall(log);
-        if (tooSmall.isEmpty() || attempt == ATTEMPTS_MAX) {
+        if (tooSmall.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
           throw ForkFailure.of(what, target, binaries, log, null);
         }
         configuration.raise(tooSmall.get());
@@ -251,35 +174,6 @@ final class ForkAssembly {
     }
     Lsn through = segment.start().isAfter(target.lsn()) ? target.lsn() : segment.start();
     options.progress().replayed(through, target.lsn());
-  }
-
-  /** Waits for the end of recovery; false when the server left instead. */
-  private boolean awaitReady(PostgresServer server, @Nullable WalSpool spool) throws IOException {
-    while (true) {
-      if (spool != null && spool.failure() != null) {
-        throw rethrown(spool.failure());
-      }
-      if (isReady(server.data())) {
-        return true;
-      }
-      if (!server.isAlive()) {
-        if (spool != null && spool.failure() != null) {
-          throw rethrown(spool.failure());
-        }
-        return false;
-      }
-      pause();
-    }
-  }
-
-  /** The postmaster's own word, in line 8 of postmaster.pid ("miscinit.h", PostgreSQL 14 to 18). */
-  private static boolean isReady(Path data) throws IOException {
-    try {
-      List<String> lines = Files.readAllLines(data.resolve("postmaster.pid"));
-      return lines.size() >= 8 && lines.get(7).strip().equals("ready");
-    } catch (NoSuchFileException e) {
-      return false; // not yet started that far, or gone again
-    }
   }
 
   /** Where recovery left the recorded timeline: the last line of the new timeline's history. */
@@ -314,7 +208,7 @@ final class ForkAssembly {
     for (int attempt = 1; ; attempt++) {
       ProcessResult result = singleUser(binaries, data, locales);
       Optional<String> missing = ForkFailure.missingLocale(result.output());
-      if (missing.isPresent() && attempt < ATTEMPTS_MAX) {
+      if (missing.isPresent() && attempt < StartedServer.ATTEMPTS_MAX) {
         locales.make(what, missing.get());
       } else if (result.exitCode() != 0
           || result.output().contains("ERROR:")
@@ -399,20 +293,14 @@ final class ForkAssembly {
       Contents contents)
       throws IOException {
     for (int attempt = 1; ; attempt++) {
-      long logStart = logSize(data);
-      PostgresServer server =
-          PostgresServer.startOn(
-              PostgresServer.freePort(),
-              binaries,
-              data,
-              Map.of(),
-              locales.environment(),
-              List.of(scratch.path()));
+      StartedServer started =
+          StartedServer.start(what, binaries, scratch, data, Map.of(), locales.environment());
+      PostgresServer server = started.server();
       boolean keep = false;
       try {
-        if (!awaitReady(server, null)) {
-          String log = logFrom(server, logStart);
-          if (ForkFailure.portTaken(log) && attempt < ATTEMPTS_MAX) {
+        if (!started.awaitReady(null)) {
+          String log = started.log();
+          if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
             continue;
           }
           throw ForkFailure.of(what, target, binaries, log, null);
@@ -423,7 +311,7 @@ final class ForkAssembly {
       } catch (SQLException e) {
         String message = String.valueOf(e.getMessage());
         Optional<String> missing = ForkFailure.missingLocale(message);
-        if (missing.isEmpty() || attempt == ATTEMPTS_MAX) {
+        if (missing.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
           throw ForkFailure.of(what, target, binaries, message, e);
         }
         locales.make(what, missing.get());
@@ -456,7 +344,7 @@ final class ForkAssembly {
         if (!starting || !server.isAlive() || System.nanoTime() > deadline) {
           throw e;
         }
-        pause();
+        StartedServer.pause(what);
       }
     }
   }
@@ -475,86 +363,6 @@ final class ForkAssembly {
             "choose a target before it was prepared or after it was ended",
             e);
       }
-    }
-  }
-
-  /** Recorded WAL, no segment of which is handed out before it was read for hazards. */
-  private final class CheckedWal {
-    private final List<String> route;
-    private final Map<String, Integer> indexes = new HashMap<>();
-    private final ReplayHazards hazards;
-    private int readCount;
-
-    CheckedWal(ForkRoute route) {
-      this.route = route.segments();
-      for (int index = 0; index < this.route.size(); index++) {
-        indexes.put(this.route.get(index), index);
-      }
-      int segmentSize = route.base().walSegmentSize();
-      Lsn first =
-          SegmentName.containing(route.start(), route.base().timeline(), segmentSize).start();
-      this.hazards = new ReplayHazards(what, first, segmentSize, route.start(), target.lsn());
-    }
-
-    byte @Nullable [] read(String name) {
-      if (name.endsWith(".history")) {
-        String history = history(Integer.parseUnsignedInt(name.substring(0, 8), 16));
-        return history == null ? null : history.getBytes(StandardCharsets.UTF_8);
-      }
-      // Only segments of the route: another timeline's would not have been read for hazards.
-      Integer index = indexes.get(name);
-      if (index == null) {
-        return null;
-      }
-      while (true) {
-        boolean isNext = index <= readCount;
-        byte[] bytes = cluster.wal().read(isNext ? name : route.get(readCount));
-        if (index >= readCount) {
-          hazards.read(bytes);
-          readCount++;
-        }
-        if (isNext) {
-          return bytes;
-        }
-      }
-    }
-  }
-
-  private @Nullable String history(int timeline) {
-    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
-    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
-  }
-
-  private static RuntimeException rethrown(Throwable failure) {
-    return switch (failure) {
-      case OperatorException e -> e;
-      case IOException e -> new UncheckedIOException(e);
-      default -> new IllegalStateException("the WAL spool failed", failure);
-    };
-  }
-
-  private static Path log(Path data) {
-    return data.resolveSibling(data.getFileName() + ".log");
-  }
-
-  private static long logSize(Path data) throws IOException {
-    return Files.exists(log(data)) ? Files.size(log(data)) : 0;
-  }
-
-  private static String logFrom(PostgresServer server, long start) throws IOException {
-    try (var channel = Files.newByteChannel(server.log())) {
-      channel.position(start);
-      return new String(Channels.newInputStream(channel).readAllBytes(), StandardCharsets.UTF_8);
-    }
-  }
-
-  private void pause() {
-    try {
-      Thread.sleep(POLL_MS); // the server is another process: there is nothing to wait on
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OperatorException(
-          Kind.INTERRUPTED, what, "interrupted", "run the same command again", e);
     }
   }
 }
