@@ -8,12 +8,15 @@ import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.ScratchFolder;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
@@ -33,6 +36,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Makes one fork, step by step; whatever step fails, nothing is left behind. */
 final class ForkAssembly {
+  /** Tries of a sparse fork; after them it is built whole. */
+  private static final int SPARSE_ATTEMPTS_MAX = 2;
+
   private static final Duration USABLE_MAX = Duration.ofSeconds(60);
 
   /** Databases to run single-user SQL in; the last one refuses connections, which is no matter. */
@@ -47,8 +53,7 @@ final class ForkAssembly {
   private final ForkOptions options;
   private final String what;
   private final ForkRole role = ForkRole.random();
-  private long fetchedNanos;
-  private long startedNanos;
+  private ForkTimings timings = ForkTimings.NONE;
   private volatile long firstTakenNanos;
 
   ForkAssembly(ClusterStore cluster, ForkTarget target, ForkOptions options) {
@@ -59,29 +64,39 @@ final class ForkAssembly {
   }
 
   Fork run() {
-    ForkRoute route = source.route();
-    PostgresBinaries binaries = source.binaries(route.base());
-    source.checkRoom(route);
-    ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
-    try {
-      return assemble(route, binaries, scratch);
-    } catch (IOException e) {
+    for (int attempt = 1; ; attempt++) {
+      ForkRoute route = source.route();
+      PostgresBinaries binaries = source.binaries(route.base());
+      source.checkRoom(route);
+      ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
+      try {
+        Fork fork = assemble(route, binaries, scratch, attempt);
+        if (fork != null) {
+          return fork;
+        }
+      } catch (IOException e) {
+        scratch.close();
+        throw source.unwritable(e);
+      } catch (RuntimeException | Error e) {
+        scratch.close();
+        throw e;
+      }
       scratch.close();
-      throw source.unwritable(e);
-    } catch (RuntimeException | Error e) {
-      scratch.close();
-      throw e;
     }
   }
 
-  private Fork assemble(ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch)
+  /** Null when a sparse fork turned out to lack what was wanted: it has to be built again. */
+  private @Nullable Fork assemble(
+      ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch, int attempt)
       throws IOException {
     long beganNanos = System.nanoTime();
+    firstTakenNanos = 0;
     Path data = scratch.path().resolve("data");
     source.fetch(route.base(), data);
-    fetchedNanos = System.nanoTime();
+    long fetchedNanos = System.nanoTime();
     ForkConfiguration configuration = new ForkConfiguration(data, route.base().settings());
-    recover(route, binaries, scratch, data, configuration);
+    Set<RelFile> unwanted = recover(route, binaries, scratch, data, configuration);
+    UnwantedFiles.remove(data, unwanted);
     long replayedNanos = System.nanoTime();
     Lsn reached = reached(data);
     ForkLocales locales = new ForkLocales(scratch.path().resolve("locale"));
@@ -91,13 +106,19 @@ final class ForkAssembly {
     PostgresServer server = open(binaries, scratch, data, locales, contents);
     try {
       rollBackPrepared(server, contents);
-      long readyNanos = System.nanoTime();
-      ForkTimings timings =
-          new ForkTimings(
-              Duration.ofNanos(fetchedNanos - beganNanos),
-              Duration.ofNanos(startedNanos - fetchedNanos),
-              Duration.ofNanos(replayedNanos - startedNanos),
-              Duration.ofNanos(readyNanos - replayedNanos));
+      Held held = held(server, contents, unwanted, attempt);
+      long startedNanos = firstTakenNanos == 0 ? replayedNanos : firstTakenNanos;
+      timings =
+          timings.plus(
+              new ForkTimings(
+                  Duration.ofNanos(fetchedNanos - beganNanos),
+                  Duration.ofNanos(startedNanos - fetchedNanos),
+                  Duration.ofNanos(replayedNanos - startedNanos),
+                  Duration.ofNanos(System.nanoTime() - replayedNanos)));
+      if (held == null) {
+        server.stop(PostgresServer.Stop.IMMEDIATE);
+        return null;
+      }
       return new Fork(
           server,
           scratch,
@@ -108,6 +129,7 @@ final class ForkAssembly {
           target.lsn().minus(route.start()),
           contents.databases.stream().map(Database::name).sorted().toList(),
           contents.prepared.stream().map(Prepared::gid).toList(),
+          held,
           timings);
     } catch (RuntimeException | Error e) {
       server.close();
@@ -115,8 +137,66 @@ final class ForkAssembly {
     }
   }
 
-  /** Starts the server in recovery, feeds it, and returns when it has stopped after promotion. */
-  private void recover(
+  /**
+   * What the finished fork holds; null when that is not what was wanted. Then the next attempt
+   * keeps the files that were missed, and the one after it everything: a table may have got yet
+   * another one's file than the catalogs of this attempt could show.
+   */
+  private @Nullable Held held(
+      PostgresServer server, Contents contents, Set<RelFile> unwanted, int attempt) {
+    if (!(options.contents() instanceof ForkContents.Sparse sparse)) {
+      return Held.everything(attempt);
+    }
+    if (sparse.databaseOid() == 0) {
+      return new Held(source.contents(), null, List.of(), Set.of(), attempt);
+    }
+    try {
+      String database = database(server, contents, sparse.databaseOid());
+      if (database == null) {
+        return new Held(source.contents(), null, List.of(), sparse.tables(), attempt);
+      }
+      try (Connection connection = Fork.connect(server, role, database)) {
+        WantedProof proof = WantedProof.of(connection, sparse, unwanted);
+        if (proof.holed().isEmpty()) {
+          proof.hideIndexes(connection);
+          return new Held(source.contents(), database, proof.tables(), proof.absent(), attempt);
+        }
+        source.keep(proof.holed());
+        if (attempt >= SPARSE_ATTEMPTS_MAX) {
+          source.keepEverything();
+        }
+        return null;
+      }
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          "the fork cannot be asked what it holds: " + e.getMessage(),
+          "fork everything instead of single tables",
+          e);
+    }
+  }
+
+  private @Nullable String database(PostgresServer server, Contents contents, long oid)
+      throws SQLException {
+    String any = contents.databases.getFirst().name;
+    try (Connection connection = Fork.connect(server, role, any);
+        PreparedStatement statement =
+            connection.prepareStatement(
+                "SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
+      statement.setLong(1, oid);
+      try (ResultSet row = statement.executeQuery()) {
+        return row.next() ? row.getString(1) : null;
+      }
+    }
+  }
+
+  /**
+   * Starts the server in recovery, feeds it, and returns when it has stopped after promotion.
+   *
+   * @return every file that was left out, under all names that replay copied it to
+   */
+  private Set<RelFile> recover(
       ForkRoute route,
       PostgresBinaries binaries,
       ScratchFolder scratch,
@@ -164,7 +244,7 @@ final class ForkAssembly {
         configuration.raise(tooSmall.get());
         scratch.giveToServer(data);
       }
-      startedNanos = firstTakenNanos == 0 ? System.nanoTime() : firstTakenNanos;
+      return source.leftOut();
     }
   }
 

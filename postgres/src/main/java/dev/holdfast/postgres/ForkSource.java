@@ -6,10 +6,15 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Restoration;
+import dev.holdfast.wal.RelFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -28,12 +33,16 @@ final class ForkSource {
   private final ForkTarget target;
   private final ForkOptions options;
   private final String what;
+  private final Set<Long> kept = new HashSet<>();
+  private boolean whole;
+  private Set<RelFile> leftOut = Set.of();
 
   ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
     this.cluster = cluster;
     this.target = target;
     this.options = options;
     this.what = "cannot fork " + cluster.document().name() + " at " + target.lsn();
+    this.whole = options.contents() instanceof ForkContents.Whole;
   }
 
   /** What fails when any of it does, as messages begin. */
@@ -46,18 +55,51 @@ final class ForkSource {
   }
 
   /**
-   * The way to the target.
+   * The way to the target. What the fork holds is decided with it: which files {@link #fetch}
+   * leaves out, and {@link #wal} filters.
    *
    * @throws OperatorException REFUSED when there is none
    */
   ForkRoute route() {
-    return ForkRoute.choose(
-        cluster.document().name(),
-        target,
-        cluster.bases().list(),
-        cluster.wal().list(),
-        this::history);
+    ForkRoute route =
+        ForkRoute.choose(
+            cluster.document().name(),
+            target,
+            cluster.bases().list(),
+            cluster.wal().list(),
+            this::history);
+    leftOut = Set.of();
+    if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
+      Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
+      if (catalog == null) {
+        whole = true; // nothing recorded says which files are whose
+      } else {
+        leftOut = UnwantedFiles.of(catalog, sparse, kept);
+      }
+    }
+    return route;
   }
+
+  /** What the fork made last holds: what was asked for, or everything. */
+  ForkContents contents() {
+    return whole ? new ForkContents.Whole() : options.contents();
+  }
+
+  /** Every file left out, under all names that the replay of {@link #wal} copied it to. */
+  Set<RelFile> leftOut() {
+    return leftOut;
+  }
+
+  /** From the next {@link #route} on, files of these numbers are held whatever they belong to. */
+  void keep(Set<Long> numbers) {
+    kept.addAll(numbers);
+  }
+
+  /** From the next {@link #route} on, everything is held. */
+  void keepEverything() {
+    whole = true;
+  }
+
 
   /** The programs that replay this base backup. */
   PostgresBinaries binaries(BaseManifest base) {
@@ -73,9 +115,10 @@ final class ForkSource {
    */
   void checkRoom(ForkRoute route) {
     BaseManifest base = route.base();
+    long files = leftOut.isEmpty() ? base.bytes() : wantedBytes(cluster.bases().open(base.label()));
     long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
     long needed =
-        base.bytes()
+        files
             + Math.min(wal, WAL_KEPT_BYTES_MAX)
             + (long) SEGMENTS_AHEAD * base.walSegmentSize()
             + SERVER_BYTES;
@@ -110,18 +153,32 @@ final class ForkSource {
         e);
   }
 
-  /** Restores a base backup's files. */
+  /** Restores a base backup's files, those that are not wanted left out. */
   void fetch(BaseManifest base, Path data) throws IOException {
     BaseReader reader = cluster.bases().open(base.label());
+    long total = leftOut.isEmpty() ? base.bytes() : wantedBytes(reader);
     AtomicLong fetched = new AtomicLong();
     reader.restore(
         data,
+        path -> isLeftOut(path) ? Restoration.LEFT_OUT : Restoration.WHOLE,
         options.threads(),
         bytes -> {
           synchronized (fetched) { // several threads restore; a listener hears one at a time
-            options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
+            options.progress().fetched(fetched.addAndGet(bytes), total);
           }
         });
+  }
+
+  private boolean isLeftOut(String path) {
+    RelFile file = leftOut.isEmpty() ? null : BackupFiles.relation(path);
+    return file != null && leftOut.contains(file);
+  }
+
+  private long wantedBytes(BaseReader reader) {
+    return reader.files().entrySet().stream()
+        .filter(file -> file.getValue() > 0 && !isLeftOut(file.getKey()))
+        .mapToLong(Map.Entry::getValue)
+        .sum();
   }
 
   /** The WAL of a route, to be handed to a server. */
