@@ -100,7 +100,6 @@ final class ForkSource {
     whole = true;
   }
 
-
   /** The programs that replay this base backup. */
   PostgresBinaries binaries(BaseManifest base) {
     return options.embeddedOnly()
