@@ -59,6 +59,11 @@ final class ForkSource {
         this::history);
   }
 
+  /** The way to the target and on, as far as WAL is recorded. */
+  ForkRoute routeOnwards() {
+    return route().onwards(cluster.wal().list(), this::history);
+  }
+
   /** The programs that replay this base backup. */
   PostgresBinaries binaries(BaseManifest base) {
     return options.embeddedOnly()
