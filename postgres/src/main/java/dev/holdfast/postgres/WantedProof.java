@@ -1,6 +1,7 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.row.TableName;
+import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.RelFile;
 import java.sql.Array;
 import java.sql.Connection;
@@ -78,32 +79,40 @@ record WantedProof(
    * @param fork the wanted database of the fork, as superuser
    * @param unwanted every file that was left out of the fork, copies made by replay too
    */
-  static WantedProof of(Connection fork, ForkContents.Sparse contents, Set<RelFile> unwanted)
+  static WantedProof of(Connection fork, ForkContents.Sparse contents, ExcludedFiles unwanted)
       throws SQLException {
     Set<Long> absent = new HashSet<>(contents.tables());
     List<TableName> tables = new ArrayList<>();
-    each(fork, TABLES, contents.tables(), row -> {
-      absent.remove(row.getLong(1));
-      tables.add(new TableName(row.getString(2), row.getString(3)));
-    });
+    each(
+        fork,
+        TABLES,
+        contents.tables(),
+        row -> {
+          absent.remove(row.getLong(1));
+          tables.add(new TableName(row.getString(2), row.getString(3)));
+        });
     Set<Long> wanted = new HashSet<>(contents.tables());
     if (contents.largeObjects()) {
       wanted.addAll(UnwantedFiles.LARGE_OBJECTS);
     }
     Set<Long> holed = new HashSet<>();
     List<Long> indexesLeftOut = new ArrayList<>();
-    each(fork, FILES, wanted, row -> {
-      RelFile file =
-          new RelFile(row.getLong("tablespace"), row.getLong("database"), row.getLong("file"));
-      if (!unwanted.contains(file)) {
-        return;
-      }
-      if (row.getString("kind").equals("x") && !contents.indexes()) {
-        indexesLeftOut.add(row.getLong("oid"));
-      } else {
-        holed.add(file.number());
-      }
-    });
+    each(
+        fork,
+        FILES,
+        wanted,
+        row -> {
+          RelFile file =
+              new RelFile(row.getLong("tablespace"), row.getLong("database"), row.getLong("file"));
+          if (!unwanted.contains(file)) {
+            return;
+          }
+          if (row.getString("kind").equals("x") && !contents.indexes()) {
+            indexesLeftOut.add(row.getLong("oid"));
+          } else {
+            holed.add(file.number());
+          }
+        });
     return new WantedProof(tables, absent, holed, indexesLeftOut);
   }
 
