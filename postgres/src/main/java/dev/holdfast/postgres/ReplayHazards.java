@@ -65,22 +65,40 @@ final class ReplayHazards {
         if (passed) {
           return;
         }
-        if (isHazard(record)) {
-          throw new OperatorException(
-              Kind.REFUSED,
-              what,
-              "at %s a tablespace is created, and replaying that would empty its folder if this"
-                      .formatted(new Lsn(record.lsn()))
-                  + " machine has one of the same path",
-              "choose a target through %s, or one after a base backup that was made later"
-                  .formatted(new Lsn(record.lsn())));
-        }
+        check(record);
       }
     } catch (WalDamagedException e) {
-      if (e.at().isBefore(target)) {
-        throw e;
-      }
+      check(e);
       passed = true; // nobody will read that far
+    }
+  }
+
+  /**
+   * Checks a record that somebody else read. Any thread, in any order.
+   *
+   * @throws OperatorException REFUSED when it must not be replayed
+   */
+  void check(RawRecord record) {
+    if (isHazard(record) && Long.compareUnsigned(record.lsn(), target.position()) < 0) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "at %s a tablespace is created, and replaying that would empty its folder if this"
+                  .formatted(new Lsn(record.lsn()))
+              + " machine has one of the same path",
+          "choose a target through %s, or one after a base backup that was made later"
+              .formatted(new Lsn(record.lsn())));
+    }
+  }
+
+  /**
+   * Checks what somebody else could not read. Any thread.
+   *
+   * @throws WalDamagedException the same, when it is before the target
+   */
+  void check(WalDamagedException damage) {
+    if (damage.at().isBefore(target)) {
+      throw damage;
     }
   }
 
