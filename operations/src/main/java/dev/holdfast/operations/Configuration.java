@@ -128,8 +128,7 @@ public record Configuration(@Nullable String repository) {
   }
 
   private static String nearest(String unknown, UnrecognizedPropertyException e) {
-    return NearestNames.of(
-            unknown, e.getKnownPropertyIds().stream().map(String::valueOf).toList())
+    return NearestNames.of(unknown, e.getKnownPropertyIds().stream().map(String::valueOf).toList())
         .stream()
         .findFirst()
         .orElse("repository");

@@ -105,8 +105,7 @@ public final class Fork {
       WantedTables found = WantedTables.find(cluster, moment.lsn(), given, wanted.database);
       tables = found.byOid();
       contents =
-          new ForkContents.Sparse(
-              found.databaseOid(), tables.keySet(), true, wanted.largeObjects);
+          new ForkContents.Sparse(found.databaseOid(), tables.keySet(), true, wanted.largeObjects);
     }
     dev.holdfast.postgres.Fork fork =
         Forks.start(cluster, moment, options.holding(contents), "fork " + moment, progress);

@@ -183,10 +183,7 @@ record WantedTables(long databaseOid, String database, Map<Long, TableName> byOi
       }
     }
     return new OperatorException(
-        Kind.USAGE,
-        what,
-        "they are not all in one database",
-        "make one fork for each database");
+        Kind.USAGE, what, "they are not all in one database", "make one fork for each database");
   }
 
   /** Same name in another schema first, then by spelling. */
@@ -210,7 +207,9 @@ record WantedTables(long databaseOid, String database, Map<Long, TableName> byOi
       }
     }
     List<String> near =
-        elsewhere.isEmpty() ? NearestNames.of(spelled(given, databases.size() > 1), all) : elsewhere;
+        elsewhere.isEmpty()
+            ? NearestNames.of(spelled(given, databases.size() > 1), all)
+            : elsewhere;
     return near.isEmpty()
         ? "leave --tables out: it knows no tables there at all"
         : near.stream().limit(NEAR_MAX).collect(Collectors.joining(" or ", "did you mean ", "?"));

@@ -47,8 +47,8 @@ final class CheckedWal implements WalSpool.Source {
     this.hazards = new ReplayHazards(what, first, segmentSize, route.start(), target);
   }
 
-  /** Replay goes on to here; told before the server is fed further. */
-  void moveTo(Lsn farther) {
+  @Override
+  public void moveTo(Lsn farther) {
     hazards.moveTo(farther);
   }
 

@@ -7,8 +7,8 @@ import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.ScratchFolder;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.Lsn;
-import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -95,7 +95,8 @@ final class ForkAssembly {
     source.fetch(route.base(), data);
     long fetchedNanos = System.nanoTime();
     ForkConfiguration configuration = new ForkConfiguration(data, route.base().settings());
-    Set<RelFile> unwanted = recover(route, binaries, scratch, data, configuration);
+    recover(route, binaries, scratch, data, configuration);
+    ExcludedFiles unwanted = source.leftOut();
     UnwantedFiles.remove(data, unwanted);
     long replayedNanos = System.nanoTime();
     Lsn reached = reached(data);
@@ -143,7 +144,7 @@ final class ForkAssembly {
    * another one's file than the catalogs of this attempt could show.
    */
   private @Nullable Held held(
-      PostgresServer server, Contents contents, Set<RelFile> unwanted, int attempt) {
+      PostgresServer server, Contents contents, ExcludedFiles unwanted, int attempt) {
     if (!(options.contents() instanceof ForkContents.Sparse sparse)) {
       return Held.everything(attempt);
     }
@@ -191,12 +192,8 @@ final class ForkAssembly {
     }
   }
 
-  /**
-   * Starts the server in recovery, feeds it, and returns when it has stopped after promotion.
-   *
-   * @return every file that was left out, under all names that replay copied it to
-   */
-  private Set<RelFile> recover(
+  /** Starts the server in recovery, feeds it, and returns when it has stopped after promotion. */
+  private void recover(
       ForkRoute route,
       PostgresBinaries binaries,
       ScratchFolder scratch,
@@ -204,15 +201,16 @@ final class ForkAssembly {
       ForkConfiguration configuration)
       throws IOException {
     int segmentSize = route.base().walSegmentSize();
-    try (WalSpool spool =
-        new WalSpool(
-            scratch.path().resolve("spool"),
-            route.segments(),
-            segmentSize,
-            ForkSource.SEGMENTS_AHEAD,
-            source.wal(route),
-            scratch::giveToServer,
-            name -> taken(SegmentName.parse(name, segmentSize)))) {
+    try (WalSpool.Source wal = source.wal(route);
+        WalSpool spool =
+            new WalSpool(
+                scratch.path().resolve("spool"),
+                route.segments(),
+                segmentSize,
+                ForkSource.SEGMENTS_AHEAD,
+                wal,
+                scratch::giveToServer,
+                name -> taken(SegmentName.parse(name, segmentSize)))) {
       configuration.writeForRecovery(
           target, route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
       scratch.giveToServer(scratch.path());
@@ -240,7 +238,6 @@ final class ForkAssembly {
         configuration.raise(tooSmall.get());
         scratch.giveToServer(data);
       }
-      return source.leftOut();
     }
   }
 

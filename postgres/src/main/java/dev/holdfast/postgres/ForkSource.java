@@ -7,7 +7,10 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Restoration;
+import dev.holdfast.wal.ExcludedFiles;
+import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
+import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -35,7 +38,8 @@ final class ForkSource {
   private final String what;
   private final Set<Long> kept = new HashSet<>();
   private boolean whole;
-  private Set<RelFile> leftOut = Set.of();
+  private ExcludedFiles leftOut = ExcludedFiles.of(Set.of());
+  private @Nullable FilteredWal filtered;
 
   ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
     this.cluster = cluster;
@@ -68,13 +72,14 @@ final class ForkSource {
             cluster.bases().list(),
             cluster.wal().list(),
             this::history);
-    leftOut = Set.of();
+    leftOut = ExcludedFiles.of(Set.of());
+    filtered = null;
     if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
       Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
       if (catalog == null) {
         whole = true; // nothing recorded says which files are whose
       } else {
-        leftOut = UnwantedFiles.of(catalog, sparse, kept);
+        leftOut = ExcludedFiles.of(UnwantedFiles.of(catalog, sparse, kept));
       }
     }
     return route;
@@ -86,8 +91,8 @@ final class ForkSource {
   }
 
   /** Every file left out, under all names that the replay of {@link #wal} copied it to. */
-  Set<RelFile> leftOut() {
-    return leftOut;
+  ExcludedFiles leftOut() {
+    return filtered == null ? leftOut : filtered.excluded();
   }
 
   /** From the next {@link #route} on, files of these numbers are held whatever they belong to. */
@@ -119,7 +124,8 @@ final class ForkSource {
    */
   void checkRoom(ForkRoute route) {
     BaseManifest base = route.base();
-    long files = leftOut.isEmpty() ? base.bytes() : wantedBytes(cluster.bases().open(base.label()));
+    long files =
+        leftOut.files().isEmpty() ? base.bytes() : wantedBytes(cluster.bases().open(base.label()));
     long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
     long needed =
         files
@@ -160,7 +166,7 @@ final class ForkSource {
   /** Restores a base backup's files, those that are not wanted left out. */
   void fetch(BaseManifest base, Path data) throws IOException {
     BaseReader reader = cluster.bases().open(base.label());
-    long total = leftOut.isEmpty() ? base.bytes() : wantedBytes(reader);
+    long total = leftOut.files().isEmpty() ? base.bytes() : wantedBytes(reader);
     AtomicLong fetched = new AtomicLong();
     reader.restore(
         data,
@@ -174,7 +180,7 @@ final class ForkSource {
   }
 
   private boolean isLeftOut(String path) {
-    RelFile file = leftOut.isEmpty() ? null : BackupFiles.relation(path);
+    RelFile file = leftOut.files().isEmpty() ? null : BackupFiles.relation(path);
     return file != null && leftOut.contains(file);
   }
 
@@ -185,9 +191,42 @@ final class ForkSource {
         .sum();
   }
 
-  /** The WAL of a route, to be handed to a server. */
-  CheckedWal wal(ForkRoute route) {
-    return new CheckedWal(what, route, target.lsn(), cluster.wal()::read, this::history);
+  /** The WAL of a route, to be handed to a server; filtered where files were left out. */
+  WalSpool.Source wal(ForkRoute route) {
+    if (leftOut.files().isEmpty()) {
+      return new CheckedWal(what, route, target.lsn(), cluster.wal()::read, this::history);
+    }
+    int segmentSize = route.base().walSegmentSize();
+    Lsn first = SegmentName.containing(route.start(), route.base().timeline(), segmentSize).start();
+    FilteredWal wal =
+        new FilteredWal(
+            route.segments(),
+            segmentSize,
+            cluster.wal()::read,
+            leftOut,
+            new ReplayHazards(what, first, segmentSize, route.start(), target.lsn()),
+            options.threads());
+    filtered = wal;
+    return new WalSpool.Source() {
+      @Override
+      public byte @Nullable [] read(String name) {
+        if (name.endsWith(".history")) {
+          String history = history(Integer.parseUnsignedInt(name.substring(0, 8), 16));
+          return history == null ? null : history.getBytes(StandardCharsets.UTF_8);
+        }
+        return wal.read(name);
+      }
+
+      @Override
+      public void moveTo(Lsn farther) {
+        wal.moveTo(farther);
+      }
+
+      @Override
+      public void close() {
+        wal.close();
+      }
+    };
   }
 
   private @Nullable String history(int timeline) {

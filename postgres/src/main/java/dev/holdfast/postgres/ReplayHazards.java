@@ -32,13 +32,11 @@ final class ReplayHazards {
   private final String what;
   private final Lsn from;
   private final WalReader reader;
-  private volatile Lsn target;
+  private Lsn target;
 
-  /** Whether {@code nextLsn} is that of a record that was read and not yet found harmless. */
-  private boolean hasNext;
+  /** The first ones seen; failures only when they lie before the target. */
+  private @Nullable Lsn hazard;
 
-  private long nextLsn;
-  private boolean nextIsHazard;
   private @Nullable WalDamagedException damage;
 
   /**
@@ -55,66 +53,69 @@ final class ReplayHazards {
   }
 
   /** Replay goes on to here; told before more is read. */
-  void moveTo(Lsn farther) {
+  synchronized void moveTo(Lsn farther) {
     target = farther;
   }
 
   /**
-   * Reads the next segment.
+   * Reads the next segment, and checks.
    *
    * @param bytes the valid bytes of it
-   * @throws OperatorException REFUSED for a record that must not be replayed, DAMAGED_DATA for
-   *     bytes that cannot be
+   * @throws OperatorException as {@link #check}
    */
   void read(byte[] bytes) {
+    if (!isDamaged()) { // else nobody reads that far
+      try {
+        reader.feed(bytes, 0, bytes.length);
+        for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+          look(record);
+        }
+      } catch (WalDamagedException e) {
+        look(e);
+      }
+    }
     check();
-    if (!hasNext && damage == null) { // else nobody reads that far
-      reader.feed(bytes, 0, bytes.length);
-      check();
+  }
+
+  /** Looks at a record that somebody read. Any thread, in any order. */
+  void look(RawRecord record) {
+    if (isHazard(record)) {
+      Lsn at = new Lsn(record.lsn());
+      synchronized (this) {
+        hazard = hazard != null && hazard.isBefore(at) ? hazard : at;
+      }
     }
   }
 
+  /** Notes what somebody could not read. Any thread. */
+  synchronized void look(WalDamagedException found) {
+    damage = damage != null && damage.at().isBefore(found.at()) ? damage : found;
+  }
+
+  private synchronized boolean isDamaged() {
+    return damage != null;
+  }
+
   /**
-   * Looks at what was read and lies before the target.
+   * Checks what was looked at so far and lies before the target. Any thread.
    *
-   * @throws OperatorException as {@link #read}
+   * @throws OperatorException REFUSED for a record that must not be replayed, DAMAGED_DATA for
+   *     bytes that cannot be
    */
-  void check() {
-    while (hasNext || poll()) {
-      if (Long.compareUnsigned(nextLsn, target.position()) >= 0) {
-        return;
-      }
-      if (nextIsHazard) {
-        throw new OperatorException(
-            Kind.REFUSED,
-            what,
-            "at %s a tablespace is created, and replaying that would empty its folder if this"
-                    .formatted(new Lsn(nextLsn))
-                + " machine has one of the same path",
-            "choose a target through %s, or one after a base backup that was made later"
-                .formatted(new Lsn(nextLsn)));
-      }
-      hasNext = false;
+  synchronized void check() {
+    if (hazard != null && hazard.isBefore(target)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "at %s a tablespace is created, and replaying that would empty its folder if this"
+                  .formatted(hazard)
+              + " machine has one of the same path",
+          "choose a target through %s, or one after a base backup that was made later"
+              .formatted(hazard));
     }
     if (damage != null && damage.at().isBefore(target)) {
       throw damage;
     }
-  }
-
-  private boolean poll() {
-    if (damage == null) {
-      try {
-        RawRecord record = reader.poll();
-        hasNext = record != null;
-        if (record != null) {
-          nextLsn = record.lsn();
-          nextIsHazard = isHazard(record);
-        }
-      } catch (WalDamagedException e) {
-        damage = e; // a failure only when it lies before the target
-      }
-    }
-    return hasNext;
   }
 
   private boolean isHazard(RawRecord record) {

@@ -3,6 +3,7 @@ package dev.holdfast.postgres;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ScratchFolder;
+import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.sql.Connection;
 import java.sql.DriverManager;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -58,7 +60,7 @@ final class Standby implements AutoCloseable {
   private final Path data;
   private final ForkConfiguration configuration;
   private final ForkLocales locales;
-  private final CheckedWal wal;
+  private final WalSpool.Source wal;
   private final WalSpool spool;
   private final ScratchFolder socketScratch;
   private final Path socketFolder;
@@ -67,6 +69,7 @@ final class Standby implements AutoCloseable {
   private StartedServer started;
   private @Nullable Connection control;
   private @Nullable String superuser;
+  private @Nullable String wantedDatabase;
   private volatile long firstTakenNanos;
 
   /**
@@ -371,6 +374,35 @@ final class Standby implements AutoCloseable {
           throw e;
         }
       }
+    }
+  }
+
+  /**
+   * File numbers of wanted relations, as they are at this position, that were left out.
+   *
+   * @throws SQLException when it cannot be asked
+   */
+  Set<Long> missed(ForkContents.Sparse wanted, ExcludedFiles leftOut)
+      throws SQLException, IOException {
+    Connection asking = control();
+    if (asking == null || wanted.databaseOid() == 0) {
+      return Set.of();
+    }
+    if (wantedDatabase == null) {
+      try (PreparedStatement statement =
+          asking.prepareStatement(
+              "SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
+        statement.setLong(1, wanted.databaseOid());
+        try (ResultSet row = statement.executeQuery()) {
+          if (!row.next()) {
+            return Set.of(); // not yet made, or gone
+          }
+          wantedDatabase = row.getString(1);
+        }
+      }
+    }
+    try (Connection database = connect(wantedDatabase)) {
+      return WantedProof.of(database, wanted, leftOut).holed();
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
 import java.io.IOException;
@@ -110,10 +111,10 @@ final class UnwantedFiles {
    * Removes every file of these relations: whoever reads one of them is told that it cannot be
    * opened. The server must have been shut down cleanly: recovery would make them again.
    */
-  static void remove(Path data, Set<RelFile> unwanted) throws IOException {
+  static void remove(Path data, ExcludedFiles unwanted) throws IOException {
     record Folder(long tablespace, long database) {}
     Set<Folder> folders = new HashSet<>();
-    unwanted.forEach(file -> folders.add(new Folder(file.tablespace(), file.database())));
+    unwanted.files().forEach(file -> folders.add(new Folder(file.tablespace(), file.database())));
     for (Folder folder : folders) {
       if (folder.tablespace == BackupFiles.DEFAULT_TABLESPACE) {
         remove(data, "base/" + folder.database, unwanted);
@@ -132,7 +133,7 @@ final class UnwantedFiles {
     }
   }
 
-  private static void remove(Path data, String folder, Set<RelFile> unwanted) throws IOException {
+  private static void remove(Path data, String folder, ExcludedFiles unwanted) throws IOException {
     if (!Files.isDirectory(data.resolve(folder))) {
       return; // the database, or what it had in the tablespace, was dropped since
     }

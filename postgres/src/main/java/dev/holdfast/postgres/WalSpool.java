@@ -38,9 +38,16 @@ import org.jspecify.annotations.Nullable;
  */
 final class WalSpool implements AutoCloseable {
   /** Where segments and history files come from. */
-  interface Source {
+  interface Source extends AutoCloseable {
     /** What was recorded of this file, perhaps less than a whole segment; null for nothing. */
     byte @Nullable [] read(String name);
+
+    /** The server will replay everything before here; told before it is fed further. */
+    default void moveTo(Lsn farther) {}
+
+    /** Nothing more will be read. */
+    @Override
+    default void close() {}
   }
 
   private static final long POLL_MS = 5;

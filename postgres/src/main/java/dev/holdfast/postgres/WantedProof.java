@@ -1,6 +1,7 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.row.TableName;
+import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.RelFile;
 import java.sql.Array;
 import java.sql.Connection;
@@ -78,7 +79,7 @@ record WantedProof(
    * @param fork the wanted database of the fork, as superuser
    * @param unwanted every file that was left out of the fork, copies made by replay too
    */
-  static WantedProof of(Connection fork, ForkContents.Sparse contents, Set<RelFile> unwanted)
+  static WantedProof of(Connection fork, ForkContents.Sparse contents, ExcludedFiles unwanted)
       throws SQLException {
     Set<Long> absent = new HashSet<>(contents.tables());
     List<TableName> tables = new ArrayList<>();
