@@ -245,7 +245,7 @@ final class Standby implements AutoCloseable {
     long deadline = System.nanoTime() + ANSWER_MAX.toNanos();
     while (true) {
       // Not asked before it says so: each refusal is a line in its log.
-      @Nullable Connection asked = started.status().equals("standby") ? control() : null;
+      @Nullable Connection asked = started.status().equals("ready") ? control() : null;
       if (asked != null) {
         try (Statement statement = asked.createStatement();
             ResultSet row =
@@ -254,7 +254,6 @@ final class Standby implements AutoCloseable {
           // Short of it when the position lies inside a record.
           return row.getBoolean(1) && !Lsn.parse(row.getString(2)).isBefore(end);
         } catch (SQLException e) {
-          e.printStackTrace();
           closeControl(); // replaying DROP DATABASE ends connections
         }
       }
@@ -311,7 +310,6 @@ final class Standby implements AutoCloseable {
       if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
         throw e;
       }
-      e.printStackTrace();
       return null;
     }
   }
