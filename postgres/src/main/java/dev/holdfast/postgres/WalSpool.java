@@ -1,5 +1,6 @@
 package dev.holdfast.postgres;
 
+import dev.holdfast.failure.OperatorException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.DirectoryStream;
@@ -29,9 +30,13 @@ import org.jspecify.annotations.Nullable;
  */
 final class WalSpool implements AutoCloseable {
   /** Where segments and history files come from. */
-  interface Source {
+  interface Source extends AutoCloseable {
     /** What was recorded of this file, perhaps less than a whole segment; null for nothing. */
     byte @Nullable [] read(String name);
+
+    /** Nothing more will be read. */
+    @Override
+    default void close() {}
   }
 
   private static final long POLL_MS = 5;
@@ -123,6 +128,20 @@ final class WalSpool implements AutoCloseable {
   /** Why the server was told to give up; null while all is well. */
   @Nullable Throwable failure() {
     return failure;
+  }
+
+  /**
+   * Throws it, if there is one.
+   *
+   * @throws OperatorException as the source threw it
+   */
+  void throwFailure() {
+    switch (failure) {
+      case null -> {}
+      case OperatorException e -> throw e;
+      case IOException e -> throw new UncheckedIOException(e);
+      case Throwable e -> throw new IllegalStateException("the WAL spool failed", e);
+    }
   }
 
   /** Stops filling; scripts that still wait make the server give up. */
