@@ -301,7 +301,7 @@ class SparseForkTest {
           new ForkContents.Sparse(
               database(catalog, "postgres"), oids(catalog, "users"), false, false);
       String definitions =
-          "SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, ' ' ORDER BY 1) FROM"
+          "SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, ' ' ORDER BY indexrelid) FROM"
               + " pg_index WHERE indrelid = 'users'::regclass";
       try (Fork fork =
           Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
@@ -381,7 +381,7 @@ class SparseForkTest {
           "CREATE TABLE parts_0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
           "CREATE STATISTICS counted ON id, user_id FROM orders",
           "SELECT lo_from_bytea(4711, 'large')");
-      record(recorded);
+      Catalog catalog = record(recorded);
       recorded.backUp();
       server.execute(
           "INSERT INTO orders (user_id, total) SELECT 1, i FROM generate_series(1, 2000) i",
@@ -395,6 +395,15 @@ class SparseForkTest {
       String whole;
       try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(target), own)) {
         whole = schema(installed, fork);
+      }
+      ForkContents withoutIndexes =
+          new ForkContents.Sparse(
+              database(catalog, "postgres"), oids(catalog, "users", "orders"), false, false);
+      try (Fork fork =
+          Fork.start(recorded.cluster(), ForkTarget.before(target), own.holding(withoutIndexes))) {
+        assertThat(schema(installed, fork)).isEqualTo(whole);
+        assertThat(value(fork, "postgres", "SELECT count(*) FROM orders WHERE total > 0"))
+            .isEqualTo("2000");
       }
       try (Fork fork =
           Fork.start(
