@@ -51,7 +51,7 @@ final class FilteredWal implements AutoCloseable {
 
   private final Deque<Future<FilteredSegment>> ahead = new ArrayDeque<>();
   private FilteredLog log;
-  private ExcludedFiles excluded;
+  private volatile ExcludedFiles excluded;
 
   /** The next segment to read ahead, to join, and to hand out. */
   private int nextAhead;
@@ -114,7 +114,7 @@ final class FilteredWal implements AutoCloseable {
     }
   }
 
-  /** The excluded files at the end of all that was read so far, copies of databases included. */
+  /** The excluded files at the end of all that was read so far, copies included. Any thread. */
   ExcludedFiles excluded() {
     return excluded;
   }

@@ -117,7 +117,7 @@ public final class Fork implements AutoCloseable {
         properties);
   }
 
-  private static String encoded(String database) {
+  static String encoded(String database) {
     return URLEncoder.encode(database, StandardCharsets.UTF_8).replace("+", "%20");
   }
 

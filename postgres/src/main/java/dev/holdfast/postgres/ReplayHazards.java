@@ -7,6 +7,7 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalDamagedException;
 import dev.holdfast.wal.WalReader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads recorded WAL ahead of the server that replays it, and stops what must not be replayed.
@@ -30,9 +31,20 @@ final class ReplayHazards {
 
   private final String what;
   private final Lsn from;
-  private final Lsn target;
   private final WalReader reader;
-  private boolean passed;
+  private volatile Lsn target;
+
+  /** Whether {@code nextLsn} is that of a record that was read and not yet found harmless. */
+  private boolean hasNext;
+
+  private long nextLsn;
+  private boolean nextIsHazard;
+  private @Nullable WalDamagedException damage;
+
+  /** The first of each that others read, whatever the target was. */
+  private @Nullable Lsn hazardSeen;
+
+  private @Nullable WalDamagedException damageSeen;
 
   /**
    * @param what the operation that would fail
@@ -47,6 +59,11 @@ final class ReplayHazards {
     this.reader = new WalReader(first, segmentSize);
   }
 
+  /** Replay goes on to here; told before more is read. */
+  void moveTo(Lsn farther) {
+    target = farther;
+  }
+
   /**
    * Reads the next segment.
    *
@@ -55,39 +72,72 @@ final class ReplayHazards {
    *     bytes that cannot be
    */
   void read(byte[] bytes) {
-    if (passed) {
-      return;
-    }
-    reader.feed(bytes, 0, bytes.length);
-    try {
-      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-        passed = Long.compareUnsigned(record.lsn(), target.position()) >= 0;
-        if (passed) {
-          return;
-        }
-        check(record);
-      }
-    } catch (WalDamagedException e) {
-      check(e);
-      passed = true; // nobody will read that far
+    check();
+    if (!hasNext && damage == null) { // else nobody reads that far
+      reader.feed(bytes, 0, bytes.length);
+      check();
     }
   }
 
   /**
-   * Checks a record that somebody else read. Any thread, in any order.
+   * Looks at what was read and lies before the target.
+   *
+   * @throws OperatorException as {@link #read}
+   */
+  void check() {
+    while (hasNext || poll()) {
+      if (Long.compareUnsigned(nextLsn, target.position()) >= 0) {
+        return;
+      }
+      if (nextIsHazard) {
+        throw hazard(new Lsn(nextLsn));
+      }
+      hasNext = false;
+    }
+    if (damage != null && damage.at().isBefore(target)) {
+      throw damage;
+    }
+  }
+
+  private boolean poll() {
+    if (damage == null) {
+      try {
+        RawRecord record = reader.poll();
+        hasNext = record != null;
+        if (record != null) {
+          nextLsn = record.lsn();
+          nextIsHazard = isHazard(record);
+        }
+      } catch (WalDamagedException e) {
+        damage = e; // a failure only when it lies before the target
+      }
+    }
+    return hasNext;
+  }
+
+  private OperatorException hazard(Lsn at) {
+    return new OperatorException(
+        Kind.REFUSED,
+        what,
+        "at %s a tablespace is created, and replaying that would empty its folder if this"
+                .formatted(at)
+            + " machine has one of the same path",
+        "choose a target through %s, or one after a base backup that was made later".formatted(at));
+  }
+
+  /**
+   * Checks a record that somebody else read, perhaps far ahead: {@link #checkSeen} remembers it.
+   * Any thread, in any order.
    *
    * @throws OperatorException REFUSED when it must not be replayed
    */
   void check(RawRecord record) {
-    if (isHazard(record) && Long.compareUnsigned(record.lsn(), target.position()) < 0) {
-      throw new OperatorException(
-          Kind.REFUSED,
-          what,
-          "at %s a tablespace is created, and replaying that would empty its folder if this"
-                  .formatted(new Lsn(record.lsn()))
-              + " machine has one of the same path",
-          "choose a target through %s, or one after a base backup that was made later"
-              .formatted(new Lsn(record.lsn())));
+    if (isHazard(record)) {
+      Lsn at = new Lsn(record.lsn());
+      synchronized (this) {
+        hazardSeen = hazardSeen == null || at.isBefore(hazardSeen) ? at : hazardSeen;
+      }
+      checkSeen();
     }
   }
 
@@ -96,9 +146,24 @@ final class ReplayHazards {
    *
    * @throws WalDamagedException the same, when it is before the target
    */
-  void check(WalDamagedException damage) {
-    if (damage.at().isBefore(target)) {
-      throw damage;
+  void check(WalDamagedException found) {
+    synchronized (this) {
+      damageSeen = damageSeen == null || found.at().isBefore(damageSeen.at()) ? found : damageSeen;
+    }
+    checkSeen();
+  }
+
+  /**
+   * Checks again what others saw: the target may lie further on than it did then.
+   *
+   * @throws OperatorException as {@link #read}
+   */
+  synchronized void checkSeen() {
+    if (hazardSeen != null && hazardSeen.isBefore(target)) {
+      throw hazard(hazardSeen);
+    }
+    if (damageSeen != null && damageSeen.at().isBefore(target)) {
+      throw damageSeen;
     }
   }
 
