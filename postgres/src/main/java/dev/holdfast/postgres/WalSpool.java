@@ -42,7 +42,7 @@ final class WalSpool implements AutoCloseable {
     /** What was recorded of this file, perhaps less than a whole segment; null for nothing. */
     byte @Nullable [] read(String name);
 
-    /** The server will replay everything before here; told before it is fed further. */
+    /** Replay goes on to here; told before the server is fed further. */
     default void moveTo(Lsn farther) {}
 
     /** Nothing more will be read. */
