@@ -163,8 +163,13 @@ final class RowMerge {
         verdicts.add(step.verdict());
         kept.addAll(step.kept());
         keys.addAll(step.restoredKeys());
-        if (step.verdict() == Verdict.KEY_USED_AGAIN || (hit.before() == null && row != null)) {
-          break; // the row there is is not the one that earlier hits were about
+        boolean anothers =
+            row != null && (hit.before() == null || (hit.after() == null && step.change() == null));
+        if (anothers && i > 0 && step.verdict() == Verdict.ALREADY_UNDONE) {
+          verdicts.add(Verdict.TOUCHED_SINCE);
+        }
+        if (anothers) {
+          break; // others made the row there is: it is not the one that earlier hits were about
         }
       }
       RowChange change = change();
