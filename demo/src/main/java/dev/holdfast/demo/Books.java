@@ -33,13 +33,15 @@ final class Books {
       """;
 
   private final Demo.Production production;
+  private final Afternoon afternoon;
   private Map<String, String> contents = Map.of();
   private List<String> objects = List.of();
   private long rows;
   private long recovered;
 
-  Books(Demo.Production production) {
+  Books(Demo.Production production, Afternoon afternoon) {
     this.production = production;
+    this.afternoon = afternoon;
   }
 
   /** Writes down everything that ordinary traffic leaves alone, just before an accident. */
@@ -47,11 +49,7 @@ final class Books {
     try (Connection connection = production.connect()) {
       contents = contents(connection);
       objects = lines(connection, OBJECTS);
-      rows = 0;
-      for (String table : Company.STILL_TABLES) {
-        rows += Long.parseLong(one(connection, "SELECT count(*) FROM public." + table));
-      }
-      rows += Company.USERS;
+      rows = rows(connection);
     }
   }
 
@@ -70,19 +68,20 @@ final class Books {
     try (Connection connection = production.connect()) {
       long lost = 0;
       if (scenario != Demo.Scenario.DROP) {
-        long whole = whole(connection);
+        Afternoon.Comparison users = afternoon.compare(connection);
         all.add(
             new DemoResult.Figure(
-                "B: documents whole, new phone numbers kept",
+                "B: users whole: lost keys back, new phone numbers kept",
                 "",
-                "%,d of %,d".formatted(whole, Company.USERS),
-                whole == Company.USERS));
+                "%,d of %,d".formatted(users.whole(), users.people()),
+                users.whole() == users.people()));
         all.add(
             new DemoResult.Figure(
-                "B: good later writes lost",
+                "B: good writes lost",
                 "all since the backup",
-                Long.toString(Company.USERS - whole),
-                whole == Company.USERS));
+                "%,d of %,d".formatted(users.goodWritesLost(), afternoon.goodWrites()),
+                users.goodWritesLost() == 0 && afternoon.goodWrites() > 0));
+        lost += users.peopleLost();
       }
       long audits =
           Long.parseLong(
@@ -96,10 +95,7 @@ final class Books {
             contents.entrySet().stream()
                 .filter(entry -> !entry.getValue().equals(now.get(entry.getKey())))
                 .count();
-        long rowsNow = Long.parseLong(one(connection, "SELECT count(*) FROM public.users"));
-        for (String table : Company.STILL_TABLES) {
-          rowsNow += Long.parseLong(one(connection, "SELECT count(*) FROM public." + table));
-        }
+        long rowsNow = rows(connection);
         lost += Math.max(0, rows - rowsNow);
         List<String> objectsNow = lines(connection, OBJECTS);
         long missing = objects.stream().filter(object -> !objectsNow.contains(object)).count();
@@ -137,22 +133,12 @@ final class Books {
     }
   }
 
-  /** Users whose document is what the clients' books say it must be. */
-  private static long whole(Connection connection) throws SQLException {
-    return Long.parseLong(
-        one(
-            connection,
-            "SELECT count(*) FROM public.users WHERE data = CASE WHEN id > "
-                + JsonIncident.HIT
-                + " THEN "
-                + Company.document("id")
-                + " WHEN id > "
-                + JsonIncident.CHANGED_AGAIN
-                + " THEN "
-                + Company.document("id")
-                + " || jsonb_build_object('phone', '+1 555 ' || id) ELSE "
-                + Company.document("id")
-                + " || jsonb_build_object('phone', '+1 777 ' || id) END"));
+  private static long rows(Connection connection) throws SQLException {
+    long rows = Long.parseLong(one(connection, "SELECT count(*) FROM public.users"));
+    for (String table : Company.STILL_TABLES) {
+      rows += Long.parseLong(one(connection, "SELECT count(*) FROM public." + table));
+    }
+    return rows;
   }
 
   private static long seenWrongly(Connection connection, Traffic traffic) throws SQLException {

@@ -124,13 +124,14 @@ public final class Demo {
     CompletableFuture<Void> recording =
         CompletableFuture.runAsync(() -> recorder.run(alarms), Thread::startVirtualThread);
     List<DemoResult.Figure> figures = new ArrayList<>();
-    Books books = new Books(production);
+    Afternoon afternoon = new Afternoon(production);
+    Books books = new Books(production, afternoon);
     Traffic traffic = new Traffic(production.jdbc());
     try {
       Incident.Setting setting =
           new Incident.Setting(repository, production, folder, traffic, alarms, say);
       if (scenario != Scenario.DROP) {
-        new JsonIncident(setting).run(figures);
+        new JsonIncident(setting, afternoon).run(figures);
       }
       if (scenario != Scenario.JSON) {
         new DropIncident(setting, books).run(figures);

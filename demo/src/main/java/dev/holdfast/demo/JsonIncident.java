@@ -8,75 +8,81 @@ import dev.holdfast.operations.Show;
 import dev.holdfast.operations.TransactionDetail;
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** B: an UPDATE meant for the phone number replaced the whole JSON document. */
+/** B: an endpoint meant for the phone number replaced the whole JSON document, call by call. */
 final class JsonIncident implements Incident {
-  /** Users whose document was replaced: ids from 1. */
-  static final int HIT = 50_000;
-
-  /** Users among them who changed their phone number again afterwards. */
-  static final int CHANGED_AGAIN = 300;
+  /** Told in the incident: no call hit more than one user. */
+  private static final int CALLS_MIN = 5_000;
 
   private final Setting setting;
+  private final Afternoon afternoon;
 
-  JsonIncident(Setting setting) {
+  /**
+   * @param afternoon has not begun
+   */
+  JsonIncident(Setting setting, Afternoon afternoon) {
     this.setting = setting;
+    this.afternoon = afternoon;
   }
 
   @Override
   public void run(List<DemoResult.Figure> figures) throws SQLException {
-    setting
-        .say()
-        .accept(
-            "\nB. A new endpoint changes phone numbers. It replaces the whole JSON document:\n"
-                + "   UPDATE users SET data = '{\"phone\": …}'   -- 50,000 users lose address,"
-                + " country, postal");
-    String xid;
-    long committed;
-    try (Connection connection = setting.production().connect()) {
-      xid =
-          Incident.transaction(
-              connection,
-              "UPDATE users SET data = jsonb_build_object('phone', '+1 555 ' || id) WHERE id <= "
-                  + HIT);
-      committed = System.nanoTime();
-      try (Statement statement = connection.createStatement()) {
-        for (int user = 1; user <= CHANGED_AGAIN; user++) {
-          statement.executeUpdate(
-              "UPDATE users SET data = jsonb_set(data, '{phone}', to_jsonb('+1 777 ' || id)) WHERE"
-                  + " id = "
-                  + user);
-        }
-      }
-    }
-    Demo.Alarms.Alarm alarm = setting.alarms().await(xid);
-    double seen = Math.max(0, (alarm.nanos() - committed) / 1e9);
+    say("");
+    say("B. A new endpoint changes phone numbers. Each call replaces one user's JSON document:");
+    say("   UPDATE users SET data = '{\"phone\": …}' WHERE id = …");
+    afternoon.run();
+    afternoon.goOn();
+    say(
+        "   %,d calls in %.1f s: %,d users lose address, country, postal; %,d good writes to the same table between them and after"
+            .formatted(
+                afternoon.calls(),
+                afternoon.seconds(),
+                Afternoon.USERS_HIT,
+                afternoon.goodWrites()));
+    double seen = see();
+    Afternoon.Comparison hurt = compared();
+    repair(figures, hurt.people() - hurt.whole());
+    figures.add(
+        new DemoResult.Figure(
+            "B: transactions that hurt a user",
+            "one per call, over hours",
+            "%,d, %,d users".formatted(afternoon.calls(), Afternoon.USERS_HIT),
+            afternoon.calls() >= CALLS_MIN));
+    figures.add(
+        new DemoResult.Figure(
+            "B: time to see which keys a call lost", "", "%.1f s".formatted(seen), seen < 10));
+  }
+
+  /** Shows what the first call did; seconds until that is known. */
+  private double see() {
+    long begun = System.nanoTime();
     TransactionDetail detail =
-        new Show(setting.repository(), Demo.CLUSTER).run(xid, 1, Progress.SILENT);
-    setting.say().accept("$ holdfast show acme " + xid);
+        new Show(setting.repository(), Demo.CLUSTER)
+            .run(afternoon.firstCall(), 1, Progress.SILENT);
+    say("$ holdfast show acme " + afternoon.firstCall());
+    boolean keysNamed = false;
     for (TransactionDetail.TableSample table : detail.samples()) {
-      setting
-          .say()
-          .accept(
-              "   %s.%s: %,d rows updated, JSON keys lost: %s"
-                  .formatted(
-                      table.schema(),
-                      table.table(),
-                      table.rows(),
-                      String.join(", ", table.jsonKeysLost().keySet())));
+      say(
+          "   %s.%s: %,d row updated, JSON keys lost: %s"
+              .formatted(
+                  table.schema(),
+                  table.table(),
+                  table.rows(),
+                  String.join(", ", table.jsonKeysLost().keySet())));
       for (TransactionDetail.RowSample row : table.sample()) {
-        setting.say().accept("   - " + data(row.before()));
-        setting.say().accept("   + " + data(row.after()));
+        say("   - " + data(row.before()));
+        say("   + " + data(row.after()));
       }
+      keysNamed |=
+          table.jsonKeysLost().keySet().containsAll(List.of("address", "country", "postal"));
     }
-    boolean keysNamed =
-        detail.samples().stream()
-            .anyMatch(table ->
-                table.jsonKeysLost().keySet().containsAll(List.of("address", "country", "postal")));
+    return keysNamed ? (System.nanoTime() - begun) / 1e9 : Double.POSITIVE_INFINITY;
+  }
+
+  private void repair(List<DemoResult.Figure> figures, long hurt) {
     long begun = System.nanoTime();
     RevertResult result;
     try (Revert.Planned planned =
@@ -85,33 +91,40 @@ final class JsonIncident implements Incident {
                 Demo.CLUSTER,
                 setting.production().url(),
                 new Revert.Options(true, false, false))
-            .plan(Revert.Selection.of(xid), Progress.SILENT)) {
+            .plan(
+                new Revert.Selection(
+                    List.of(), afternoon.since(), afternoon.until(), List.of("public.users")),
+                Progress.SILENT)) {
       RevertPlan plan = planned.plan();
-      setting
-          .say()
-          .accept(
-              "$ holdfast revert acme %s --restore-lost-keys --apply %s"
-                  .formatted(xid, plan.digest()));
+      say(
+          "$ holdfast revert acme --table public.users --since %s --until %s --restore-lost-keys"
+              .formatted(afternoon.since(), afternoon.until()));
+      say(
+          "   a plan over %,d transactions, the good ones of that time among them: they lost no keys"
+              .formatted(plan.transactions().size()));
+      say("$ holdfast revert acme … --apply " + plan.digest());
       result = planned.apply(plan.digest(), Progress.SILENT);
     }
     double repaired = (System.nanoTime() - begun) / 1e9;
-    setting
-        .say()
-        .accept(
-            "   %,d documents mended in %.1f s; new phone numbers kept"
-                .formatted(result.rowsRestored(), repaired));
+    say(
+        "   %,d documents mended in %.1f s; new phone numbers and good writes kept"
+            .formatted(result.rowsRestored(), repaired));
     figures.add(
         new DemoResult.Figure(
-            "B: time to see which rows and keys",
-            "",
-            "%.2f s".formatted(seen),
-            keysNamed && seen < 10));
-    figures.add(
-        new DemoResult.Figure(
-            "B: time to repair " + "%,d".formatted(HIT) + " documents",
+            "B: documents mended",
             "whole database rolled back",
-            "%.1f s".formatted(repaired),
-            result.rowsRestored() == HIT));
+            "%,d of %,d in %.1f s".formatted(result.rowsRestored(), hurt, repaired),
+            result.rowsRestored() == hurt && hurt > 0));
+  }
+
+  private Afternoon.Comparison compared() throws SQLException {
+    try (Connection connection = setting.production().connect()) {
+      return afternoon.compare(connection);
+    }
+  }
+
+  private void say(String line) {
+    setting.say().accept(line);
   }
 
   private static String data(@Nullable Map<String, @Nullable String> row) {

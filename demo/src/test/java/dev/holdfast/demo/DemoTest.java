@@ -29,4 +29,25 @@ class DemoTest {
     assertThat(result.passed()).isFalse();
     assertThat(result.rowsLost()).isEqualTo(1);
   }
+
+  @Test
+  void a_key_that_is_still_lost_and_a_good_write_undone_are_noticed() {
+    DemoResult result =
+        new Demo(
+                production -> {
+                  try (var statement = production.createStatement()) {
+                    statement.execute(
+                        "UPDATE public.users SET data = data - 'country' WHERE id = 1234");
+                    statement.execute(
+                        "UPDATE public.users SET data = jsonb_set(data, '{phone}', '\"+49 30 7\"')"
+                            + " WHERE id = 7");
+                  }
+                })
+            .run(Demo.Scenario.JSON, _ -> {});
+    assertThat(result.passed()).isFalse();
+    assertThat(result.figures().stream().filter(figure -> !figure.right()))
+        .extracting(DemoResult.Figure::name)
+        .containsExactly(
+            "B: users whole: lost keys back, new phone numbers kept", "B: good writes lost");
+  }
 }

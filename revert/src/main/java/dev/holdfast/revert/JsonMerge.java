@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
@@ -114,6 +115,37 @@ final class JsonMerge {
     }
     kept.add(path);
     return now;
+  }
+
+  /** Collects the paths at which two documents differ. */
+  static void differences(
+      @Nullable String one, @Nullable String other, String path, Set<String> differences) {
+    differences(one, other, path, 0, differences);
+  }
+
+  private static void differences(
+      @Nullable String one,
+      @Nullable String other,
+      String path,
+      int depth,
+      Set<String> differences) {
+    if (Objects.equals(one, other)) {
+      return;
+    }
+    JsonObject left = depth < DEPTH_MAX ? JsonObject.of(one) : null;
+    JsonObject right = JsonObject.of(other);
+    if (left == null || right == null) {
+      if (!same(one, other, depth)) {
+        differences.add(path);
+      }
+      return;
+    }
+    Set<String> keys = new LinkedHashSet<>();
+    left.members().forEach(member -> keys.add(member.key()));
+    right.members().forEach(member -> keys.add(member.key()));
+    for (String key : keys) {
+      differences(left.value(key), right.value(key), path + "." + key, depth + 1, differences);
+    }
   }
 
   private boolean isFixed(String path) {

@@ -46,22 +46,33 @@ final class RowMerge {
     }
     List<Hit> runs = runs(hits);
     if (runs.size() == 1) {
-      return undo(runs.getFirst(), now, new LinkedHashSet<>());
+      Hit hit = runs.getFirst();
+      return setAgain(hit, now)
+          ? Decision.leave(Verdict.TOUCHED_SINCE)
+          : undo(hit, now, new LinkedHashSet<>());
     }
-    Decision decision = new Fold(now).all(runs);
-    return decision.change() == null && wanted(runs).sameAs(now)
-        ? Decision.leave(Verdict.ALREADY_UNDONE)
-        : decision;
+    Hit last = runs.getLast();
+    Fold left = new Fold(last.after());
+    Decision wanted = left.all(replaceLast(runs, Hit.of(last.before(), last.after(), false)));
+    if (wanted.change() == null && !allUndone(wanted.verdict())) {
+      return new Fold(now).all(runs);
+    }
+    // Values come again: a row that was undone already may look as if the last hit had left it.
+    Hit all = Hit.of(left.row, last.after(), true);
+    return switch (undo(all, now, new LinkedHashSet<>()).verdict()) {
+      case ALREADY_UNDONE, UNCHANGED ->
+          allUndone(wanted.verdict())
+              ? Decision.leave(Verdict.ALREADY_UNDONE)
+              : new Decision(Verdict.TOUCHED_SINCE, null, wanted.kept(), List.of());
+      case RESTORED, PARTLY_RESTORED, TOUCHED_SINCE, GONE_SINCE, KEY_USED_AGAIN ->
+          new Fold(now).all(runs);
+    };
   }
 
-  /** The row as undoing would leave it had nobody written it since the last hit. */
-  private Fold wanted(List<Hit> runs) {
-    Hit last = runs.getLast();
-    List<Hit> untouched = new ArrayList<>(runs.subList(0, runs.size() - 1));
-    untouched.add(Hit.of(last.before(), last.after(), false));
-    Fold fold = new Fold(last.after());
-    fold.all(untouched);
-    return fold;
+  private static List<Hit> replaceLast(List<Hit> hits, Hit last) {
+    List<Hit> replaced = new ArrayList<>(hits);
+    replaced.set(hits.size() - 1, last);
+    return replaced;
   }
 
   /** Hits that follow each other undisturbed are one, from before the first to after the last. */
@@ -81,6 +92,38 @@ final class RowMerge {
     return runs;
   }
 
+  /**
+   * Whether others set the row again to the very same values.
+   *
+   * @param left the row as they left it
+   */
+  private boolean setAgain(Hit hit, @Nullable Row left) {
+    Row after = hit.after();
+    return hit.touched()
+        && !options.overwriteTouched()
+        && hit.before() != null
+        && after != null
+        && left != null
+        && !after.equals(hit.before())
+        && left.first(after.size()).equals(after);
+  }
+
+  /** Columns and JSON paths in which two images of a row differ; none when there is only one. */
+  private Set<String> differences(@Nullable Row one, @Nullable Row other) {
+    Set<String> differences = new LinkedHashSet<>();
+    for (int i = 0; one != null && other != null && i < columns.size(); i++) {
+      Column column = columns.get(i);
+      if (column.content() == Column.Content.PLAIN) {
+        if (!Objects.equals(one.value(i), other.value(i))) {
+          differences.add(column.name());
+        }
+      } else {
+        JsonMerge.differences(one.value(i), other.value(i), column.name(), differences);
+      }
+    }
+    return differences;
+  }
+
   /** The row on its way back from now to before the first hit. */
   private final class Fold {
     private final @Nullable Row now;
@@ -96,8 +139,20 @@ final class RowMerge {
     }
 
     Decision all(List<Hit> hits) {
-      for (Hit hit : hits.reversed()) {
+      Row left = now;
+      for (int i = hits.size() - 1; i >= 0; i--) {
+        Hit hit = hits.get(i);
+        if (setAgain(hit, left)) {
+          verdicts.add(Verdict.TOUCHED_SINCE);
+          break; // somebody said that all of the row is to be as it was then
+        }
+        Set<String> others = options.overwriteTouched() ? Set.of() : differences(hit.after(), left);
+        if (i < hits.size() - 1) {
+          fixed.addAll(others); // the last hit is told by the row now
+        }
         Decision step = undo(hit, row, fixed);
+        fixed.addAll(others);
+        left = hit.before();
         if (step.change() != null) {
           row = TableRevert.wanted(step.change());
         }
@@ -108,8 +163,13 @@ final class RowMerge {
         verdicts.add(step.verdict());
         kept.addAll(step.kept());
         keys.addAll(step.restoredKeys());
-        if (step.verdict() == Verdict.KEY_USED_AGAIN) {
-          break; // the row there is now is not the one that earlier hits were about
+        boolean anothers =
+            row != null && (hit.before() == null || (hit.after() == null && step.change() == null));
+        if (anothers && i > 0 && step.verdict() == Verdict.ALREADY_UNDONE) {
+          verdicts.add(Verdict.TOUCHED_SINCE);
+        }
+        if (anothers) {
+          break; // others made the row there is: it is not the one that earlier hits were about
         }
       }
       RowChange change = change();
@@ -118,13 +178,6 @@ final class RowMerge {
           change,
           List.copyOf(kept),
           change == null ? List.of() : List.copyOf(keys));
-    }
-
-    boolean sameAs(@Nullable Row other) {
-      Row one = row;
-      return one == null
-          ? other == null
-          : other != null && other.first(columns.size()).equals(one.first(columns.size()));
     }
 
     private @Nullable RowChange change() {
@@ -143,7 +196,7 @@ final class RowMerge {
 
     private Verdict verdict(@Nullable RowChange change) {
       if (change != null) {
-        return verdicts.stream().allMatch(Fold::allUndone)
+        return verdicts.stream().allMatch(RowMerge::allUndone)
             ? Verdict.RESTORED
             : Verdict.PARTLY_RESTORED;
       }
@@ -152,20 +205,20 @@ final class RowMerge {
           return verdict;
         }
       }
-      if (!verdicts.stream().allMatch(Fold::allUndone)) {
+      if (!verdicts.stream().allMatch(RowMerge::allUndone)) {
         return Verdict.TOUCHED_SINCE;
       }
       return verdicts.equals(Set.of(Verdict.UNCHANGED))
           ? Verdict.UNCHANGED
           : Verdict.ALREADY_UNDONE;
     }
+  }
 
-    private static boolean allUndone(Verdict verdict) {
-      return switch (verdict) {
-        case RESTORED, ALREADY_UNDONE, UNCHANGED -> true;
-        case PARTLY_RESTORED, TOUCHED_SINCE, GONE_SINCE, KEY_USED_AGAIN -> false;
-      };
-    }
+  private static boolean allUndone(Verdict verdict) {
+    return switch (verdict) {
+      case RESTORED, ALREADY_UNDONE, UNCHANGED -> true;
+      case PARTLY_RESTORED, TOUCHED_SINCE, GONE_SINCE, KEY_USED_AGAIN -> false;
+    };
   }
 
   /**
@@ -176,7 +229,7 @@ final class RowMerge {
     Row before = hit.before();
     Row after = hit.after();
     if (before != null && after != null) {
-      return undoUpdate(before, after, hit.touched(), now, fixed);
+      return undoUpdate(before, after, now, fixed);
     }
     if (before != null) {
       return undoDelete(before, hit.touched(), now);
@@ -204,16 +257,12 @@ final class RowMerge {
         : Decision.leave(Verdict.TOUCHED_SINCE);
   }
 
-  private Decision undoUpdate(
-      Row before, Row after, boolean touched, @Nullable Row now, Set<String> fixed) {
+  private Decision undoUpdate(Row before, Row after, @Nullable Row now, Set<String> fixed) {
     if (before.equals(after)) {
       return Decision.leave(Verdict.UNCHANGED);
     }
     if (now == null) {
       return Decision.leave(Verdict.GONE_SINCE);
-    }
-    if (touched && !options.overwriteTouched() && now.first(after.size()).equals(after)) {
-      return stays(before, after, List.of(), fixed); // set again, to the very same values
     }
     List<@Nullable String> wanted = new ArrayList<>(now.values());
     List<String> kept = new ArrayList<>();

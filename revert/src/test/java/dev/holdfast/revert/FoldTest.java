@@ -150,6 +150,30 @@ class FoldTest {
   }
 
   @Test
+  void a_row_that_others_made_is_left_by_what_hit_the_one_before_it() {
+    // Deleted by the set and put in again by others, just as it was.
+    Hit first = touched(Row.of("1", "5", "old", "{}"), Row.of("1", "4", "old", "{}"));
+    Row good = Row.of("1", "4", "good", "{}");
+    assertThat(undo(good, first, touched(good, null)))
+        .isEqualTo(Decision.leave(Verdict.TOUCHED_SINCE));
+    // Deleted by others, made by the set, made anew by others.
+    assertThat(undo(row(1, 4), first, touched(null, row(1, 7))))
+        .isEqualTo(Decision.leave(Verdict.TOUCHED_SINCE));
+  }
+
+  @Test
+  void a_value_of_others_stays_though_it_equals_the_one_that_an_earlier_hit_left() {
+    Row now = Row.of("1", "4", "good", "{}");
+    Decision decision =
+        undo(
+            now,
+            touched(row(1, 5), row(1, 4)),
+            touched(row(1, 9), Row.of("1", "9", "old", "{\"a\": 1}")));
+    assertThat(decision.change()).isNull();
+    assertThat(decision.kept()).containsExactly("price");
+  }
+
+  @Test
   void a_key_that_the_set_changed_changes_back_and_the_row_is_looked_for_under_its_last_one() {
     List<Hit> moved = List.of(touched(row(1, 5), row(2, 5)), hit(row(2, 6), row(3, 6)));
     assertThat(revert(RevertOptions.DEFAULT, new ArrayList<>()).keyNow(moved)).isEqualTo(key("3"));
