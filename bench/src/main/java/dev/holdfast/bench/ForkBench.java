@@ -151,8 +151,9 @@ public final class ForkBench {
   private static HoldfastCommand.Running fork(
       HoldfastCommand holdfast, String name, Lsn target, boolean all) throws Exception {
     return all
-        ? holdfast.begin("fork", name, "--lsn", target.toString())
-        : holdfast.begin("fork", name, "--lsn", target.toString(), "--tables", "public.t");
+        ? holdfast.begin("fork", name, "--lsn", target.toString(), "--json")
+        : holdfast.begin(
+            "fork", name, "--lsn", target.toString(), "--tables", "public.t", "--json");
   }
 
   private static void check(JsonNode ready, String contents) throws Exception {

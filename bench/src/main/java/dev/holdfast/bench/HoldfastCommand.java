@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -44,10 +45,17 @@ final class HoldfastCommand {
    * A run that has ended well.
    *
    * @param seconds from the start of the process to its exit
-   * @param json the last value it printed
-   * @param phases what it told of its progress, with the seconds since its start
+   * @param answeredSeconds from the start of the process to the last line it answered with
+   * @param answer what it printed on standard output
+   * @param told its progress and its answer, each line with the seconds since the start
    */
-  record Ran(double seconds, JsonNode json, List<String> phases, Heap heap) {}
+  record Ran(
+      double seconds, double answeredSeconds, List<String> answer, List<String> told, Heap heap) {
+    /** The answer of a command that was asked for JSON. */
+    JsonNode json() {
+      return JSON.readTree(answer.getLast());
+    }
+  }
 
   /**
    * @param peak the most that was in use, garbage included, in MiB
@@ -60,19 +68,25 @@ final class HoldfastCommand {
     Path collections = Files.createTempFile(production.folder(), "gc", ".log");
     long begun = System.nanoTime();
     Process process = start(collections, arguments);
-    CompletableFuture<List<String>> told = told(process, begun);
-    String out;
+    List<String> told = Collections.synchronizedList(new ArrayList<>());
+    CompletableFuture<Void> progress = listen(process.errorReader(), begun, told);
+    List<String> answer = new ArrayList<>();
+    double answered = 0;
     try (BufferedReader reader = process.inputReader()) {
-      out = reader.lines().filter(line -> line.startsWith("{")).reduce("{}", (_, last) -> last);
+      for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+        answered = (System.nanoTime() - begun) / 1e9;
+        answer.add(line);
+        told.add(timed(answered, line));
+      }
     }
     int exit = process.onExit().join().exitValue();
     double seconds = (System.nanoTime() - begun) / 1e9;
-    List<String> phases = told.join();
+    progress.join();
     if (exit != 0) {
       throw new IllegalStateException(
-          String.join(" ", arguments) + " left with " + exit + ":\n" + String.join("\n", phases));
+          String.join(" ", arguments) + " left with " + exit + ":\n" + String.join("\n", told));
     }
-    return new Ran(seconds, JSON.readTree(out), phases, heap(collections));
+    return new Ran(seconds, answered, answer, List.copyOf(told), heap(collections));
   }
 
   /**
@@ -101,7 +115,8 @@ final class HoldfastCommand {
     long begun = System.nanoTime();
     Process process = start(collections, arguments);
     Thread onDeath = endingWithUs(process);
-    CompletableFuture<List<String>> told = told(process, begun);
+    List<String> told = Collections.synchronizedList(new ArrayList<>());
+    CompletableFuture<Void> progress = listen(process.errorReader(), begun, told);
     for (String line = process.inputReader().readLine();
         line != null;
         line = process.inputReader().readLine()) {
@@ -111,8 +126,9 @@ final class HoldfastCommand {
       }
     }
     process.onExit().join();
+    progress.join();
     throw new IllegalStateException(
-        String.join(" ", arguments) + " ended:\n" + String.join("\n", told.join()));
+        String.join(" ", arguments) + " ended:\n" + String.join("\n", told));
   }
 
   /** {@code holdfast record}, until closed. */
@@ -148,25 +164,32 @@ final class HoldfastCommand {
   private Process start(Path collections, String... arguments) throws IOException {
     List<String> command = new ArrayList<>(List.of(program, "--repository", repository));
     command.addAll(Arrays.asList(arguments));
-    command.add("--json");
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("HOLDFAST_URL", production.url());
-    builder.environment().put("JDK_JAVA_OPTIONS", "-Xlog:gc,gc+heap+exit:file=" + collections);
+    builder
+        .environment()
+        .put(
+            "JDK_JAVA_OPTIONS",
+            "-Xlog:gc,gc+heap+exit:file="
+                + collections
+                + " "
+                + System.getenv().getOrDefault("HOLDFAST_JAVA_OPTIONS", ""));
     return builder.start();
   }
 
-  private static CompletableFuture<List<String>> told(Process process, long begun) {
-    return CompletableFuture.supplyAsync(
+  private static CompletableFuture<Void> listen(
+      BufferedReader errors, long begun, List<String> told) {
+    return CompletableFuture.runAsync(
         () ->
-            process
-                .errorReader()
+            errors
                 .lines()
                 .filter(line -> !line.startsWith("NOTE: Picked up"))
-                .map(line ->
-                    String.format(
-                        Locale.ROOT, "%7.2f s  %s", (System.nanoTime() - begun) / 1e9, line))
-                .toList(),
+                .forEach(line -> told.add(timed((System.nanoTime() - begun) / 1e9, line))),
         Thread::startVirtualThread);
+  }
+
+  private static String timed(double seconds, String line) {
+    return String.format(Locale.ROOT, "%7.2f s  %s", seconds, line);
   }
 
   private static Thread endingWithUs(Process process) {

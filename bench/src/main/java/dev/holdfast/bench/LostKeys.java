@@ -67,17 +67,15 @@ final class LostKeys implements RevertBench.Scenario {
         happen();
         Thread.sleep(10);
         Instant until = Instant.now();
-        long restored =
-            bench.revert(
-                reverts,
-                "--table",
-                "public.users",
-                "--since",
-                since.toString(),
-                "--until",
-                until.toString(),
-                "--restore-lost-keys");
-        bench.require("rows restored", Integer.toString(users()), Long.toString(restored));
+        bench.revert(
+            reverts,
+            "--table",
+            "public.users",
+            "--since",
+            since.toString(),
+            "--until",
+            until.toString(),
+            "--restore-lost-keys");
         bench.require("users with another document than they should have", "0", wrong());
         traffic.check();
       }

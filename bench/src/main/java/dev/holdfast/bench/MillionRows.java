@@ -47,8 +47,7 @@ final class MillionRows implements RevertBench.Scenario {
       try (Traffic traffic = Traffic.start(production, rate)) {
         String contents = production.ask(Production.contents("ledger"));
         String xid = production.transaction("UPDATE ledger SET balance = 0, note = 'oops'");
-        long restored = bench.revert(reverts, xid);
-        bench.require("rows restored", Integer.toString(rows), Long.toString(restored));
+        bench.revert(reverts, xid);
         bench.require("rows of ledger", contents, production.ask(Production.contents("ledger")));
         traffic.check();
       }

@@ -103,7 +103,7 @@ public final class RevertBench {
   static final class Reverts {
     final Figures plan = new Figures("revert NAME …, process, s");
     final Figures apply = new Figures("revert NAME … --apply DIGEST, process, s");
-    final Figures applying = new Figures("of that, from the plan to committed, s");
+    final Figures committed = new Figures("of that, until it says what was undone, s");
     final Figures heap = new Figures("peak heap, MiB");
     final Figures live = new Figures("heap after collections, MiB");
     private List<String> phases = List.of();
@@ -115,7 +115,7 @@ public final class RevertBench {
     void print() {
       plan.print();
       apply.print();
-      applying.print();
+      committed.print();
       both().print();
       heap.print();
       live.print();
@@ -128,19 +128,17 @@ public final class RevertBench {
    * Plans, applies.
    *
    * @param what the transactions
-   * @return rows restored
    */
-  long revert(Reverts figures, String... what) throws IOException {
-    HoldfastCommand.Ran planned = holdfast.run(command(what));
+  void revert(Reverts figures, String... what) throws IOException {
+    HoldfastCommand.Ran planned = holdfast.run(command(what, "--json"));
     String digest = planned.json().get("digest").asString();
     HoldfastCommand.Ran applied = holdfast.run(command(what, "--apply", digest));
     figures.plan.add(planned.seconds());
     figures.apply.add(applied.seconds());
-    figures.applying.add(applied.json().get("durationSeconds").asDouble());
+    figures.committed.add(applied.answeredSeconds());
     figures.heap.add(Math.max(planned.heap().peak(), applied.heap().peak()));
     figures.live.add(Math.max(planned.heap().afterCollection(), applied.heap().afterCollection()));
-    figures.phases = applied.phases();
-    return applied.json().get("rowsRestored").asLong();
+    figures.phases = applied.told();
   }
 
   private static String[] command(String[] what, String... more) {
