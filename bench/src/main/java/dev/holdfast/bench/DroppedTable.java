@@ -58,6 +58,7 @@ final class DroppedTable implements RevertBench.Scenario {
   @Override
   public void run(int rounds, double wal, int rate) throws Exception {
     Figures theirs = new Figures("pgBackRest, restore to loaded, s");
+    Figures processor = new Figures("processor seconds of that, production's not");
     Waits quiet = new Waits("before");
     Waits ours = new Waits("during revert");
     Waits during = new Waits("during pgBackRest's way");
@@ -84,8 +85,10 @@ final class DroppedTable implements RevertBench.Scenario {
             bench.revert(reverts, xid);
             ours.add(elsewhere, referenced);
           } else {
+            double used = ChildProcesses.seconds();
             phases = peer.bringBack("public.orders", before);
             theirs.add(phases.values().stream().mapToDouble(Double::doubleValue).sum());
+            processor.add(ChildProcesses.seconds() - used);
             during.add(elsewhere, referenced);
           }
           bench.require("rows of orders", contents, production.ask(Production.contents("orders")));
@@ -97,8 +100,11 @@ final class DroppedTable implements RevertBench.Scenario {
     peer.stop();
     reverts.print();
     theirs.print();
+    processor.print();
     System.out.println("  pgBackRest, last round, s by phase: " + phases);
     Figures.ratio("revert --apply / pgBackRest", reverts.apply, theirs).print();
+    Figures.ratio("processor seconds of --apply / pgBackRest's", reverts.processor, processor)
+        .print();
     Figures.ratio("both runs of revert / pgBackRest", reverts.both(), theirs).print();
     quiet.print();
     ours.print();

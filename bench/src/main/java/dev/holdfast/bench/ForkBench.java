@@ -98,6 +98,8 @@ public final class ForkBench {
     Figures sparse = new Figures("sparse fork, s");
     Figures wholeReplay = new Figures("whole fork, replay, s");
     Figures sparseReplay = new Figures("sparse fork, replay, s");
+    Figures wholeProcessor = new Figures("whole fork, processor seconds");
+    Figures sparseProcessor = new Figures("sparse fork, processor seconds");
     Figures heap = new Figures("sparse fork, peak heap, MiB");
     Figures live = new Figures("sparse fork, heap after collections, MiB");
     String phases = "";
@@ -112,6 +114,7 @@ public final class ForkBench {
         holdfast.awaitRecorded(name, target.plus(1 << 16));
         for (int round = 0; round < rounds; round++) {
           for (boolean all : round % 2 == 0 ? List.of(true, false) : List.of(false, true)) {
+            double used = ChildProcesses.seconds();
             try (HoldfastCommand.Running fork = fork(holdfast, name, target, all)) {
               check(fork.json(), contents);
               (all ? whole : sparse).add(fork.seconds());
@@ -122,6 +125,7 @@ public final class ForkBench {
               }
               phases = round == rounds - 1 ? phases + phases(fork, all) : phases;
             }
+            (all ? wholeProcessor : sparseProcessor).add(ChildProcesses.seconds() - used);
           }
         }
         traffic.check();
@@ -142,6 +146,9 @@ public final class ForkBench {
     wholeReplay.print();
     sparseReplay.print();
     Figures.ratio("sparse / whole, replay", sparseReplay, wholeReplay).print();
+    wholeProcessor.print();
+    sparseProcessor.print();
+    Figures.ratio("sparse / whole, processor seconds", sparseProcessor, wholeProcessor).print();
     heap.print();
     live.print();
     System.out.print(phases);

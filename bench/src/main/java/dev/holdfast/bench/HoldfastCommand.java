@@ -46,11 +46,17 @@ final class HoldfastCommand {
    *
    * @param seconds from the start of the process to its exit
    * @param answeredSeconds from the start of the process to the last line it answered with
+   * @param processorSeconds its own and of the servers it started
    * @param answer what it printed on standard output
    * @param told its progress and its answer, each line with the seconds since the start
    */
   record Ran(
-      double seconds, double answeredSeconds, List<String> answer, List<String> told, Heap heap) {
+      double seconds,
+      double answeredSeconds,
+      double processorSeconds,
+      List<String> answer,
+      List<String> told,
+      Heap heap) {
     /** The answer of a command that was asked for JSON. */
     JsonNode json() {
       return JSON.readTree(answer.getLast());
@@ -66,6 +72,7 @@ final class HoldfastCommand {
   /** Runs a command to its end. */
   Ran run(String... arguments) throws IOException {
     Path collections = Files.createTempFile(production.folder(), "gc", ".log");
+    double before = ChildProcesses.seconds();
     long begun = System.nanoTime();
     Process process = start(collections, arguments);
     List<String> told = Collections.synchronizedList(new ArrayList<>());
@@ -86,7 +93,13 @@ final class HoldfastCommand {
       throw new IllegalStateException(
           String.join(" ", arguments) + " left with " + exit + ":\n" + String.join("\n", told));
     }
-    return new Ran(seconds, answered, answer, List.copyOf(told), heap(collections));
+    return new Ran(
+        seconds,
+        answered,
+        ChildProcesses.seconds() - before,
+        answer,
+        List.copyOf(told),
+        heap(collections));
   }
 
   /**

@@ -104,6 +104,8 @@ public final class RevertBench {
     final Figures plan = new Figures("revert NAME …, process, s");
     final Figures apply = new Figures("revert NAME … --apply DIGEST, process, s");
     final Figures committed = new Figures("of that, until it says what was undone, s");
+    final Figures processor =
+        new Figures("processor seconds of --apply and its forks, production's not");
     final Figures heap = new Figures("peak heap, MiB");
     final Figures live = new Figures("heap after collections, MiB");
     private List<String> phases = List.of();
@@ -117,6 +119,7 @@ public final class RevertBench {
       apply.print();
       committed.print();
       both().print();
+      processor.print();
       heap.print();
       live.print();
       System.out.println("  what the last --apply told, and when:");
@@ -136,6 +139,7 @@ public final class RevertBench {
     figures.plan.add(planned.seconds());
     figures.apply.add(applied.seconds());
     figures.committed.add(applied.answeredSeconds());
+    figures.processor.add(applied.processorSeconds());
     figures.heap.add(Math.max(planned.heap().peak(), applied.heap().peak()));
     figures.live.add(Math.max(planned.heap().afterCollection(), applied.heap().afterCollection()));
     figures.phases = applied.told();
