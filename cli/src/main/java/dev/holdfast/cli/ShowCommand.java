@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
     name = "show",
     header = "One transaction: what it did to each table, with sample rows before and after.",
     description =
-        "%nThe rows are read on forks made from the repository; production is not asked."
+        "%nThe rows are read on a fork made from the repository; production is not asked."
             + " --no-samples answers from the WAL alone, at once.%n")
 final class ShowCommand extends CliCommand {
   private static final int VALUE_WIDTH = 120;
@@ -28,7 +28,7 @@ final class ShowCommand extends CliCommand {
       description = "The transaction, as `holdfast log` numbers it.")
   String xid = "";
 
-  @Option(names = "--no-samples", description = "No sample rows: no forks are made.")
+  @Option(names = "--no-samples", description = "No sample rows: no fork is made.")
   boolean noSamples;
 
   @Option(

@@ -608,6 +608,13 @@ public final class RowHistories {
         first == TidMap.NONE ? null : Tid.unpack(first), new Lsn(rows.since[number]), list);
   }
 
+  /**
+   * Who wrote rows of these histories, and those of the set that dropped files, in order of commit.
+   */
+  public List<Writer> writers() {
+    return List.copyOf(writers);
+  }
+
   /** Tables that the set truncated, in order of commit. */
   public List<Truncation> truncations() {
     return List.copyOf(truncations);

@@ -165,8 +165,14 @@ final class RecordedWal {
 
   /** Recorded bytes from this position on: what a reader starting there will have to read. */
   long bytesFrom(Lsn from) {
+    return bytes(from, null);
+  }
+
+  /** How many bytes {@link #read} goes through. */
+  long bytes(Lsn from, @Nullable Lsn to) {
     return segments.segments().stream()
         .filter(segment -> segment.end().isAfter(from))
+        .filter(segment -> to == null || segment.name().start().isBefore(to))
         .mapToLong(TimelineSegments.Held::bytes)
         .sum();
   }

@@ -12,7 +12,6 @@ import dev.holdfast.postgres.PlanApplier;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
-import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.postgres.TableChanges;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.definition.DroppedObjects;
@@ -36,13 +35,11 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -383,7 +380,7 @@ public final class Revert {
         throws SQLException {
       List<PresentRows> opened = new ArrayList<>();
       try (Connection production = owner.open();
-          RowImages images = new RowImages(set, first -> stepping(tables, first, progress))) {
+          RowImages images = new RowImages(set)) {
         RowReader now = new RowReader(production);
         WantedImages wanted = new WantedImages(options.restoreLostKeys);
         Map<TableRows, TableNow> there = new LinkedHashMap<>();
@@ -416,19 +413,6 @@ public final class Revert {
       } finally {
         opened.forEach(PresentRows::close);
       }
-    }
-
-    private SteppingFork stepping(
-        List<TransactionSet.Table> tables, Lsn first, Progress progress) {
-      Set<Long> oids = new HashSet<>();
-      tables.forEach(table -> oids.add(table.oid()));
-      return Forks.stepping(
-          cluster,
-          first,
-          // A standby's planner looks into the indexes of what it reads, used or not.
-          ForkOptions.defaults().holding(set.contents(oids, true)),
-          "fork at " + first,
-          progress);
     }
 
     private void merge(

@@ -5,11 +5,13 @@ import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Truncation;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.ForkTimings;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowSpool;
 import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
+import dev.holdfast.row.TableName;
 import dev.holdfast.row.TableShape;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
@@ -30,7 +32,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
@@ -46,6 +47,9 @@ final class RowImages implements AutoCloseable {
   private static final int BATCH = 5_000;
   private static final String LOCK_TIMEOUT = "SET lock_timeout = '2s'";
   private static final String LOCKED = "55P03";
+
+  /** Of a table that the log holds no rows of, a standby says that it has not got the feature. */
+  private static final String UNLOGGED = "0A000";
 
   /** A version of a row, and the columns its values stand for. */
   record Image(Row row, TableShape shape) {}
@@ -89,6 +93,9 @@ final class RowImages implements AutoCloseable {
   /** Rows that went with a truncation. */
   private record Lost(long[] places, TableShape shape) {}
 
+  /** What a table held: how many rows, and some of them. */
+  record Held(TableShape shape, long count, List<Row> some) {}
+
   /** All rows of a table as the set left it: a stretch of the spool. */
   private record Afterwards(long from, long to, TableShape shape) {}
 
@@ -99,6 +106,7 @@ final class RowImages implements AutoCloseable {
     private final Set<Truncation> truncations = new HashSet<>();
     private boolean look;
     private boolean whole;
+    private int some;
 
     private void add(int request) {
       if (size == requests.length) {
@@ -109,18 +117,15 @@ final class RowImages implements AutoCloseable {
   }
 
   private final TransactionSet set;
-  private final Function<Lsn, SteppingFork> forks;
   private final RowSpool spool = RowSpool.create();
   private final Map<Long, Wanted> tables = new HashMap<>();
   private final NavigableMap<Lsn, Map<Long, Work>> work = new TreeMap<>();
+  private final Map<Long, Held> held = new HashMap<>();
   private int stops;
+  private @Nullable ForkTimings forkTimings;
 
-  /**
-   * @param forks makes the server, at its first stop; asked once at most
-   */
-  RowImages(TransactionSet set, Function<Lsn, SteppingFork> forks) {
+  RowImages(TransactionSet set) {
     this.set = set;
-    this.forks = forks;
   }
 
   /**
@@ -145,6 +150,16 @@ final class RowImages implements AutoCloseable {
     wanted.firstOf[rows.count()] = wanted.size;
   }
 
+  /**
+   * Says that some rows of a table are wanted as it stood at a position, whichever they are, and how
+   * many there were.
+   *
+   * @param some how many at most
+   */
+  void wantSome(long table, Lsn at, int some) {
+    work(at, table).some = some;
+  }
+
   /** Reads everything that is wanted. */
   void read(Progress progress) {
     plan();
@@ -153,13 +168,16 @@ final class RowImages implements AutoCloseable {
     if (work.isEmpty()) {
       return;
     }
-    try (SteppingFork fork = forks.apply(work.firstKey());
+    Set<Long> touched = new HashSet<>(tables.keySet());
+    work.values().forEach(at -> touched.addAll(at.keySet()));
+    try (SteppingFork fork = set.stepping(touched, work.firstKey(), progress);
         Progress.Phase phase =
             progress.begin(
                 "reading rows as they were, at %,d position%s in the log"
                     .formatted(work.size(), work.size() == 1 ? "" : "s"),
                 versions,
                 Progress.Unit.ROWS)) {
+      forkTimings = fork.timings();
       while (!work.isEmpty()) {
         Map.Entry<Lsn, Map<Long, Work>> next = work.pollFirstEntry();
         fork.moveTo(next.getKey());
@@ -184,6 +202,11 @@ final class RowImages implements AutoCloseable {
   /** At how many positions rows were read. */
   int stops() {
     return stops;
+  }
+
+  /** What the server they were read from took; null when none was needed. */
+  @Nullable ForkTimings forkTimings() {
+    return forkTimings;
   }
 
   private void plan() {
@@ -242,7 +265,13 @@ final class RowImages implements AutoCloseable {
   }
 
   private void read(Lsn at, long table, Work here, RowReader reader, Progress.Phase phase) {
-    Wanted wanted = Objects.requireNonNull(tables.get(table));
+    Wanted wanted = tables.get(table);
+    if (here.some > 0) {
+      some(at, table, here.some, reader);
+    }
+    if (wanted == null) {
+      return;
+    }
     int done = 0;
     try {
       Optional<TableShape> shape = reader.shape(table);
@@ -273,14 +302,37 @@ final class RowImages implements AutoCloseable {
         done = end;
       }
     } catch (OperatorException e) {
-      if (!(e.getCause() instanceof SQLException sql) || !LOCKED.equals(sql.getSQLState())) {
+      if (!isState(LOCKED, e)) {
         throw e;
       }
       if (!here.truncations.isEmpty()) {
-        throw notSeen(wanted, at, "the table was locked");
+        throw notSeen(wanted.rows.table().name(), at, "the table was locked");
       }
       later(wanted, here, done, at, "the table was locked");
     }
+  }
+
+  private void some(Lsn at, long table, int limit, RowReader reader) {
+    Optional<TableShape> shape = reader.shape(table);
+    if (shape.isEmpty()) {
+      return;
+    }
+    TableName name = shape.get().name();
+    try {
+      List<Row> rows = reader.some(name, shape.get().columns(), limit);
+      held.put(table, new Held(shape.get(), reader.count(name), rows));
+    } catch (OperatorException e) {
+      if (isState(LOCKED, e)) {
+        throw notSeen(name, at, "the table was locked");
+      }
+      if (!isState(UNLOGGED, e)) {
+        throw e;
+      }
+    }
+  }
+
+  private static boolean isState(String state, OperatorException e) {
+    return e.getCause() instanceof SQLException sql && state.equals(sql.getSQLState());
   }
 
   private void batch(
@@ -332,16 +384,16 @@ final class RowImages implements AutoCloseable {
         if (wanted.missing) {
           continue; // the set made the table: that is told of it as a whole
         }
-        throw notSeen(wanted, at, why);
+        throw notSeen(wanted.rows.table().name(), at, why);
       }
       work(last, wanted.rows.table().oid()).add(request);
     }
   }
 
-  private OperatorException notSeen(Wanted wanted, Lsn at, String why) {
+  private static OperatorException notSeen(TableName table, Lsn at, String why) {
     return new OperatorException(
         Kind.FAILED,
-        "the rows of " + wanted.rows.table().name() + " could not be matched with the log",
+        "the rows of " + table + " could not be matched with the log",
         why + ", at " + at,
         "nothing was changed; look at the data on a fork: holdfast fork NAME --lsn " + at);
   }
@@ -433,6 +485,11 @@ final class RowImages implements AutoCloseable {
   Image lost(Truncation truncation, int number) {
     Lost lost = Objects.requireNonNull(wanted(truncation.table()).lost.get(truncation));
     return new Image(spool.read(lost.places[number]), lost.shape);
+  }
+
+  /** Empty when there was no such table, or the log does not hold its rows. */
+  Optional<Held> some(long table) {
+    return Optional.ofNullable(held.get(table));
   }
 
   /** Every row of a table as the set left it. */

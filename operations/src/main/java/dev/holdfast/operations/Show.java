@@ -1,34 +1,28 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.damage.TableDamage;
-import dev.holdfast.damage.TransactionRows;
-import dev.holdfast.failure.Kind;
-import dev.holdfast.failure.OperatorException;
-import dev.holdfast.postgres.Fork;
-import dev.holdfast.postgres.ForkOptions;
-import dev.holdfast.postgres.RowReader;
+import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.operations.RowImages.Image;
+import dev.holdfast.postgres.ForkTimings;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.TableShape;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.RelFile;
-import dev.holdfast.wal.Tid;
-import java.sql.Connection;
-import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** One transaction with sample rows before and after, read on forks. */
+/** One transaction with sample rows before and after, read on a fork. */
 public final class Show {
   /** Rows of each table that are looked at for lost JSON keys. */
   private static final int LOOKED_AT = 1_000;
@@ -43,122 +37,112 @@ public final class Show {
   }
 
   /**
-   * Finds the transaction and, when samples are wanted, reads rows on forks.
+   * Rows that a table had changed.
    *
-   * @param samples rows of each table; 0 makes no forks
+   * @param rows those that are looked at
+   * @param count how many there are in all
+   */
+  private record Changed(TableRows rows, long count) {
+    static Changed of(TableRows all) {
+      long count = 0;
+      int end = 0;
+      for (int number = 0; number < all.count(); number++) {
+        if (all.history(number) != null) {
+          count++;
+          end = count <= LOOKED_AT ? number + 1 : end;
+        }
+      }
+      return new Changed(all.first(end), count);
+    }
+  }
+
+  /**
+   * Finds the transaction and, when samples are wanted, reads rows as they were around it.
+   *
+   * @param samples rows of each table; 0 makes no fork
    */
   public TransactionDetail run(String xid, int samples, Progress progress) {
-    TransactionTrace trace = TransactionTrace.of(cluster, xid, progress);
-    LogEntry entry = LogEntry.of(trace.damage());
-    String target = trace.damage().targetLsn().toString();
+    TransactionSet set = TransactionSet.upToCommit(cluster, xid, progress);
+    TransactionDamage damage = set.transactions().getFirst();
+    LogEntry entry = LogEntry.of(damage);
+    String target = damage.targetLsn().toString();
     if (samples <= 0) {
       return new TransactionDetail(entry, target, List.of(), null);
     }
-    long begun = System.nanoTime();
-    ForkOptions options = ForkOptions.defaults();
-    try (Fork before = trace.forkBefore(options, progress);
-        Fork after = trace.leftRows() ? trace.forkAfter(options, progress) : null) {
-      double forkSeconds = (System.nanoTime() - begun) / 1e9;
+    Map<Long, Changed> changed = new HashMap<>();
+    for (TransactionSet.Table table : set.tables()) {
+      if (table.action() == TableDamage.Action.CHANGED) {
+        changed.put(table.oid(), Changed.of(new TableRows(table, set.histories())));
+      }
+    }
+    Set<Long> lost = new LinkedHashSet<>();
+    for (TableDamage table : damage.tables()) {
+      if (table.action() != TableDamage.Action.CHANGED && !TransactionSet.isUnknown(table)) {
+        lost.add(table.oid());
+      }
+    }
+    try (RowImages images = new RowImages(set)) {
+      changed
+          .values()
+          .forEach(table -> images.want(table.rows, new WantedImages(false), null, false));
+      lost.forEach(table -> images.wantSome(table, set.lastBefore(table), samples));
+      images.read(progress);
       List<TransactionDetail.TableSample> tables = new ArrayList<>();
-      try (Connection then = before.connect(trace.database());
-          Connection left = after == null ? null : after.connect(trace.database())) {
-        RowReader past = new RowReader(then);
-        RowReader present = left == null ? null : new RowReader(left);
-        for (TransactionTrace.TouchedTable table : trace.tables()) {
-          sample(trace, table, past, present, samples).ifPresent(tables::add);
+      for (TableDamage table : damage.tables()) {
+        Changed rows = changed.remove(table.oid());
+        if (rows != null) {
+          tables.add(changed(images, rows, samples));
+        } else if (lost.remove(table.oid())) {
+          images.some(table.oid()).ifPresent(held -> tables.add(lost(held)));
         }
       }
-      return new TransactionDetail(entry, target, tables, forkSeconds);
-    } catch (SQLException e) {
-      throw new OperatorException(
-          Kind.FAILED,
-          "the rows of transaction " + xid + " could not be read",
-          String.valueOf(e.getMessage()),
-          "holdfast show " + cluster.document().name() + " " + xid + " --no-samples works without",
-          e);
+      ForkTimings timings = images.forkTimings();
+      return new TransactionDetail(
+          entry, target, tables, timings == null ? null : timings.total().toNanos() / 1e9);
     }
   }
 
-  private static Optional<TransactionDetail.TableSample> sample(
-      TransactionTrace trace,
-      TransactionTrace.TouchedTable table,
-      RowReader past,
-      @Nullable RowReader left,
-      int samples) {
-    Optional<TableShape> was = past.shape(table.oid());
-    Optional<TableShape> became = left == null ? Optional.empty() : left.shape(table.oid());
-    if (table.action() != TableDamage.Action.CHANGED) {
-      return was.map(shape -> lost(past, shape, samples));
-    }
+  private static TransactionDetail.TableSample changed(
+      RowImages images, Changed changed, int samples) {
+    TransactionSet.Table table = changed.rows.table();
     List<TransactionDetail.RowSample> rows = new ArrayList<>();
     Map<String, Long> keys = new TreeMap<>();
-    long changed = 0;
-    for (RelFile file : table.files()) {
-      List<TransactionRows.Change> changes = trace.rows().changes(file);
-      changed += changes.size();
-      for (TransactionDetail.RowSample row : images(changes, past, was, left, became)) {
-        lostKeys(row, was.map(TableShape::columns).orElse(List.of()), keys);
-        if (rows.size() < samples) {
-          rows.add(row);
-        }
+    for (int number = 0; number < changed.rows.count(); number++) {
+      Image before = images.image(table.oid(), number, 0);
+      Image after = images.image(table.oid(), number, 1);
+      if (before == null && after == null) {
+        continue;
+      }
+      TransactionDetail.RowSample row =
+          new TransactionDetail.RowSample(
+              before == null ? null : named(before.shape(), before.row()),
+              after == null ? null : named(after.shape(), after.row()));
+      if (before != null) {
+        lostKeys(row, before.shape().columns(), keys);
+      }
+      if (rows.size() < samples) {
+        rows.add(row);
       }
     }
-    return Optional.of(
-        new TransactionDetail.TableSample(
-            table.name().schema(), table.name().table(), changed, keys, rows));
+    return new TransactionDetail.TableSample(
+        table.name().schema(), table.name().table(), changed.count, keys, rows);
   }
 
   /** A table whose rows are all gone: what it held. */
-  private static TransactionDetail.TableSample lost(RowReader past, TableShape shape, int samples) {
+  private static TransactionDetail.TableSample lost(RowImages.Held held) {
+    TableShape shape = held.shape();
     return new TransactionDetail.TableSample(
         shape.name().schema(),
         shape.name().table(),
-        past.count(shape.name()),
+        held.count(),
         Map.of(),
-        past.some(shape.name(), shape.columns(), samples).stream()
-            .map(row -> new TransactionDetail.RowSample(named(shape.columns(), row), null))
+        held.some().stream()
+            .map(row -> new TransactionDetail.RowSample(named(shape, row), null))
             .toList());
   }
 
-  private static List<TransactionDetail.RowSample> images(
-      List<TransactionRows.Change> changes,
-      RowReader past,
-      Optional<TableShape> was,
-      @Nullable RowReader left,
-      Optional<TableShape> became) {
-    List<TransactionRows.Change> some = changes.subList(0, Math.min(changes.size(), LOOKED_AT));
-    Map<Tid, Row> before =
-        was.isEmpty()
-            ? Map.of()
-            : past.byTid(
-                was.get().name(),
-                was.get().columns(),
-                some.stream()
-                    .map(TransactionRows.Change::before)
-                    .filter(Objects::nonNull)
-                    .toList());
-    Map<Tid, Row> after =
-        left == null || became.isEmpty()
-            ? Map.of()
-            : left.byTid(
-                became.get().name(),
-                became.get().columns(),
-                some.stream().map(TransactionRows.Change::after).filter(Objects::nonNull).toList());
-    List<TransactionDetail.RowSample> images = new ArrayList<>();
-    for (TransactionRows.Change change : some) {
-      Row old = change.before() == null ? null : before.get(change.before());
-      Row young = change.after() == null ? null : after.get(change.after());
-      if (old != null || young != null) {
-        images.add(
-            new TransactionDetail.RowSample(
-                old == null ? null : named(was.orElseThrow().columns(), old),
-                young == null ? null : named(became.orElseThrow().columns(), young)));
-      }
-    }
-    return images;
-  }
-
-  private static Map<String, @Nullable String> named(List<Column> columns, Row row) {
+  private static Map<String, @Nullable String> named(TableShape shape, Row row) {
+    List<Column> columns = shape.columns();
     Map<String, @Nullable String> values = new LinkedHashMap<>();
     for (int i = 0; i < columns.size(); i++) {
       values.put(columns.get(i).name(), row.value(i));

@@ -13,12 +13,22 @@ final class TableRows {
   private final int[] begins;
 
   TableRows(TransactionSet.Table table, RowHistories histories) {
+    this(table, histories, Integer.MAX_VALUE);
+  }
+
+  private TableRows(TransactionSet.Table table, RowHistories histories, int limit) {
     this.table = table;
     this.histories = histories;
     this.begins = new int[table.files().size() + 1];
     for (int index = 0; index < table.files().size(); index++) {
-      begins[index + 1] = begins[index] + histories.count(table.files().get(index));
+      int end = begins[index] + histories.count(table.files().get(index));
+      begins[index + 1] = Math.min(end, limit);
     }
+  }
+
+  /** The first so many of them. */
+  TableRows first(int limit) {
+    return new TableRows(table, histories, limit);
   }
 
   TransactionSet.Table table() {

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param transaction as the log tells it
  * @param target what to give {@code fork --lsn} to be just before it
- * @param samples some of the rows it changed, read on forks; empty when samples were not wanted
- * @param forkSeconds what making the forks took; null without them
+ * @param samples some of the rows it changed, read on a fork; empty when samples were not wanted
+ * @param forkSeconds what making the fork took; null without one
  */
 public record TransactionDetail(
     LogEntry transaction, String target, List<TableSample> samples, @Nullable Double forkSeconds) {

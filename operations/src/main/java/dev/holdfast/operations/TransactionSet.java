@@ -8,6 +8,8 @@ import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.ForkContents;
+import dev.holdfast.postgres.ForkOptions;
+import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
@@ -23,8 +25,9 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
-/** The transactions to undo, and what the log says of the rows they changed. */
+/** The transactions to undo or to show, and what the log says of the rows they changed. */
 final class TransactionSet {
   /** Each is kept in memory: about a kilobyte. */
   static final int TRANSACTIONS_MAX = 100_000;
@@ -70,12 +73,30 @@ final class TransactionSet {
   }
 
   /**
-   * Finds the transactions and reads the recorded WAL for everything about their rows.
+   * Finds the transactions to undo and reads the recorded WAL for everything about their rows.
    *
    * @throws OperatorException USAGE or REFUSED, with the reason, when one of them is not recorded
    *     as committed, when none fits, or when together they cannot be undone in place
    */
   static TransactionSet of(ClusterStore cluster, Revert.Selection selection, Progress progress) {
+    TransactionSet found = read(cluster, selection, false, progress);
+    found.refuseWhatCannotBeUndoneInPlace();
+    return found;
+  }
+
+  /**
+   * One transaction, whether it can be undone in place or not. The log is read up to its commit:
+   * what became of its rows since is not known.
+   *
+   * @throws OperatorException USAGE or REFUSED, with the reason, when it is not recorded as
+   *     committed, or its log is not there any more
+   */
+  static TransactionSet upToCommit(ClusterStore cluster, String xid, Progress progress) {
+    return read(cluster, Revert.Selection.of(xid), true, progress);
+  }
+
+  private static TransactionSet read(
+      ClusterStore cluster, Revert.Selection selection, boolean upToCommit, Progress progress) {
     RecordedWal wal = new RecordedWal(cluster);
     RecordedNames names = RecordedNames.of(cluster);
     List<TransactionDamage> set = new Search(cluster, wal, names, selection).run(progress);
@@ -86,7 +107,7 @@ final class TransactionSet {
     if (!wal.holds(first, last)) {
       throw new OperatorException(
           Kind.REFUSED,
-          told(set) + " cannot be undone row by row",
+          told(set) + " cannot be shown or undone row by row",
           "the log, from %s to %s, is not all in the repository any more; recorded is %s"
               .formatted(first, last, wal.describe()),
           "holdfast log " + cluster.document().name() + " --destructive tells what was done");
@@ -110,17 +131,17 @@ final class TransactionSet {
                   ? relation.oid()
                   : 0;
             });
+    @Nullable Lsn end = upToCommit ? last : null;
     try (Progress.Phase phase =
         progress.begin(
-            "reading what was changed, and what was changed since",
-            wal.bytesFrom(first),
+            upToCommit
+                ? "reading what was changed"
+                : "reading what was changed, and what was changed since",
+            wal.bytes(first, end),
             Progress.Unit.BYTES)) {
-      wal.read(first, null, phase, histories::accept);
+      wal.read(first, end, phase, histories::accept);
     }
-    TransactionSet found =
-        new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
-    found.refuseWhatCannotBeUndoneInPlace();
-    return found;
+    return new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
   }
 
   /** In order of commit. */
@@ -156,6 +177,11 @@ final class TransactionSet {
         ? "transaction " + set.getFirst().xid()
         : "%,d transactions (%d to %d)"
             .formatted(set.size(), set.getFirst().xid(), set.getLast().xid());
+  }
+
+  /** Whether nobody recorded whose file it is that rows were changed in. */
+  static boolean isUnknown(TableDamage table) {
+    return table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA);
   }
 
   /** The database it happened in, by name. */
@@ -276,6 +302,35 @@ final class TransactionSet {
         : new ForkContents.Sparse(database, tables, indexes, false);
   }
 
+  /** A server that shows these tables at one position after the other. */
+  SteppingFork stepping(Set<Long> tables, Lsn first, Progress progress) {
+    return Forks.stepping(
+        cluster,
+        first,
+        // A standby's planner looks into the indexes of what it reads, used or not.
+        ForkOptions.defaults().holding(contents(tables, true)),
+        "fork at " + first,
+        progress);
+  }
+
+  /**
+   * The last position at which a standby shows a table as it was before the first of them that
+   * dropped it, truncated it or changed its rows.
+   */
+  Lsn lastBefore(long table) {
+    TransactionDamage first =
+        transactions.stream()
+            .filter(damage -> damage.tables().stream().anyMatch(each -> each.oid() == table))
+            .findFirst()
+            .orElseThrow();
+    return histories.writers().stream()
+        .filter(writer -> writer.inSet() && writer.commitLsn().equals(first.commitLsn()))
+        .map(writer -> writer.lastBefore(table))
+        .filter(at -> at.isBefore(first.targetLsn()))
+        .findFirst()
+        .orElse(first.targetLsn()); // of DROP DATABASE, which acts before its commit
+  }
+
   /** Files whose table nobody recorded: their rows cannot be brought back in place. */
   Set<String> nameless() {
     Set<String> unknown = new TreeSet<>();
@@ -287,10 +342,6 @@ final class TransactionSet {
       }
     }
     return unknown;
-  }
-
-  private static boolean isUnknown(TableDamage table) {
-    return table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA);
   }
 
   /** Refuses what no fork's rows could be merged for. */

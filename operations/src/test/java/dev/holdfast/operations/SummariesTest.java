@@ -99,7 +99,7 @@ final class SummariesTest {
 
       assertThat(log(acme, destructive)).isEqualTo(before);
       assertThatThrownBy(
-              () -> TransactionTrace.of(cluster, before.getFirst().xid(), Progress.SILENT))
+              () -> new Show(acme.repository, ProtectedServer.NAME).run(before.getFirst().xid(), 3, Progress.SILENT))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
           .hasMessageContaining("row by row");
