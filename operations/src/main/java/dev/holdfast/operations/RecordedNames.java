@@ -172,14 +172,23 @@ final class RecordedNames implements RecordedCatalog {
     return nearest(databases.get(oid), at);
   }
 
-  /** The OID of a database that was called so at a position; null when none is known. */
+  /**
+   * The OID of the database that was called so at a position, or the last one that was before; null
+   * when none is known.
+   */
   @Nullable Long databaseOid(String name, Lsn at) {
+    @Nullable Long found = null;
+    Lsn foundAt = Lsn.NONE;
     for (Map.Entry<Long, NavigableMap<Lsn, String>> database : databases.entrySet()) {
-      if (name.equals(nearest(database.getValue(), at))) {
-        return database.getKey();
+      Lsn known = database.getValue().floorKey(at);
+      Lsn knownAt = known == null ? Lsn.NONE : known;
+      if (name.equals(nearest(database.getValue(), at))
+          && (found == null || knownAt.isAfter(foundAt))) {
+        found = database.getKey();
+        foundAt = knownAt;
       }
     }
-    return null;
+    return found;
   }
 
   @Override

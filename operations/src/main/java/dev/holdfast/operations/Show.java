@@ -29,15 +29,8 @@ public final class Show {
 
   private static final JsonMapper JSON = JsonMapper.shared();
 
-  private final ClusterStore cluster;
-
-  /** Of one protected cluster. */
-  public Show(String repository, String name) {
-    this.cluster = Repository.open(repository).cluster(name);
-  }
-
   /**
-   * Rows that a table had changed.
+   * A table of which rows were changed.
    *
    * @param rows those that are looked at
    * @param count how many there are in all
@@ -54,6 +47,13 @@ public final class Show {
       }
       return new Changed(all.first(end), count);
     }
+  }
+
+  private final ClusterStore cluster;
+
+  /** Of one protected cluster. */
+  public Show(String repository, String name) {
+    this.cluster = Repository.open(repository).cluster(name);
   }
 
   /**

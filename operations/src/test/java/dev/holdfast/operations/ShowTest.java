@@ -170,6 +170,7 @@ final class ShowTest {
           "CREATE TABLE items (id int PRIMARY KEY, name text)",
           "INSERT INTO items SELECT n, 'item ' || n FROM generate_series(1, 10) n");
       awaitLearnt(acme, "items");
+      new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
       acme.server.execute("DROP DATABASE shop");
       acme.caughtUp();
       LogEntry dropped =
