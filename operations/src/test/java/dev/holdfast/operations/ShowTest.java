@@ -53,7 +53,8 @@ final class ShowTest {
             "INSERT INTO things VALUES (1, 'kept'), (2, 'gone')",
             "CREATE UNLOGGED TABLE cache (id int)",
             "INSERT INTO cache SELECT generate_series(1, 5)")) {
-      acme.server.execute("DELETE FROM visits WHERE at > 1400", "UPDATE prices SET amount = 9 WHERE id = 3");
+      acme.server.execute(
+          "DELETE FROM visits WHERE at > 1400", "UPDATE prices SET amount = 9 WHERE id = 3");
       String xid;
       try (Connection bad = acme.server.connect();
           Statement sql = bad.createStatement()) {
@@ -96,7 +97,8 @@ final class ShowTest {
       Map<String, TableSample> samples = byTable(detail);
       assertThat(samples)
           .as("of a table that is not logged nothing is known")
-          .containsOnlyKeys("users", "orders", "visits", "prices", renamed(samples), "things", "made");
+          .containsOnlyKeys(
+              "users", "orders", "visits", "prices", renamed(samples), "things", "made");
 
       TableSample users = sample(samples, "users");
       assertThat(users.rows()).isEqualTo(2);
@@ -114,20 +116,24 @@ final class ShowTest {
       assertThat(orders.rows()).as("the row put in and taken out is none").isEqualTo(2);
       assertThat(orders.sample())
           .containsExactlyInAnyOrder(
-              row(of("id", "20", "state", "paid"), null), row(null, of("id", "21", "state", "made")));
+              row(of("id", "20", "state", "paid"), null),
+              row(null, of("id", "21", "state", "made")));
 
       TableSample visits = sample(samples, "visits");
       assertThat(visits.rows()).isEqualTo(1400);
-      assertThat(visits.sample()).containsExactly(row(of("at", "1"), null), row(of("at", "2"), null));
+      assertThat(visits.sample())
+          .containsExactly(row(of("at", "1"), null), row(of("at", "2"), null));
 
       TableSample prices = sample(samples, "prices");
       assertThat(prices.rows()).isEqualTo(3);
       assertThat(prices.sample())
           .containsExactly(
-              row(of("id", "1", "amount", "1.50"), null), row(of("id", "2", "amount", "2.50"), null));
+              row(of("id", "1", "amount", "1.50"), null),
+              row(of("id", "2", "amount", "2.50"), null));
       assertThat(show(acme, xid, 3).samples().stream().filter(t -> t.table().equals("prices")))
           .singleElement()
-          .satisfies(all -> assertThat(all.sample()).contains(row(of("id", "3", "amount", "9"), null)));
+          .satisfies(
+              all -> assertThat(all.sample()).contains(row(of("id", "3", "amount", "9"), null)));
 
       assertThat(sample(samples, renamed(samples)).sample())
           .containsExactly(row(of("id", "1", "body", "one"), of("id", "1", "body", "none")));
@@ -173,14 +179,17 @@ final class ShowTest {
       new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
       acme.server.execute("DROP DATABASE shop");
       acme.caughtUp();
-      LogEntry dropped =
-          acme.log(new Log.Filter(true, "items", null, null, null, null)).getLast();
+      LogEntry dropped = acme.log(new Log.Filter(true, "items", null, null, null, null)).getLast();
       TransactionDetail detail = show(acme, dropped.xid(), 1);
       assertThat(detail.target()).isNotEqualTo(dropped.commitLsn());
       assertThat(detail.samples())
           .containsExactly(
               new TableSample(
-                  "public", "items", 10, Map.of(), List.of(row(of("id", "1", "name", "item 1"), null))));
+                  "public",
+                  "items",
+                  10,
+                  Map.of(),
+                  List.of(row(of("id", "1", "name", "item 1"), null))));
     }
   }
 

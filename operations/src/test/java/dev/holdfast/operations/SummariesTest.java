@@ -98,8 +98,9 @@ final class SummariesTest {
       }
 
       assertThat(log(acme, destructive)).isEqualTo(before);
-      assertThatThrownBy(
-              () -> new Show(acme.repository, ProtectedServer.NAME).run(before.getFirst().xid(), 3, Progress.SILENT))
+      assertThatThrownBy(() ->
+              new Show(acme.repository, ProtectedServer.NAME)
+                  .run(before.getFirst().xid(), 3, Progress.SILENT))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
           .hasMessageContaining("row by row");
