@@ -84,9 +84,9 @@ final class SparseEqualsWholeTest {
   }
 
   private void round(int major, long seed) throws Exception {
-    Random random = new Random(seed);
-    boolean checksums = random.nextBoolean();
-    boolean fullPages = random.nextBoolean();
+    Random random = new Random(seed * 0x9E37_79B9_7F4A_7C15L); // neighbours begin alike otherwise
+    boolean checksums = (seed + major) % 2 == 1;
+    boolean fullPages = (seed + major) / 2 % 2 == 0;
     List<String> initdb = new ArrayList<>(List.of("--wal-segsize=1"));
     if (checksums) {
       initdb.add("--data-checksums");
