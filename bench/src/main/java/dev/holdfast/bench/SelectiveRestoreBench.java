@@ -81,10 +81,7 @@ public final class SelectiveRestoreBench {
       throws IOException {
     long start = System.nanoTime();
     base.restore(
-        directory,
-        path -> path.endsWith("/16384") ? Restoration.WHOLE : rest,
-        THREADS,
-        _ -> {});
+        directory, path -> path.endsWith("/16384") ? Restoration.WHOLE : rest, THREADS, _ -> {});
     double seconds = (System.nanoTime() - start) / 1e9;
     remove(directory);
     return seconds;

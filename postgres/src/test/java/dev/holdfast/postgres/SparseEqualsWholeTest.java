@@ -286,7 +286,8 @@ final class SparseEqualsWholeTest {
         }
         for (Map.Entry<Long, String> table : names.entrySet()) {
           String name = table.getValue().substring(0, table.getValue().length() - 1);
-          String row = table.getValue().endsWith("S") ? "last_value, log_cnt, is_called" : "t::text";
+          String row =
+              table.getValue().endsWith("S") ? "last_value, log_cnt, is_called" : "t::text";
           digests.put(
               table.getKey(),
               digest(
