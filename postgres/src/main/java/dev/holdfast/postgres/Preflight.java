@@ -5,7 +5,9 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Finding.Severity;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.Processes;
+import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -14,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -33,8 +36,52 @@ public final class Preflight {
   private static final String LZ4_COLUMNS =
       "SELECT count(*) FROM pg_attribute WHERE attcompression = 'l'";
 
-  /** What the machine that will run forks has. */
-  record Machine(Optional<PostgresBinaries> installed, Set<String> locales) {
+  private static final String CONTROL = ".control";
+
+  /** In every C library. */
+  private static final Set<String> ALWAYS = Set.of("c", "posix", "c.utf8");
+
+  /** Debian's packages (apt.postgresql.org) that are not called as their extension is. */
+  private static final Map<String, String> PACKAGES =
+      Map.ofEntries(
+          Map.entry("postgis", "postgresql-%d-postgis-3"),
+          Map.entry("postgis_raster", "postgresql-%d-postgis-3"),
+          Map.entry("postgis_topology", "postgresql-%d-postgis-3"),
+          Map.entry("postgis_sfcgal", "postgresql-%d-postgis-3"),
+          Map.entry("postgis_tiger_geocoder", "postgresql-%d-postgis-3"),
+          Map.entry("address_standardizer", "postgresql-%d-postgis-3"),
+          Map.entry("vector", "postgresql-%d-pgvector"),
+          Map.entry("pg_cron", "postgresql-%d-cron"),
+          Map.entry("pg_repack", "postgresql-%d-repack"),
+          Map.entry("pg_partman", "postgresql-%d-partman"),
+          Map.entry("pgaudit", "postgresql-%d-pgaudit"),
+          Map.entry("pglogical", "postgresql-%d-pglogical"),
+          Map.entry("hypopg", "postgresql-%d-hypopg"),
+          Map.entry("hll", "postgresql-%d-hll"),
+          Map.entry("ip4r", "postgresql-%d-ip4r"),
+          Map.entry("orafce", "postgresql-%d-orafce"),
+          Map.entry("pgrouting", "postgresql-%d-pgrouting"),
+          Map.entry("rum", "postgresql-%d-rum"),
+          Map.entry("plpython3u", "postgresql-plpython3-%d"),
+          Map.entry("plperl", "postgresql-plperl-%d"),
+          Map.entry("plperlu", "postgresql-plperl-%d"),
+          Map.entry("pltcl", "postgresql-pltcl-%d"));
+
+  /**
+   * What the machine that will run forks has.
+   *
+   * @param installed its own PostgreSQL; otherwise the one that ships with Holdfast is used
+   * @param locales as {@code locale -a} lists them, normalised
+   * @param localeSources what missing locales can be made of, such as {@code de_DE}
+   * @param extensions those of the PostgreSQL that forks will use
+   */
+  record Machine(
+      Optional<PostgresBinaries> installed,
+      Set<String> locales,
+      Set<String> localeSources,
+      Set<String> extensions) {
+    private static final Path LOCALE_SOURCES = Path.of("/usr/share/i18n/locales");
+
     static Machine of(int major) {
       Set<String> locales = new TreeSet<>();
       try {
@@ -46,11 +93,42 @@ public final class Preflight {
       } catch (UncheckedIOException e) {
         locales.addAll(List.of("c", "posix")); // no such program: nothing but what libc has itself
       }
-      return new Machine(PostgresBinaries.installed(major), locales);
+      Set<String> extensions = new TreeSet<>();
+      PostgresBinaries binaries = PostgresBinaries.of(major);
+      for (Path folder :
+          List.of(
+              Path.of("/usr/share/postgresql/" + major + "/extension"),
+              binaries.bin().resolveSibling("share/extension"),
+              binaries.bin().resolveSibling("share/postgresql/extension"))) {
+        boolean debian = folder.startsWith("/usr/share");
+        if (!debian || binaries.source() == PostgresBinaries.Source.INSTALLED) {
+          names(folder).stream()
+              .filter(name -> name.endsWith(CONTROL))
+              .map(name -> name.substring(0, name.length() - CONTROL.length()))
+              .forEach(extensions::add);
+        }
+      }
+      return new Machine(
+          PostgresBinaries.installed(major), locales, names(LOCALE_SOURCES), extensions);
     }
 
+    private static Set<String> names(Path folder) {
+      Set<String> names = new TreeSet<>();
+      try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+        files.forEach(file -> names.add(file.getFileName().toString()));
+      } catch (IOException e) {
+        return Set.of(); // not there, or not for us: then forks cannot use it either
+      }
+      return names;
+    }
+
+    /** Has it, or can make it for a fork as {@link ForkLocales} does. */
     boolean hasLocale(String name) {
-      return name.isEmpty() || locales.contains(normal(name));
+      String normal = normal(name);
+      return name.isEmpty()
+          || ALWAYS.contains(normal)
+          || locales.contains(normal)
+          || localeSources.contains(name.replaceFirst("[.][^@]*", ""));
     }
 
     /** {@code en_US.UTF-8} and {@code en_US.utf8} are the same locale. */
@@ -277,8 +355,11 @@ public final class Preflight {
     Set<String> missingLocales = new TreeSet<>();
     boolean icu = false;
     for (ServerFacts.Database database : facts.databases()) {
-      if (database.provider().equals("libc") && !machine.hasLocale(database.collate())) {
-        missingLocales.add(database.collate());
+      // Whoever sorts, a server opens a database only where its LC_COLLATE and LC_CTYPE are known.
+      for (String locale : List.of(database.collate(), database.ctype())) {
+        if (!machine.hasLocale(locale)) {
+          missingLocales.add(locale);
+        }
       }
       icu |= database.provider().equals("icu");
     }
@@ -289,7 +370,7 @@ public final class Preflight {
               "this machine lacks the locale "
                   + String.join(", ", missingLocales)
                   + ": databases that use it cannot be opened in a fork here",
-              "install it here (Debian: apt-get install locales-all)"));
+              "install it here (Debian: apt-get install locales; forks then make what they need)"));
     }
     if (machine.installed.isEmpty()) {
       List<String> lacking = new ArrayList<>();
@@ -321,12 +402,8 @@ public final class Preflight {
             .map(String::strip)
             .filter(library -> !library.isEmpty())
             .toList();
-    Set<String> absent = new TreeSet<>();
-    for (String extension : contents.extensions) {
-      if (machine.installed.isPresent() && !hasExtension(machine.installed.get(), extension)) {
-        absent.add(extension);
-      }
-    }
+    Set<String> absent = new TreeSet<>(contents.extensions);
+    absent.removeAll(machine.extensions);
     if (!absent.isEmpty()) {
       findings.add(
           new Finding(
@@ -334,7 +411,8 @@ public final class Preflight {
               "this machine lacks extensions of the server: "
                   + String.join(", ", absent)
                   + "; in a fork, what uses their functions or types cannot be read",
-              "install their packages for PostgreSQL " + facts.major() + " here"));
+              "install PostgreSQL %d with them here (%s)"
+                  .formatted(facts.major(), packages(absent, facts.major()))));
     }
     if (!preloaded.isEmpty()) {
       findings.add(
@@ -348,14 +426,25 @@ public final class Preflight {
     }
   }
 
-  private static boolean hasExtension(PostgresBinaries binaries, String extension) {
-    String file = extension + ".control";
-    return List.of(
-            Path.of("/usr/share/postgresql/" + binaries.major() + "/extension"),
-            binaries.bin().resolveSibling("share/extension"),
-            binaries.bin().resolveSibling("share/postgresql/extension"))
-        .stream()
-        .anyMatch(folder -> Files.exists(folder.resolve(file)));
+  private static String packages(Set<String> extensions, int major) {
+    Set<String> known = new TreeSet<>();
+    List<String> unknown = new ArrayList<>();
+    for (String extension : extensions) {
+      String name = PACKAGES.get(extension);
+      if (name == null) {
+        unknown.add(extension + CONTROL);
+      } else {
+        known.add(name.formatted(major));
+      }
+    }
+    List<String> ways = new ArrayList<>();
+    if (!known.isEmpty()) {
+      ways.add("Debian: apt-get install " + String.join(" ", known));
+    }
+    if (!unknown.isEmpty()) {
+      ways.add("the packages that hold " + String.join(", ", unknown));
+    }
+    return String.join("; ", ways);
   }
 
   private static String names(List<String> all) {

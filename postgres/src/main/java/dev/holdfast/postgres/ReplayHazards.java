@@ -7,6 +7,7 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalDamagedException;
 import dev.holdfast.wal.WalReader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads recorded WAL ahead of the server that replays it, and stops what must not be replayed.
@@ -30,9 +31,13 @@ final class ReplayHazards {
 
   private final String what;
   private final Lsn from;
-  private final Lsn target;
   private final WalReader reader;
-  private boolean passed;
+  private Lsn target;
+
+  /** The first ones seen; failures only when they lie before the target. */
+  private @Nullable Lsn hazard;
+
+  private @Nullable WalDamagedException damage;
 
   /**
    * @param what the operation that would fail
@@ -47,40 +52,69 @@ final class ReplayHazards {
     this.reader = new WalReader(first, segmentSize);
   }
 
+  /** Replay goes on to here; told before more is read. */
+  synchronized void moveTo(Lsn farther) {
+    target = farther;
+  }
+
   /**
-   * Reads the next segment.
+   * Reads the next segment, and checks.
    *
    * @param bytes the valid bytes of it
+   * @throws OperatorException as {@link #check}
+   */
+  void read(byte[] bytes) {
+    if (!isDamaged()) { // else nobody reads that far
+      try {
+        reader.feed(bytes, 0, bytes.length);
+        for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+          look(record);
+        }
+      } catch (WalDamagedException e) {
+        look(e);
+      }
+    }
+    check();
+  }
+
+  /** Looks at a record that somebody read. Any thread, in any order. */
+  void look(RawRecord record) {
+    if (isHazard(record)) {
+      Lsn at = new Lsn(record.lsn());
+      synchronized (this) {
+        hazard = hazard != null && hazard.isBefore(at) ? hazard : at;
+      }
+    }
+  }
+
+  /** Notes what somebody could not read. Any thread. */
+  synchronized void look(WalDamagedException found) {
+    damage = damage != null && damage.at().isBefore(found.at()) ? damage : found;
+  }
+
+  private synchronized boolean isDamaged() {
+    return damage != null;
+  }
+
+  /**
+   * Checks what was looked at so far and lies before the target. Any thread.
+   *
    * @throws OperatorException REFUSED for a record that must not be replayed, DAMAGED_DATA for
    *     bytes that cannot be
    */
-  void read(byte[] bytes) {
-    if (passed) {
-      return;
+  synchronized void check() {
+    if (hazard != null && hazard.isBefore(target)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "at %s a tablespace is created, and replaying that would empty its folder if this"
+                  .formatted(hazard)
+              + " machine has one of the same path",
+          "choose a target through %s, or one after a base backup that was made later"
+              .formatted(hazard));
     }
-    reader.feed(bytes, 0, bytes.length);
-    try {
-      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-        passed = Long.compareUnsigned(record.lsn(), target.position()) >= 0;
-        if (passed) {
-          return;
-        }
-        if (isHazard(record)) {
-          throw new OperatorException(
-              Kind.REFUSED,
-              what,
-              "at %s a tablespace is created, and replaying that would empty its folder if this"
-                      .formatted(new Lsn(record.lsn()))
-                  + " machine has one of the same path",
-              "choose a target through %s, or one after a base backup that was made later"
-                  .formatted(new Lsn(record.lsn())));
-        }
-      }
-    } catch (WalDamagedException e) {
-      if (e.at().isBefore(target)) {
-        throw e;
-      }
-      passed = true; // nobody will read that far
+    if (damage != null && damage.at().isBefore(target)) {
+      throw damage;
     }
   }
 

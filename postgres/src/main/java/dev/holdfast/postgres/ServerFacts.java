@@ -43,11 +43,17 @@ public record ServerFacts(
    * One database's locale.
    *
    * @param provider {@code libc}, {@code icu} or {@code builtin}
-   * @param collate LC_COLLATE
+   * @param collate LC_COLLATE, which every provider's databases have
+   * @param ctype LC_CTYPE, likewise
    * @param locale the ICU or builtin locale; empty for libc
    */
   public record Database(
-      String name, boolean connectable, String provider, String collate, String locale) {}
+      String name,
+      boolean connectable,
+      String provider,
+      String collate,
+      String ctype,
+      String locale) {}
 
   /** One replication slot. */
   public record Slot(String name, boolean active, boolean temporary) {}
@@ -178,7 +184,8 @@ public record ServerFacts(
                     row.getBoolean(2),
                     row.getString(3),
                     row.getString(4),
-                    row.getString(5))));
+                    row.getString(5),
+                    row.getString(6))));
     Set<String> extensions = new TreeSet<>();
     each(connection, "SELECT extname FROM pg_extension", row -> extensions.add(row.getString(1)));
     List<Slot> slots = new ArrayList<>();
@@ -208,7 +215,7 @@ public record ServerFacts(
         major < 15 ? "''" : "coalesce(" + (major < 17 ? "daticulocale" : "datlocale") + ", '')";
     return "SELECT datname, datallowconn, "
         + provider
-        + ", datcollate, "
+        + ", datcollate, datctype, "
         + locale
         + " FROM pg_database ORDER BY oid";
   }

@@ -153,25 +153,37 @@ class PreflightTest {
                 "data_checksums", "on",
                 "shared_preload_libraries", "pg_stat_statements, auto_explain"),
             List.of(
-                new ServerFacts.Database("a", true, "libc", "de_DE.UTF-8", ""),
-                new ServerFacts.Database("b", true, "libc", "en_US.UTF-8", ""),
-                new ServerFacts.Database("c", true, "icu", "en_US.UTF-8", "de")),
+                new ServerFacts.Database("a", true, "libc", "de_DE.UTF-8", "de_AT.UTF-8", ""),
+                new ServerFacts.Database("b", true, "libc", "en_US.UTF-8", "C", ""),
+                new ServerFacts.Database("c", true, "icu", "fr_FR.UTF-8", "sv_SE.utf8@euro", "de")),
             Set.of(),
             List.of(),
             new ServerFacts.Role("postgres", true, true, true, List.of()));
     List<Finding> findings =
         Preflight.judge(
             facts,
-            new Preflight.Contents(List.of(), false, Set.of()),
-            new Preflight.Machine(Optional.empty(), Set.of("c", "en_us.utf8")),
+            new Preflight.Contents(
+                List.of(), false, Set.of("plpgsql", "postgis", "vector", "of_our_own")),
+            new Preflight.Machine(
+                Optional.empty(),
+                Set.of("c", "en_us.utf8"),
+                Set.of("fr_FR", "fr_FR@euro"),
+                Set.of("plpgsql", "amcheck")),
             false);
     assertThat(findings)
         .contains(
             new Finding(
                 Severity.WARNING,
-                "this machine lacks the locale de_DE.UTF-8: databases that use it cannot be opened"
-                    + " in a fork here",
-                "install it here (Debian: apt-get install locales-all)"),
+                "this machine lacks the locale de_AT.UTF-8, de_DE.UTF-8, sv_SE.utf8@euro: databases"
+                    + " that use it cannot be opened in a fork here",
+                "install it here (Debian: apt-get install locales; forks then make what they need)"),
+            new Finding(
+                Severity.WARNING,
+                "this machine lacks extensions of the server: of_our_own, postgis, vector; in a"
+                    + " fork, what uses their functions or types cannot be read",
+                "install PostgreSQL 17 with them here (Debian: apt-get install"
+                    + " postgresql-17-pgvector postgresql-17-postgis-3; the packages that hold"
+                    + " of_our_own.control)"),
             new Finding(
                 Severity.WARNING,
                 "wal_compression is zstd, columns are compressed with lz4, databases use ICU"

@@ -27,6 +27,10 @@ final class LittleEndian {
     return (int) INT.get(bytes, offset);
   }
 
+  static void putI32(byte[] bytes, int offset, int value) {
+    INT.set(bytes, offset, value);
+  }
+
   static long u32(byte[] bytes, int offset) {
     return (int) INT.get(bytes, offset) & 0xFFFF_FFFFL;
   }

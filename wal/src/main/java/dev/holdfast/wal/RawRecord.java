@@ -313,6 +313,15 @@ public final class RawRecord {
     return version.major();
   }
 
+  /** What holds the record in one piece, from {@link #start} on. */
+  byte[] bytes() {
+    return bytes;
+  }
+
+  int start() {
+    return start;
+  }
+
   // ---- block references ------------------------------------------------------------------------
 
   /** How many block references it has, 0 to {@value #BLOCKS_MAX}; they are numbered from 0. */

@@ -533,6 +533,18 @@ public final class WalReader {
     return pageSize;
   }
 
+  /** Bytes of the record that has begun and lacks some of them; 0 for none. */
+  int pendingLength() {
+    return inRecord ? totalLength : 0;
+  }
+
+  /** Whether as much of that record arrived as shows that it has no block references. */
+  boolean pendingHasNoBlocks() {
+    return inRecord
+        && partialLength > RawRecord.HEADER
+        && LittleEndian.u8(partial, RawRecord.HEADER) >= RawRecord.BLOCKS_MAX;
+  }
+
   private void checkPrevious(long prev) {
     boolean first = previous == NONE;
     boolean holds =
