@@ -4,6 +4,7 @@ module dev.holdfast.damage {
   requires transitive dev.holdfast.failure;
   requires transitive dev.holdfast.row;
   requires transitive dev.holdfast.wal;
+  requires tools.jackson.databind;
 
   exports dev.holdfast.damage;
 }

@@ -8,6 +8,9 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
+import dev.holdfast.wal.ExcludedFiles;
+import dev.holdfast.wal.FilteredLog;
+import dev.holdfast.wal.FilteredSegment;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
@@ -29,14 +32,16 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the same WAL with our reader and with {@code pg_waldump --stats}, taking turns, and prints
- * both rates and their ratio: decoding alone, and decoding with damage and summaries, on one thread
+ * both rates and their ratio: decoding alone, filtering, and decoding with damage and summaries, on one thread
  * and on two, over growing lengths.
  *
  * <p>Ours runs in a warmed-up process; pg_waldump is started anew each time, as it is used. The log
@@ -143,7 +148,11 @@ public final class WalBench {
     double[] one = new double[rounds];
     double[] two = new double[rounds];
     double[] dump = new double[rounds];
+    double[] whole = new double[rounds];
+    double[] filter = new double[rounds];
+    ExcludedFiles excluded = files.written();
     long records = 0;
+    long overwritten = 0;
     long allocated = 0;
     long kept = 0;
     for (int round = 0; round < rounds; round++) {
@@ -153,6 +162,12 @@ public final class WalBench {
       start = System.nanoTime();
       theirs(pgWal, names);
       dump[round] = rate(bytes, start);
+      start = System.nanoTime();
+      decodeWhole(files);
+      whole[round] = rate(bytes, start);
+      start = System.nanoTime();
+      overwritten = filter(files, excluded);
+      filter[round] = rate(bytes, start);
       long before = allocatedHere();
       start = System.nanoTime();
       long[] size = new long[1];
@@ -175,6 +190,10 @@ public final class WalBench {
     print("decode + damage + summary, 1 thread, MB/s", one);
     print("decode + damage + summary, 2 threads, MB/s", two);
     print("pg_waldump --stats, MB/s", dump);
+    print("decode, a segment in memory at a time", whole);
+    print("filter, a segment in memory at a time", filter);
+    print("filter / decode", ratios(filter, whole));
+    System.out.printf(Locale.ROOT, "filter: %,d records overwritten%n", overwritten);
     print("decode / pg_waldump", ratios(decode, dump));
     print("1 thread / pg_waldump", ratios(one, dump));
     print("2 threads / 1 thread", ratios(two, one));
@@ -213,6 +232,34 @@ public final class WalBench {
     return records[0];
   }
 
+  private static void decodeWhole(Files16 files) {
+    WalReader reader = new WalReader(files.name(0).start(), SEGMENT);
+    long records = 0;
+    for (int index = 0; index < files.count(); index++) {
+      byte[] bytes = files.whole(index);
+      reader.feed(bytes, 0, bytes.length);
+      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+        records++;
+      }
+    }
+    if (records == 0) {
+      throw new IllegalStateException("no records");
+    }
+  }
+
+  /** As for a fork that wants none of it: all that pgbench wrote is excluded. */
+  private static long filter(Files16 files, ExcludedFiles excluded) {
+    FilteredLog log = new FilteredLog(excluded, _ -> {});
+    long overwritten = 0;
+    for (int index = 0; index < files.count(); index++) {
+      log.add(new FilteredSegment(files.name(index), files.whole(index)));
+      for (FilteredSegment done = log.poll(); done != null; done = log.poll()) {
+        overwritten += done.overwritten();
+      }
+    }
+    return overwritten;
+  }
+
   /** Segments as files of 16 MiB. */
   private static final class Files16 implements SegmentSummaries.Segments {
     private final Path folder;
@@ -232,6 +279,32 @@ public final class WalBench {
     @Override
     public SegmentName name(int index) {
       return names.get(index);
+    }
+
+    private byte[] whole(int index) {
+      try {
+        return Files.readAllBytes(folder.resolve(names.get(index).toString()));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+
+    /** Every relation that the first segments write to, but catalogs. */
+    private ExcludedFiles written() {
+      Set<RelFile> written = new HashSet<>();
+      for (int index = 0; index < Math.min(4, count()); index++) {
+        WalReader reader = new WalReader(name(index).start(), SEGMENT);
+        byte[] bytes = whole(index);
+        reader.feed(bytes, 0, bytes.length);
+        for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
+          for (int block = 0; block < record.blocks(); block++) {
+            if (record.file(block).number() >= 16384) {
+              written.add(record.file(block));
+            }
+          }
+        }
+      }
+      return ExcludedFiles.of(written);
     }
 
     @Override

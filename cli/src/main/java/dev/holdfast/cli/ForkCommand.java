@@ -1,5 +1,7 @@
 package dev.holdfast.cli;
 
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.operations.Fork;
 import dev.holdfast.operations.ForkReady;
 import java.nio.file.Path;
@@ -60,15 +62,14 @@ final class ForkCommand extends CliCommand {
   @ArgGroup(exclusive = true, heading = "Moment (default: the newest recorded one):%n")
   @Nullable Moment moment;
 
-  static final class Tables {
+  static final class Contents {
     @Option(
         names = "--tables",
-        required = true,
         paramLabel = "T,...",
         description = {
-          "Only the rows of these tables: TABLE (in public), SCHEMA.TABLE or DATABASE.SCHEMA.TABLE."
-              + " It takes the time and room of these, not of the cluster.",
-          "All else is defined and answers with an error."
+          "Only the rows of these tables: TABLE (in public), SCHEMA.TABLE or DATABASE.SCHEMA.TABLE.",
+          "It takes the time and room of these, not of the cluster; all else is defined and answers"
+              + " with an error."
         })
     @Nullable String tables;
 
@@ -80,28 +81,36 @@ final class ForkCommand extends CliCommand {
 
     @Option(
         names = "--large-objects",
-        description = "With that database's large objects (pg_largeobject).")
+        description = "That database's large objects too (pg_largeobject).")
     boolean largeObjects;
-  }
-
-  static final class Contents {
-    @ArgGroup(exclusive = false)
-    @Nullable Tables tables;
 
     @Option(
         names = "--schema-only",
-        required = true,
-        description = "Definitions alone: every table answers with an error.")
+        description = "Definitions alone: every table answers with an error. Not with --tables.")
     boolean schemaOnly;
 
-    private Fork.Wanted wanted() {
-      return tables == null
-          ? Fork.Wanted.SCHEMA_ONLY
-          : new Fork.Wanted(tables.tables, tables.database, tables.largeObjects, false);
+    private Fork.Wanted wanted(String name) {
+      if (schemaOnly && (tables != null || largeObjects || database != null)) {
+        throw wrong(
+            name,
+            "--schema-only goes with no other choice of contents",
+            "leave it out, or leave the others out");
+      }
+      if (tables == null && (largeObjects || database != null)) {
+        throw wrong(
+            name,
+            (largeObjects ? "--large-objects" : "--database") + " goes with --tables",
+            "name the tables, or leave it out: a fork of everything has it all");
+      }
+      return new Fork.Wanted(tables, database, largeObjects, schemaOnly);
+    }
+
+    private static OperatorException wrong(String name, String why, String next) {
+      return new OperatorException(Kind.USAGE, "cannot fork " + name, why, next);
     }
   }
 
-  @ArgGroup(exclusive = true, heading = "Contents (default: everything):%n")
+  @ArgGroup(exclusive = false, heading = "Contents (default: everything):%n")
   @Nullable Contents contents;
 
   @Option(
@@ -123,7 +132,7 @@ final class ForkCommand extends CliCommand {
     CountDownLatch ended = new CountDownLatch(1);
     try (Fork.Running fork =
         new Fork(repository.location(holdfast.repository, environment), name, scratch)
-            .start(target, contents == null ? Fork.Wanted.ALL : contents.wanted(), progress())) {
+            .start(target, contents == null ? Fork.Wanted.ALL : contents.wanted(name), progress())) {
       CountDownLatch stopped = new CountDownLatch(1);
       Shutdown.onSignal(stopped::countDown, ended);
       ForkReady ready = fork.ready();
@@ -150,7 +159,7 @@ final class ForkCommand extends CliCommand {
         + "it is gone, with its files, when you press Ctrl-C\n";
   }
 
-  private static String holds(ForkReady ready) {
+  private String holds(ForkReady ready) {
     String rest = "; the rows of everything else are left out: reading them is an error\n";
     String again =
         ready.attempts() == 1
@@ -167,7 +176,8 @@ final class ForkCommand extends CliCommand {
               + rest
               + again;
       case "schema" -> "holds definitions and sequences" + rest + again;
-      default -> again;
+      default ->
+          contents == null ? "" : "holds everything: less could not be proven complete\n" + again;
     };
   }
 }

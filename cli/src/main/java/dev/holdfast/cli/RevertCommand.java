@@ -102,6 +102,22 @@ final class RevertCommand extends CliCommand {
     super(terminal, environment);
   }
 
+  @Option(
+      names = "--user",
+      paramLabel = "ROLE",
+      description = "Only this role's transactions, where the log says whose they are.")
+  @Nullable String user;
+
+  @Option(
+      names = "--app",
+      paramLabel = "NAME",
+      description = "Only this application's, where the log says whose they are.")
+  @Nullable String application;
+
+  private Revert.Selection selection() {
+    return new Revert.Selection(xids, since, until, tables, user, application);
+  }
+
   @Override
   public Integer call() {
     String owner = url != null ? url : environment.get("HOLDFAST_URL");
@@ -111,7 +127,7 @@ final class RevertCommand extends CliCommand {
             name,
             owner,
             new Revert.Options(restoreLostKeys, overwriteTouched, partial));
-    try (Revert.Planned planned = revert.plan(new Revert.Selection(xids, since, until, tables), progress())) {
+    try (Revert.Planned planned = revert.plan(selection(), progress())) {
       RevertPlan plan = planned.plan();
       String agreed = digest;
       if (agreed == null) {
@@ -220,6 +236,12 @@ final class RevertCommand extends CliCommand {
     }
     if (until != null) {
       words.append(" --until ").append(until);
+    }
+    if (user != null) {
+      words.append(" --user ").append(user);
+    }
+    if (application != null) {
+      words.append(" --app '").append(application).append('\'');
     }
     return words.toString();
   }

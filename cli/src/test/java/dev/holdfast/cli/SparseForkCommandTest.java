@@ -78,10 +78,10 @@ class SparseForkCommandTest {
       HoldfastProcess.Ended both =
           HoldfastProcess.run(home, "fork", "acme", "--tables", "users", "--schema-only");
       assertThat(both.exitCode()).isEqualTo(2);
-      assertThat(both.err()).contains("mutually exclusive");
+      assertThat(both.err()).contains("--schema-only goes with no other choice of contents");
       HoldfastProcess.Ended alone = HoldfastProcess.run(home, "fork", "acme", "--large-objects");
       assertThat(alone.exitCode()).isEqualTo(2);
-      assertThat(alone.err()).contains("--tables");
+      assertThat(alone.err()).contains("--large-objects goes with --tables");
       HoldfastProcess.Ended unknown =
           HoldfastProcess.run(home, "fork", "acme", "--tables", "user", "--database", "shop");
       assertThat(unknown.exitCode()).isEqualTo(2);

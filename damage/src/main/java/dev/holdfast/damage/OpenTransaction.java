@@ -124,6 +124,9 @@ final class OpenTransaction {
   private int[] moveCounts = {};
   private int moves;
 
+  /** Who a message in it says to have done it. */
+  Origin origin = Origin.UNKNOWN;
+
   /** The database whose files it removed; 0 for none. */
   long droppedDatabase;
 
@@ -147,6 +150,7 @@ final class OpenTransaction {
     moves = 0;
     droppedDatabase = 0;
     databaseGone = null;
+    origin = Origin.UNKNOWN;
     changedCatalogs = false;
     definitions = CommittedDefinitions.NONE;
     if (!steps.isEmpty()) {
@@ -351,6 +355,7 @@ final class OpenTransaction {
 
   /** Takes over what a subtransaction did that committed with it. */
   void fold(OpenTransaction part) {
+    origin = origin.or(part.origin);
     firstLsn = Long.compareUnsigned(part.firstLsn, firstLsn) < 0 ? part.firstLsn : firstLsn;
     for (int index = 0; index < part.files; index++) {
       Rows theirs = part.rows[index];

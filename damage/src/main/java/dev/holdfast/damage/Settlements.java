@@ -48,9 +48,9 @@ final class Settlements {
         target,
         ending.time(),
         Severity.of(tables),
-        null,
-        null,
-        null,
+        did.origin.user(),
+        did.origin.application(),
+        did.origin.address(),
         ending.prepared(),
         tables);
   }

@@ -21,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  * transactions, which change rows and commit, cost no objects here.
  */
 final class TransactionScan {
+  /** Ours are short; others' may be of any size. */
+  private static final int MESSAGE_MAX = 64 * 1024;
+
   /** OIDs below this belong to PostgreSQL itself ("access/transam.h", FirstNormalObjectId). */
   static final long FIRST_NORMAL_OID = 16_384;
 
@@ -110,6 +113,15 @@ final class TransactionScan {
       case ResourceManager.STORAGE, ResourceManager.STANDBY, ResourceManager.DATABASE ->
           accept(record, record.decode());
       case ResourceManager.RELATION_MAP -> catalogs.accept(record);
+      case ResourceManager.LOGICAL_MESSAGE -> {
+        if (record.length() <= MESSAGE_MAX
+            && record.decode() instanceof WalRecord.LogicalMessage message
+            && message.transactional()
+            && message.prefix().equals(Origin.PREFIX)) {
+          OpenTransaction transaction = transaction(record);
+          transaction.origin = Origin.of(message.bytes()).or(transaction.origin);
+        }
+      }
       default -> {} // nothing that changes rows or ends transactions
     }
   }

@@ -27,6 +27,6 @@ final class Connections {
   static PostgresUrl owner(ClusterDocument cluster, @Nullable String given, String database) {
     return PostgresUrl.parse(given == null ? cluster.url() : given)
         .withDatabase(database)
-        .withApplicationName("holdfast revert");
+        .withApplicationName(Revert.APPLICATION);
   }
 }

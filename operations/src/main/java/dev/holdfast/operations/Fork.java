@@ -62,9 +62,6 @@ public final class Fork {
       boolean schemaOnly) {
     /** Everything. */
     public static final Wanted ALL = new Wanted(null, null, false, false);
-
-    /** The definitions, no rows. */
-    public static final Wanted SCHEMA_ONLY = new Wanted(null, null, false, true);
   }
 
   /** A fork that runs until it is closed; then it is gone with its files. */

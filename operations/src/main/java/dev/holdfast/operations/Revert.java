@@ -31,6 +31,7 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
@@ -52,6 +53,9 @@ import org.slf4j.LoggerFactory;
 /** Undoes committed transactions in place: a plan first, then that plan and no other. */
 public final class Revert {
   private static final Logger LOG = LoggerFactory.getLogger(Revert.class);
+  /** What its own transactions are known by in the log. */
+  static final String APPLICATION = "holdfast revert";
+
   private static final Duration RECORDED_MAX = Duration.ofSeconds(3);
   private static final long RECORDED_POLL_NANOS = 50_000_000L;
 
@@ -89,16 +93,27 @@ public final class Revert {
    * @param tables {@code table}, {@code schema.table} or {@code database.schema.table}, a
    *     partitioned table standing for its partitions: only what was done to these is undone;
    *     empty for all
+   * @param user only this role's; null for all. Transactions whose user the log does not say are
+   *     left out
+   * @param application as {@code user}, by application_name. What an earlier revert wrote is left
+   *     out, unless it is named by its number or by this
    */
   public record Selection(
-      List<String> xids, @Nullable Instant since, @Nullable Instant until, List<String> tables) {
+      List<String> xids,
+      @Nullable Instant since,
+      @Nullable Instant until,
+      List<String> tables,
+      @Nullable String user,
+      @Nullable String application) {
     private static final Pattern RANGE = Pattern.compile("([0-9]+)\\.\\.([0-9]+)");
 
     /** Copies the lists, and refuses what selects nothing or everything. */
     public Selection {
       xids = List.copyOf(xids);
       tables = List.copyOf(tables);
-      if (xids.isEmpty() && since == null && until == null && tables.isEmpty()) {
+      boolean named = !xids.isEmpty() || !tables.isEmpty();
+      boolean bounded = since != null || until != null;
+      if (!named && !bounded && user == null && application == null) {
         throw new OperatorException(
             Kind.USAGE,
             "which transactions are to be undone?",
@@ -128,13 +143,24 @@ public final class Revert {
       }
     }
 
+    /** Whoever did it. */
+    public Selection(
+        List<String> xids, @Nullable Instant since, @Nullable Instant until, List<String> tables) {
+      this(xids, since, until, tables, null, null);
+    }
+
     /** One transaction, all of it. */
     public static Selection of(String xid) {
       return new Selection(List.of(xid), null, null, List.of());
     }
 
     boolean isOne() {
-      return xids.size() == 1 && single().size() == 1 && since == null && until == null;
+      return single().size() == 1
+          && xids.size() == 1
+          && since == null
+          && until == null
+          && user == null
+          && application == null;
     }
 
     /** The numbers that are no ranges. */
@@ -145,6 +171,10 @@ public final class Revert {
     boolean wants(TransactionDamage damage, RecordedNames names) {
       return (since == null || !damage.committedAt().isBefore(since))
           && (until == null || damage.committedAt().isBefore(until))
+          && (user == null || user.equals(damage.user()))
+          && (application == null
+              ? !xids.isEmpty() || !APPLICATION.equals(damage.application())
+              : application.equals(damage.application()))
           && (xids.isEmpty() || xids.stream().anyMatch(xid -> isNamed(xid, damage)))
           && damage.tables().stream().anyMatch(table -> wants(table, names, damage));
     }
@@ -191,6 +221,12 @@ public final class Revert {
       }
       if (until != null) {
         parts.add("until " + until);
+      }
+      if (user != null) {
+        parts.add("user " + user);
+      }
+      if (application != null) {
+        parts.add("application " + application);
       }
       return String.join(", ", parts);
     }
@@ -537,6 +573,7 @@ public final class Revert {
       try (Connection production = owner.open()) {
         production.setAutoCommit(false);
         try {
+          sign(production, agreed);
           long restored = applyRows(production, progress) + recreate(production, progress);
           commit(production, agreed);
           analyze(production);
@@ -555,6 +592,19 @@ public final class Revert {
         }
       } catch (SQLException e) {
         throw failed(agreed.undoes() + ": nothing was undone", e);
+      }
+    }
+
+    /** Leaves word in the log of who writes this, and why. */
+    private void sign(Connection production, RevertPlan agreed) throws SQLException {
+      try (PreparedStatement message =
+          production.prepareStatement(
+              "SELECT pg_catalog.pg_logical_emit_message(true, 'holdfast',"
+                  + " pg_catalog.json_build_object('application', ?::text, 'user', session_user,"
+                  + " 'address', pg_catalog.inet_client_addr(), 'plan', ?::text)::text)")) {
+        message.setString(1, APPLICATION);
+        message.setString(2, agreed.digest());
+        message.execute();
       }
     }
 

@@ -52,7 +52,8 @@ class WantedTablesTest {
     assertThat(find("public.\"Users\"", null).byOid()).containsOnlyKeys(16401L);
     assertThat(find("\"odd, \"\"na.me\",shop.public.users", null).byOid())
         .containsOnlyKeys(16403L, 16400L);
-    assertThat(find("archive.public.orders", null).database()).isEqualTo("Archive");
+    assertThat(find("\"Archive\".public.orders", null).database()).isEqualTo("Archive");
+    assertThat(find("SHOP.public.orders", null).database()).isEqualTo("shop");
   }
 
   @Test

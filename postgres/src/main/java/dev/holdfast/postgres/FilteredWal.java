@@ -3,7 +3,6 @@ package dev.holdfast.postgres;
 import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.FilteredLog;
 import dev.holdfast.wal.FilteredSegment;
-import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalDamagedException;
 import java.util.ArrayDeque;
@@ -52,17 +51,12 @@ final class FilteredWal implements AutoCloseable {
 
   private final Deque<Future<FilteredSegment>> ahead = new ArrayDeque<>();
   private FilteredLog log;
-  private ExcludedFiles excluded;
+  private volatile ExcludedFiles excluded;
 
   /** The next segment to read ahead, to join, and to hand out. */
   private int nextAhead;
 
   private int nextJoined;
-
-  /** The segment handed out last, which a server that is fed step by step gets again and again. */
-  private String lastName = "";
-
-  private byte[] lastBytes = {};
   private int nextOut;
 
   /**
@@ -90,7 +84,7 @@ final class FilteredWal implements AutoCloseable {
         Executors.newFixedThreadPool(
             Math.min(threads, aheadMax),
             Thread.ofPlatform().daemon().name("filtered-wal-", 1).factory());
-    this.log = new FilteredLog(excluded, hazards::look);
+    this.log = new FilteredLog(excluded, hazards::check);
     this.excluded = excluded;
   }
 
@@ -107,10 +101,6 @@ final class FilteredWal implements AutoCloseable {
     if (index == null) {
       return null;
     }
-    if (name.equals(lastName)) {
-      hazards.check(); // replay may go on farther than when it was read
-      return lastBytes;
-    }
     if (index < nextOut) {
       goBack(index);
     }
@@ -119,20 +109,12 @@ final class FilteredWal implements AutoCloseable {
       if (segment == null) {
         join();
       } else if (nextOut++ == index) {
-        hazards.check();
-        lastName = name;
-        lastBytes = segment.bytes();
-        return lastBytes;
+        return segment.bytes();
       }
     }
   }
 
-  /** Replay goes on to here; told before the server is fed further. */
-  void moveTo(Lsn farther) {
-    hazards.moveTo(farther);
-  }
-
-  /** The excluded files at the end of all that was read so far, copies of databases included. */
+  /** The excluded files at the end of all that was read so far, copies included. Any thread. */
   ExcludedFiles excluded() {
     return excluded;
   }
@@ -142,7 +124,7 @@ final class FilteredWal implements AutoCloseable {
     ahead.forEach(segment -> segment.cancel(false));
     ahead.clear();
     int from = Math.max(0, index - 1);
-    log = new FilteredLog(excludedAt.get(from), hazards::look);
+    log = new FilteredLog(excludedAt.get(from), hazards::check);
     nextAhead = from;
     nextJoined = from;
     nextOut = from;
@@ -167,14 +149,14 @@ final class FilteredWal implements AutoCloseable {
     nextJoined++;
     WalDamagedException damage = log.damage();
     if (damage != null) {
-      hazards.look(damage);
+      hazards.check(damage);
     }
   }
 
   private FilteredSegment prepare(String name, FilteredLog log) {
     FilteredSegment segment =
         new FilteredSegment(SegmentName.parse(name, segmentSize), recorded.read(name));
-    segment.filter(log.excluded(), hazards::look);
+    segment.filter(log.excluded(), hazards::check);
     return segment;
   }
 

@@ -198,35 +198,57 @@ final class ForkSource {
     }
     int segmentSize = route.base().walSegmentSize();
     Lsn first = SegmentName.containing(route.start(), route.base().timeline(), segmentSize).start();
+    ReplayHazards hazards =
+        new ReplayHazards(what, first, segmentSize, route.start(), target.lsn());
     FilteredWal wal =
         new FilteredWal(
             route.segments(),
             segmentSize,
             cluster.wal()::read,
             leftOut,
-            new ReplayHazards(what, first, segmentSize, route.start(), target.lsn()),
+            hazards,
             options.threads());
     filtered = wal;
-    return new WalSpool.Source() {
-      @Override
-      public byte @Nullable [] read(String name) {
-        if (name.endsWith(".history")) {
-          String history = history(Integer.parseUnsignedInt(name.substring(0, 8), 16));
-          return history == null ? null : history.getBytes(StandardCharsets.UTF_8);
-        }
-        return wal.read(name);
-      }
+    return new Filtered(wal, hazards);
+  }
 
-      @Override
-      public void moveTo(Lsn farther) {
-        wal.moveTo(farther);
-      }
+  private final class Filtered implements WalSpool.Source {
+    private final FilteredWal wal;
+    private final ReplayHazards hazards;
 
-      @Override
-      public void close() {
-        wal.close();
+    /** The segment read last, which a server that is fed step by step gets again and again. */
+    private String lastName = "";
+
+    private byte @Nullable [] lastBytes;
+
+    private Filtered(FilteredWal wal, ReplayHazards hazards) {
+      this.wal = wal;
+      this.hazards = hazards;
+    }
+
+    @Override
+    public byte @Nullable [] read(String name) {
+      if (name.endsWith(".history")) {
+        String history = history(Integer.parseUnsignedInt(name.substring(0, 8), 16));
+        return history == null ? null : history.getBytes(StandardCharsets.UTF_8);
       }
-    };
+      if (!name.equals(lastName)) {
+        lastBytes = wal.read(name);
+        lastName = name;
+      }
+      hazards.checkSeen();
+      return lastBytes;
+    }
+
+    @Override
+    public void moveTo(Lsn farther) {
+      hazards.moveTo(farther);
+    }
+
+    @Override
+    public void close() {
+      wal.close();
+    }
   }
 
   private @Nullable String history(int timeline) {

@@ -32,12 +32,19 @@ final class ReplayHazards {
   private final String what;
   private final Lsn from;
   private final WalReader reader;
-  private Lsn target;
+  private volatile Lsn target;
 
-  /** The first ones seen; failures only when they lie before the target. */
-  private @Nullable Lsn hazard;
+  /** Whether {@code nextLsn} is that of a record that was read and not yet found harmless. */
+  private boolean hasNext;
 
+  private long nextLsn;
+  private boolean nextIsHazard;
   private @Nullable WalDamagedException damage;
+
+  /** The first of each that others read, whatever the target was. */
+  private @Nullable Lsn hazardSeen;
+
+  private @Nullable WalDamagedException damageSeen;
 
   /**
    * @param what the operation that would fail
@@ -53,68 +60,110 @@ final class ReplayHazards {
   }
 
   /** Replay goes on to here; told before more is read. */
-  synchronized void moveTo(Lsn farther) {
+  void moveTo(Lsn farther) {
     target = farther;
   }
 
   /**
-   * Reads the next segment, and checks.
+   * Reads the next segment.
    *
    * @param bytes the valid bytes of it
-   * @throws OperatorException as {@link #check}
-   */
-  void read(byte[] bytes) {
-    if (!isDamaged()) { // else nobody reads that far
-      try {
-        reader.feed(bytes, 0, bytes.length);
-        for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-          look(record);
-        }
-      } catch (WalDamagedException e) {
-        look(e);
-      }
-    }
-    check();
-  }
-
-  /** Looks at a record that somebody read. Any thread, in any order. */
-  void look(RawRecord record) {
-    if (isHazard(record)) {
-      Lsn at = new Lsn(record.lsn());
-      synchronized (this) {
-        hazard = hazard != null && hazard.isBefore(at) ? hazard : at;
-      }
-    }
-  }
-
-  /** Notes what somebody could not read. Any thread. */
-  synchronized void look(WalDamagedException found) {
-    damage = damage != null && damage.at().isBefore(found.at()) ? damage : found;
-  }
-
-  private synchronized boolean isDamaged() {
-    return damage != null;
-  }
-
-  /**
-   * Checks what was looked at so far and lies before the target. Any thread.
-   *
    * @throws OperatorException REFUSED for a record that must not be replayed, DAMAGED_DATA for
    *     bytes that cannot be
    */
-  synchronized void check() {
-    if (hazard != null && hazard.isBefore(target)) {
-      throw new OperatorException(
-          Kind.REFUSED,
-          what,
-          "at %s a tablespace is created, and replaying that would empty its folder if this"
-                  .formatted(hazard)
-              + " machine has one of the same path",
-          "choose a target through %s, or one after a base backup that was made later"
-              .formatted(hazard));
+  void read(byte[] bytes) {
+    check();
+    if (!hasNext && damage == null) { // else nobody reads that far
+      reader.feed(bytes, 0, bytes.length);
+      check();
+    }
+  }
+
+  /**
+   * Looks at what was read and lies before the target.
+   *
+   * @throws OperatorException as {@link #read}
+   */
+  void check() {
+    while (hasNext || poll()) {
+      if (Long.compareUnsigned(nextLsn, target.position()) >= 0) {
+        return;
+      }
+      if (nextIsHazard) {
+        throw hazard(new Lsn(nextLsn));
+      }
+      hasNext = false;
     }
     if (damage != null && damage.at().isBefore(target)) {
       throw damage;
+    }
+  }
+
+  private boolean poll() {
+    if (damage == null) {
+      try {
+        RawRecord record = reader.poll();
+        hasNext = record != null;
+        if (record != null) {
+          nextLsn = record.lsn();
+          nextIsHazard = isHazard(record);
+        }
+      } catch (WalDamagedException e) {
+        damage = e; // a failure only when it lies before the target
+      }
+    }
+    return hasNext;
+  }
+
+  private OperatorException hazard(Lsn at) {
+    return new OperatorException(
+        Kind.REFUSED,
+        what,
+        "at %s a tablespace is created, and replaying that would empty its folder if this"
+                .formatted(at)
+            + " machine has one of the same path",
+        "choose a target through %s, or one after a base backup that was made later".formatted(at));
+  }
+
+  /**
+   * Checks a record that somebody else read, perhaps far ahead: {@link #checkSeen} remembers it.
+   * Any thread, in any order.
+   *
+   * @throws OperatorException REFUSED when it must not be replayed
+   */
+  void check(RawRecord record) {
+    if (isHazard(record)) {
+      Lsn at = new Lsn(record.lsn());
+      synchronized (this) {
+        hazardSeen = hazardSeen == null || at.isBefore(hazardSeen) ? at : hazardSeen;
+      }
+      checkSeen();
+    }
+  }
+
+  /**
+   * Checks what somebody else could not read. Any thread.
+   *
+   * @throws WalDamagedException the same, when it is before the target
+   */
+  void check(WalDamagedException found) {
+    synchronized (this) {
+      damageSeen = damageSeen == null || found.at().isBefore(damageSeen.at()) ? found : damageSeen;
+    }
+    checkSeen();
+  }
+
+  /**
+   * Checks again what others saw: the target may lie further on than it did then.
+   *
+   * @throws OperatorException as {@link #read}
+   */
+  synchronized void checkSeen() {
+    if (hazardSeen != null && hazardSeen.isBefore(target)) {
+      throw hazard(hazardSeen);
+    }
+    if (damageSeen != null && damageSeen.at().isBefore(target)) {
+      throw damageSeen;
     }
   }
 

@@ -69,7 +69,6 @@ final class Standby implements AutoCloseable {
   private StartedServer started;
   private @Nullable Connection control;
   private @Nullable String superuser;
-  private @Nullable String wantedDatabase;
   private volatile long firstTakenNanos;
 
   /**
@@ -137,6 +136,7 @@ final class Standby implements AutoCloseable {
         if (made != null) {
           made.close();
         }
+        wal.close();
         closeSocketScratch();
       }
     }
@@ -245,7 +245,7 @@ final class Standby implements AutoCloseable {
     long deadline = System.nanoTime() + ANSWER_MAX.toNanos();
     while (true) {
       // Not asked before it says so: each refusal is a line in its log.
-      @Nullable Connection asked = started.status().equals("standby") ? control() : null;
+      @Nullable Connection asked = started.status().equals("ready") ? control() : null;
       if (asked != null) {
         try (Statement statement = asked.createStatement();
             ResultSet row =
@@ -254,7 +254,6 @@ final class Standby implements AutoCloseable {
           // Short of it when the position lies inside a record.
           return row.getBoolean(1) && !Lsn.parse(row.getString(2)).isBefore(end);
         } catch (SQLException e) {
-          e.printStackTrace();
           closeControl(); // replaying DROP DATABASE ends connections
         }
       }
@@ -311,7 +310,6 @@ final class Standby implements AutoCloseable {
       if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
         throw e;
       }
-      e.printStackTrace();
       return null;
     }
   }
@@ -377,32 +375,30 @@ final class Standby implements AutoCloseable {
     }
   }
 
-  /**
-   * File numbers of wanted relations, as they are at this position, that were left out.
-   *
-   * @throws SQLException when it cannot be asked
-   */
-  Set<Long> missed(ForkContents.Sparse wanted, ExcludedFiles leftOut)
-      throws SQLException, IOException {
-    Connection asking = control();
-    if (asking == null || wanted.databaseOid() == 0) {
-      return Set.of();
+  /** Whether it holds, where it stands, what was wanted; false when that cannot be told. */
+  boolean isProven(ForkContents.Sparse contents, ExcludedFiles leftOut) throws IOException {
+    Connection asked = control;
+    if (asked == null) {
+      return false;
     }
-    if (wantedDatabase == null) {
-      try (PreparedStatement statement =
-          asking.prepareStatement(
-              "SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
-        statement.setLong(1, wanted.databaseOid());
-        try (ResultSet row = statement.executeQuery()) {
-          if (!row.next()) {
-            return Set.of(); // not yet made, or gone
-          }
-          wantedDatabase = row.getString(1);
-        }
+    try (PreparedStatement statement =
+        asked.prepareStatement("SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
+      statement.setLong(1, contents.databaseOid());
+      @Nullable String database = null;
+      try (ResultSet row = statement.executeQuery()) {
+        database = row.next() ? row.getString(1) : null;
       }
-    }
-    try (Connection database = connect(wantedDatabase)) {
-      return WantedProof.of(database, wanted, leftOut).holed();
+      if (database == null) {
+        return true; // nothing of it is there at this stop, and nothing lacks
+      }
+      try (Connection wanted = connect(database);
+          Statement impatient = wanted.createStatement()) {
+        // A transaction that rewrites a catalog keeps it locked at this stop.
+        impatient.execute("SET lock_timeout = " + ANSWER_MAX.toMillis());
+        return WantedProof.of(wanted, contents, leftOut).holed().isEmpty();
+      }
+    } catch (SQLException e) {
+      return false;
     }
   }
 
@@ -469,6 +465,7 @@ final class Standby implements AutoCloseable {
       started.server().stop(PostgresServer.Stop.IMMEDIATE);
     } finally {
       spool.close();
+      wal.close();
       closeSocketScratch();
     }
   }

@@ -67,7 +67,7 @@ final class StartedServer {
   }
 
   /**
-   * Waits until it takes connections that write; false when it left instead.
+   * Waits until it takes connections; false when it left instead.
    *
    * @param spool what it recovers from; null for none
    * @throws OperatorException when the spool failed
@@ -92,7 +92,7 @@ final class StartedServer {
 
   /**
    * The postmaster's own word, in line 8 of postmaster.pid ("utils/pidfile.h", PostgreSQL 14 to
-   * 18): {@code ready}, {@code standby}, {@code starting}, {@code stopping}; empty before that.
+   * 18): {@code ready} when it lets somebody in, a standby too; empty before it says anything.
    */
   String status() throws IOException {
     try {

@@ -2,6 +2,7 @@ package dev.holdfast.postgres;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.ScratchFolder;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
@@ -9,7 +10,6 @@ import java.io.IOException;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,13 +33,12 @@ import org.jspecify.annotations.Nullable;
  * are stopped and their folders removed. Not for several threads, except for {@link #connect}.
  */
 public final class SteppingFork implements AutoCloseable {
-  private static final int ATTEMPTS_MAX = 2;
-
   private final ClusterStore cluster;
   private final ForkOptions options;
+  private final ScratchFolder scratch;
+  private final ForkRoute route;
+  private final Lsn first;
   private final ForkSource source;
-  private ScratchFolder scratch;
-  private ForkRoute route;
   private @Nullable Standby standby;
   private @Nullable Fork promoted;
   private ForkTimings timings =
@@ -49,13 +48,19 @@ public final class SteppingFork implements AutoCloseable {
   private int stops;
   private int promotedStops;
 
-  private SteppingFork(ClusterStore cluster, ForkOptions options, Lsn first) {
+  private SteppingFork(
+      ClusterStore cluster,
+      ForkOptions options,
+      ScratchFolder scratch,
+      ForkSource source,
+      ForkRoute route,
+      Lsn first) {
     this.cluster = cluster;
+    this.source = source;
     this.options = options;
-    this.source = new ForkSource(cluster, ForkTarget.before(first), options);
-    this.route = source.routeOnwards();
-    source.checkRoom(route);
-    this.scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
+    this.scratch = scratch;
+    this.route = route;
+    this.first = first;
   }
 
   /**
@@ -64,16 +69,22 @@ public final class SteppingFork implements AutoCloseable {
    * @param first where a record begins or ends, such as the start of a commit record
    * @throws OperatorException as {@link Fork#start}
    */
-  public static SteppingFork start(ClusterStore cluster, Lsn first, ForkOptions options) {
-    SteppingFork fork = new SteppingFork(cluster, options, first);
+  public static SteppingFork start(ClusterStore cluster, Lsn first, ForkOptions given) {
+    ForkOptions options = given.holding(withIndexes(given.contents()));
+    ForkSource source = new ForkSource(cluster, ForkTarget.before(first), options);
+    ForkRoute route = source.routeOnwards();
+    PostgresBinaries binaries = source.binaries(route.base());
+    source.checkRoom(route);
+    String user = PostgresUrl.parse(cluster.document().url()).user();
+    ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
+    SteppingFork fork = new SteppingFork(cluster, options, scratch, source, route, first);
     boolean ready = false;
     try {
-      fork.assemble(first);
-      fork.stopAt(first);
+      fork.assemble(binaries, user);
       ready = true;
       return fork;
     } catch (IOException e) {
-      throw fork.source.unwritable(e);
+      throw source.unwritable(e);
     } finally {
       if (!ready) {
         fork.close();
@@ -81,30 +92,21 @@ public final class SteppingFork implements AutoCloseable {
     }
   }
 
-  private void assemble(Lsn stop) throws IOException {
+  private void assemble(PostgresBinaries binaries, String user) throws IOException {
     long beganNanos = System.nanoTime();
     source.fetch(route.base(), scratch.path().resolve("data"));
     long fetchedNanos = System.nanoTime();
-    Standby made =
-        new Standby(
-            source,
-            route,
-            source.binaries(route.base()),
-            scratch,
-            stop,
-            PostgresUrl.parse(cluster.document().url()).user(),
-            options.progress());
+    Standby made = new Standby(source, route, binaries, scratch, first, user, options.progress());
     standby = made;
-    made.moveTo(stop);
+    stopAt(first);
     long readyNanos = System.nanoTime();
     long takenNanos = made.firstTakenNanos() == 0 ? readyNanos : made.firstTakenNanos();
     timings =
-        timings.plus(
-            new ForkTimings(
-                Duration.ofNanos(fetchedNanos - beganNanos),
-                Duration.ofNanos(takenNanos - fetchedNanos),
-                Duration.ofNanos(readyNanos - takenNanos),
-                Duration.ZERO));
+        new ForkTimings(
+            Duration.ofNanos(fetchedNanos - beganNanos),
+            Duration.ofNanos(takenNanos - fetchedNanos),
+            Duration.ofNanos(readyNanos - takenNanos),
+            Duration.ZERO);
   }
 
   /**
@@ -129,26 +131,16 @@ public final class SteppingFork implements AutoCloseable {
     try {
       stopAt(farther);
     } catch (IOException e) {
-      throw source.unwritable(e);
+      throw new ForkSource(cluster, ForkTarget.before(farther), options).unwritable(e);
     }
     moving = moving.plusNanos(System.nanoTime() - beganNanos);
   }
 
   private void stopAt(Lsn stop) throws IOException {
-    boolean reached = standby != null && !stop.isAfter(route.recordedEnd()) && standby.moveTo(stop);
-    for (int attempt = 1; reached && !holdsWhatIsWanted(); attempt++) {
-      // A table has got another one's file since the base backup: that file is wanted, too.
-      if (attempt == ATTEMPTS_MAX) {
-        source.keepEverything();
-      }
-      closeStandby();
-      route = source.routeOnwards();
-      source.checkRoom(route);
-      scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
-      assemble(stop);
-      reached = standby != null && standby.moveTo(stop);
-    }
-    if (reached) {
+    if (standby != null
+        && !stop.isAfter(route.recordedEnd())
+        && standby.moveTo(stop)
+        && holdsWhatIsWanted(standby)) {
       closePromoted();
     } else {
       // What it is refused for, a fork says; what was recorded since, a fork reaches.
@@ -164,34 +156,24 @@ public final class SteppingFork implements AutoCloseable {
     stops++;
   }
 
-  /** Whether no file of a wanted table, as it is at this stop, was left out. */
-  private boolean holdsWhatIsWanted() throws IOException {
-    if (standby == null || !(source.contents() instanceof ForkContents.Sparse sparse)) {
-      return true;
-    }
-    try {
-      Set<Long> missed = standby.missed(sparse, source.leftOut());
-      source.keep(missed);
-      return missed.isEmpty();
-    } catch (SQLException e) {
-      throw new OperatorException(
-          Kind.FAILED,
-          source.what(),
-          "the fork cannot be asked what it holds: " + e.getMessage(),
-          "run the same command again",
-          e);
-    }
+  /** A standby's catalogs cannot be told that an index is not there. */
+  private static ForkContents withIndexes(ForkContents contents) {
+    return switch (contents) {
+      case ForkContents.Whole whole -> whole;
+      case ForkContents.Sparse sparse ->
+          new ForkContents.Sparse(
+              sparse.databaseOid(), sparse.tables(), true, sparse.largeObjects());
+    };
   }
 
-  private void closeStandby() {
-    try {
-      if (standby != null) {
-        standby.close();
-        standby = null;
-      }
-    } finally {
-      scratch.close();
+  /** Where it does not, a fork of that stop alone is made, which finds out what it lacks. */
+  private boolean holdsWhatIsWanted(Standby stopped) throws IOException {
+    if (!(source.contents() instanceof ForkContents.Sparse sparse)) {
+      return true;
     }
+    // Replay makes a file that it is to truncate: empty, which is not what the table was.
+    UnwantedFiles.remove(scratch.path().resolve("data"), source.leftOut());
+    return sparse.databaseOid() == 0 || stopped.isProven(sparse, source.leftOut());
   }
 
   private void closePromoted() {
@@ -265,7 +247,14 @@ public final class SteppingFork implements AutoCloseable {
     try {
       closePromoted();
     } finally {
-      closeStandby();
+      try {
+        if (standby != null) {
+          standby.close();
+          standby = null;
+        }
+      } finally {
+        scratch.close();
+      }
     }
   }
 }

@@ -42,7 +42,7 @@ final class WalSpool implements AutoCloseable {
     /** What was recorded of this file, perhaps less than a whole segment; null for nothing. */
     byte @Nullable [] read(String name);
 
-    /** The server will replay everything before here; told before it is fed further. */
+    /** Replay goes on to here; told before the server is fed further. */
     default void moveTo(Lsn farther) {}
 
     /** Nothing more will be read. */
@@ -236,13 +236,12 @@ final class WalSpool implements AutoCloseable {
       if (ahead.contains(name)) {
         continue; // it became ready while the script was asking
       }
+      if (asksForMore(name, until)) {
+        drained = until;
+        continue;
+      }
       Integer index = indexes.get(name);
       if (index != null) {
-        boolean hadIt = name.equals(lastTaken) && name.equals(cutName) && cutAt.equals(until);
-        if (hadIt || !segment(name).start().isBefore(until)) {
-          drained = until;
-          continue;
-        }
         goTo(index);
         fill(until);
         return true;
@@ -262,6 +261,14 @@ final class WalSpool implements AutoCloseable {
       return true;
     }
     return fill(until);
+  }
+
+  /** Whether it is asked for because everything before this end was replayed. */
+  private boolean asksForMore(String name, Lsn until) {
+    boolean hadIt = name.equals(lastTaken) && name.equals(cutName) && cutAt.equals(until);
+    // Past the end it may be a segment of any timeline, and one that was never recorded.
+    return hadIt
+        || (SegmentName.isSegmentName(name) && !segment(name).start().isBefore(until));
   }
 
   private void forgetTaken() {

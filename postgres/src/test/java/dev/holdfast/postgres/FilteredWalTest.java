@@ -25,17 +25,16 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** A server's log of 1 MiB segments, with a database copied and a tablespace created in it. */
 @Timeout(120)
 class FilteredWalTest {
   private static final int SEGMENT = 1 << 20;
 
-  @TempDir private static Path temporary;
   private static final Map<String, byte[]> recorded = new TreeMap<>();
   private static List<String> route = List.of();
   private static ExcludedFiles excluded = ExcludedFiles.of(List.of());
@@ -67,8 +66,9 @@ class FilteredWalTest {
       Path space = Files.createDirectory(server.folder().resolve("space"));
       Files.setPosixFilePermissions(space, PosixFilePermissions.fromString("rwxrwxrwx"));
       server.execute("CREATE TABLESPACE space LOCATION '" + space + "'");
-      server.execute("DELETE FROM unwanted", "SELECT pg_switch_wal()");
+      server.execute("DELETE FROM unwanted");
       end = position(server);
+      server.execute("SELECT pg_switch_wal()");
       SegmentName name = SegmentName.containing(from, 1, SEGMENT);
       while (name.start().isBefore(end)) {
         recorded.put(
@@ -120,7 +120,8 @@ class FilteredWalTest {
     return filtered;
   }
 
-  private static void assertSame(String name, byte[] actual, Map<String, byte[]> expected) {
+  private static void assertSame(
+      String name, byte @Nullable [] actual, Map<String, byte[]> expected) {
     assertThat(Arrays.equals(actual, expected.get(name))).as(name).isTrue();
   }
 

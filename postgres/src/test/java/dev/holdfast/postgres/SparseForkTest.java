@@ -301,7 +301,7 @@ class SparseForkTest {
           new ForkContents.Sparse(
               database(catalog, "postgres"), oids(catalog, "users"), false, false);
       String definitions =
-          "SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, ' ' ORDER BY 1) FROM"
+          "SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, ' ' ORDER BY indexrelid) FROM"
               + " pg_index WHERE indrelid = 'users'::regclass";
       try (Fork fork =
           Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
@@ -381,7 +381,7 @@ class SparseForkTest {
           "CREATE TABLE parts_0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
           "CREATE STATISTICS counted ON id, user_id FROM orders",
           "SELECT lo_from_bytea(4711, 'large')");
-      record(recorded);
+      Catalog catalog = record(recorded);
       recorded.backUp();
       server.execute(
           "INSERT INTO orders (user_id, total) SELECT 1, i FROM generate_series(1, 2000) i",
@@ -396,6 +396,15 @@ class SparseForkTest {
       try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(target), own)) {
         whole = schema(installed, fork);
       }
+      ForkContents withoutIndexes =
+          new ForkContents.Sparse(
+              database(catalog, "postgres"), oids(catalog, "users", "orders"), false, false);
+      try (Fork fork =
+          Fork.start(recorded.cluster(), ForkTarget.before(target), own.holding(withoutIndexes))) {
+        assertThat(schema(installed, fork)).isEqualTo(whole);
+        assertThat(value(fork, "postgres", "SELECT count(*) FROM orders WHERE total > 0"))
+            .isEqualTo("2000");
+      }
       try (Fork fork =
           Fork.start(
               recorded.cluster(),
@@ -408,6 +417,75 @@ class SparseForkTest {
         assertUnreadable(fork, "postgres", "SELECT lo_get(4711)");
         assertThat(value(fork, "postgres", "SELECT last_value >= 1000 FROM users_id_seq"))
             .isEqualTo("t");
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {15, 18})
+  void a_stepping_fork_of_some_tables_has_their_rows_at_each_stop_and_errors_for_the_rest(int major)
+      throws Exception {
+    try (RecordedServer recorded = RecordedServer.start(major, Map.of())) {
+      TestServer server = recorded.server();
+      server.execute(
+          "CREATE TABLE users (id int PRIMARY KEY)",
+          "INSERT INTO users SELECT generate_series(1, 1000)",
+          "CREATE TABLE other (id int)",
+          "INSERT INTO other SELECT generate_series(1, 3000)",
+          "CREATE TABLE shrunk AS SELECT generate_series(1, 50000) AS id");
+      Catalog catalog = record(recorded);
+      recorded.backUp();
+      server.execute("DELETE FROM shrunk", "VACUUM shrunk");
+      Lsn first = recorded.commit("DELETE FROM users WHERE id <= 10");
+      server.execute("UPDATE other SET id = -id", "VACUUM other");
+      Lsn second = recorded.commit("DELETE FROM users WHERE id <= 20");
+      Lsn swapped =
+          recorded.commit(
+              """
+              UPDATE pg_class a SET relfilenode = b.relfilenode FROM pg_class b
+              WHERE (a.relname = 'users' AND b.relname = 'other')
+                 OR (b.relname = 'users' AND a.relname = 'other')
+              """);
+      Lsn third = recorded.commit("CREATE TABLE third (id int)");
+      Lsn fourth =
+          recorded.commit("TRUNCATE users", "INSERT INTO users SELECT generate_series(1, 77)");
+      Lsn last = recorded.commit("CREATE TABLE last (id int)");
+      recorded.recordWal();
+      ForkContents contents =
+          new ForkContents.Sparse(
+              database(catalog, "postgres"), oids(catalog, "users"), false, false);
+      try (SteppingFork fork =
+          SteppingFork.start(recorded.cluster(), first, options.holding(contents))) {
+        assertStop(fork, "1000", "other", "shrunk");
+        fork.moveTo(second);
+        assertStop(fork, "990", "other", "shrunk");
+        fork.moveTo(swapped);
+        assertStop(fork, "980", "other", "shrunk");
+        assertThat(fork.promotedStops()).isZero();
+        fork.moveTo(third);
+        assertStop(fork, "3000", "shrunk");
+        assertThat(fork.promotedStops()).as("users lacks its file in the standby").isEqualTo(1);
+        fork.moveTo(fourth);
+        fork.moveTo(last);
+        assertStop(fork, "77", "shrunk");
+        assertThat(fork.promotedStops()).as("a file of its own again").isEqualTo(2);
+      }
+    }
+  }
+
+  private static void assertStop(SteppingFork fork, String users, String... unreadable)
+      throws SQLException {
+    try (Connection connection = fork.connect("postgres");
+        Statement statement = connection.createStatement()) {
+      try (ResultSet row = statement.executeQuery("SELECT count(*) FROM users")) {
+        row.next();
+        assertThat(row.getString(1)).isEqualTo(users);
+      }
+      for (String table : unreadable) {
+        assertThatThrownBy(() -> statement.executeQuery("SELECT count(*) FROM " + table).close())
+            .as(table)
+            .isInstanceOf(SQLException.class)
+            .hasMessageContaining(UNREADABLE);
       }
     }
   }

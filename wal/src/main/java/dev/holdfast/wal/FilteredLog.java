@@ -115,7 +115,9 @@ public final class FilteredLog {
       damage = damage == null ? e : damage;
       open = null;
     }
-    if (open != null && reader.position().isBefore(next.name().start())) {
+    if (open != null
+        && reader.pendingLength() > 0
+        && reader.position().isBefore(next.name().start())) {
       return; // still within one record
     }
     open = null;
