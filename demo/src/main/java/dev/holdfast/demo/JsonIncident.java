@@ -60,8 +60,7 @@ final class JsonIncident implements Incident {
   private double see() {
     long begun = System.nanoTime();
     TransactionDetail detail =
-        new Show(setting.repository(), Demo.CLUSTER)
-            .run(afternoon.firstCall(), 1, Progress.SILENT);
+        new Show(setting.repository(), Demo.CLUSTER).run(afternoon.firstCall(), 1, Progress.SILENT);
     say("$ holdfast show acme " + afternoon.firstCall());
     boolean keysNamed = false;
     for (TransactionDetail.TableSample table : detail.samples()) {
