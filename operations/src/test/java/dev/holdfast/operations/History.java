@@ -76,6 +76,9 @@ final class History implements AutoCloseable {
     for (int step = 0; step < steps; step++) {
       step();
     }
+    while (!open.isEmpty()) {
+      end(open.getFirst(), true);
+    }
     while (bad.isEmpty() || (badWanted > bad.size() && random.nextInt(3) > 0)) {
       quick(true);
     }

@@ -370,12 +370,10 @@ final class HistoryTable {
   String is(HistoryRow row) {
     return positions().stream()
         .map(i ->
-            columns.get(i).type == Type.JSON
-                ? columns.get(i).quoted()
-                    + "::text IS NOT DISTINCT FROM "
-                    + literal(i, row.value(i))
-                    + "::text"
-                : columns.get(i).quoted() + " IS NOT DISTINCT FROM " + literal(i, row.value(i)))
+            columns.get(i).quoted()
+                + "::text IS NOT DISTINCT FROM "
+                + literal(i, row.value(i))
+                + "::text")
         .collect(Collectors.joining(" AND "));
   }
 

@@ -70,7 +70,9 @@ final class RandomHistoriesTest {
 
   private static List<String> undo(ProtectedServer acme, History history, boolean further)
       throws Exception {
+    long t0 = System.nanoTime();
     history.run();
+    long t1 = System.nanoTime();
     Map<HistoryTable, List<HistoryRow>> damaged = new HashMap<>();
     for (HistoryTable table : history.tables) {
       List<HistoryRow> rows = history.read(table);
@@ -81,6 +83,7 @@ final class RandomHistoriesTest {
       damaged.put(table, rows);
     }
     acme.caughtUp();
+    long t2 = System.nanoTime();
     List<String> xids = history.badXids();
     RevertPlan plan;
     long written;
@@ -88,10 +91,12 @@ final class RandomHistoriesTest {
       plan = planned.plan();
       written = planned.apply(plan.digest(), Progress.SILENT).rowsRestored();
     }
+    long t3 = System.nanoTime();
     List<String> wrong = new ArrayList<>();
     for (HistoryTable table : history.tables) {
       wrong.addAll(HistoryVerdict.of(table, plan, history.read(table)));
     }
+    System.out.printf("TIME run %d caught %d revert %d check %d %s statements %d rows %s%n", (t1-t0)/1000000,(t2-t1)/1000000,(t3-t2)/1000000,(System.nanoTime()-t3)/1000000, plan.counts(), history.script.size(), history.tables.stream().map(t -> t.lines.size()).toList());
     if (further && wrong.isEmpty()) {
       wrong.addAll(again(acme, history, xids));
       if (written > 0 && wrong.isEmpty()) {
