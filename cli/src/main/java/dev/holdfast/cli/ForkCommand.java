@@ -22,6 +22,8 @@ import picocli.CommandLine.Parameters;
       "Examples:",
       "  holdfast fork acme --before 812",
       "  holdfast fork acme --at 2026-11-21T04:56:27Z",
+      "  holdfast fork acme --tables users,billing.invoices",
+      "  holdfast fork acme --schema-only",
       "  holdfast fork acme",
     })
 final class ForkCommand extends CliCommand {
@@ -58,6 +60,50 @@ final class ForkCommand extends CliCommand {
   @ArgGroup(exclusive = true, heading = "Moment (default: the newest recorded one):%n")
   @Nullable Moment moment;
 
+  static final class Tables {
+    @Option(
+        names = "--tables",
+        required = true,
+        paramLabel = "T,...",
+        description = {
+          "Only the rows of these tables: TABLE (in public), SCHEMA.TABLE or DATABASE.SCHEMA.TABLE."
+              + " It takes the time and room of these, not of the cluster.",
+          "All else is defined and answers with an error."
+        })
+    @Nullable String tables;
+
+    @Option(
+        names = "--database",
+        paramLabel = "DATABASE",
+        description = "The database they are in, where more than one has them.")
+    @Nullable String database;
+
+    @Option(
+        names = "--large-objects",
+        description = "With that database's large objects (pg_largeobject).")
+    boolean largeObjects;
+  }
+
+  static final class Contents {
+    @ArgGroup(exclusive = false)
+    @Nullable Tables tables;
+
+    @Option(
+        names = "--schema-only",
+        required = true,
+        description = "Definitions alone: every table answers with an error.")
+    boolean schemaOnly;
+
+    private Fork.Wanted wanted() {
+      return tables == null
+          ? Fork.Wanted.SCHEMA_ONLY
+          : new Fork.Wanted(tables.tables, tables.database, tables.largeObjects, false);
+    }
+  }
+
+  @ArgGroup(exclusive = true, heading = "Contents (default: everything):%n")
+  @Nullable Contents contents;
+
   @Option(
       names = "--scratch",
       paramLabel = "DIR",
@@ -77,7 +123,7 @@ final class ForkCommand extends CliCommand {
     CountDownLatch ended = new CountDownLatch(1);
     try (Fork.Running fork =
         new Fork(repository.location(holdfast.repository, environment), name, scratch)
-            .start(target, progress())) {
+            .start(target, contents == null ? Fork.Wanted.ALL : contents.wanted(), progress())) {
       CountDownLatch stopped = new CountDownLatch(1);
       Shutdown.onSignal(stopped::countDown, ended);
       ForkReady ready = fork.ready();
@@ -100,6 +146,28 @@ final class ForkCommand extends CliCommand {
                 Texts.bytes(ready.walBytes()),
                 Texts.seconds(ready.durationSeconds()),
                 ready.url())
+        + holds(ready)
         + "it is gone, with its files, when you press Ctrl-C\n";
+  }
+
+  private static String holds(ForkReady ready) {
+    String rest = "; the rows of everything else are left out: reading them is an error\n";
+    String again =
+        ready.attempts() == 1
+            ? ""
+            : "built %d times: a table had got another file since the base backup%n"
+                .formatted(ready.attempts());
+    return switch (ready.holds()) {
+      case "tables" ->
+          "holds "
+              + String.join(", ", ready.tables())
+              + (ready.largeObjects() ? " and large objects" : "")
+              + " of database "
+              + ready.database()
+              + rest
+              + again;
+      case "schema" -> "holds definitions and sequences" + rest + again;
+      default -> again;
+    };
   }
 }

@@ -15,6 +15,7 @@ final class TidMap {
   private long[] keys = new long[16];
   private int[] values = new int[16];
   private int used; // entries and removed marks
+  private int size;
 
   TidMap() {
     Arrays.fill(keys, NONE);
@@ -30,6 +31,7 @@ final class TidMap {
     }
     if (keys[slot] == NONE) {
       used++;
+      size++;
     }
     keys[slot] = key;
     values[slot] = value;
@@ -48,6 +50,7 @@ final class TidMap {
       return -1;
     }
     keys[slot] = REMOVED;
+    size--;
     return values[slot];
   }
 
@@ -70,10 +73,12 @@ final class TidMap {
   private void grow() {
     long[] oldKeys = keys;
     int[] oldValues = values;
-    keys = new long[2 * oldKeys.length];
+    // Full of removed marks it needs no more room, only to be swept.
+    keys = new long[4 * size < oldKeys.length ? oldKeys.length : 2 * oldKeys.length];
     values = new int[keys.length];
     Arrays.fill(keys, NONE);
     used = 0;
+    size = 0;
     for (int i = 0; i < oldKeys.length; i++) {
       if (oldKeys[i] != NONE && oldKeys[i] != REMOVED) {
         put(oldKeys[i], oldValues[i]);

@@ -128,30 +128,10 @@ public record Configuration(@Nullable String repository) {
   }
 
   private static String nearest(String unknown, UnrecognizedPropertyException e) {
-    return e.getKnownPropertyIds().stream()
-        .map(String::valueOf)
-        .min(
-            java.util.Comparator.comparingInt(
-                known -> distance(unknown.toLowerCase(java.util.Locale.ROOT), known)))
+    return NearestNames.of(
+            unknown, e.getKnownPropertyIds().stream().map(String::valueOf).toList())
+        .stream()
+        .findFirst()
         .orElse("repository");
-  }
-
-  /** Edits needed to turn one word into the other (Levenshtein). */
-  private static int distance(String one, String other) {
-    int[] previous = new int[other.length() + 1];
-    for (int i = 0; i < previous.length; i++) {
-      previous[i] = i;
-    }
-    for (int i = 1; i <= one.length(); i++) {
-      int[] current = new int[other.length() + 1];
-      current[0] = i;
-      for (int j = 1; j <= other.length(); j++) {
-        int change = one.charAt(i - 1) == other.charAt(j - 1) ? 0 : 1;
-        current[j] =
-            Math.min(previous[j - 1] + change, Math.min(previous[j] + 1, current[j - 1] + 1));
-      }
-      previous = current;
-    }
-    return previous[other.length()];
   }
 }

@@ -2,14 +2,19 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A throw-away server holding the data as it was at a moment. */
@@ -41,6 +46,27 @@ public final class Fork {
       @Nullable Instant at,
       @Nullable String lsn) {}
 
+  /**
+   * What of the cluster is wanted.
+   *
+   * @param tables as SQL writes them, with commas between: {@code TABLE}, {@code SCHEMA.TABLE} or
+   *     {@code DATABASE.SCHEMA.TABLE}; null: not only tables
+   * @param database the database they are in; null: wherever all of them are
+   * @param largeObjects whether that database's large objects are wanted with the tables
+   * @param schemaOnly the catalogs alone; then no tables are named
+   */
+  public record Wanted(
+      @Nullable String tables,
+      @Nullable String database,
+      boolean largeObjects,
+      boolean schemaOnly) {
+    /** Everything. */
+    public static final Wanted ALL = new Wanted(null, null, false, false);
+
+    /** The definitions, no rows. */
+    public static final Wanted SCHEMA_ONLY = new Wanted(null, null, false, true);
+  }
+
   /** A fork that runs until it is closed; then it is gone with its files. */
   public static final class Running implements AutoCloseable {
     private final dev.holdfast.postgres.Fork fork;
@@ -62,12 +88,45 @@ public final class Fork {
     }
   }
 
-  /** Makes a fork. */
-  public Running start(Target target, Progress progress) {
+  /**
+   * Makes a fork.
+   *
+   * @throws OperatorException USAGE for a table that is not known, with those of a like name;
+   *     REFUSED for one that was not there at that moment
+   */
+  public Running start(Target target, Wanted wanted, Progress progress) {
+    List<GivenTable> given = wanted.tables == null ? List.of() : GivenTable.parse(wanted.tables);
     ForkTarget moment = resolve(target, progress);
+    ForkContents contents = new ForkContents.Whole();
+    Map<Long, TableName> tables = Map.of();
+    if (wanted.schemaOnly) {
+      contents = ForkContents.Sparse.SCHEMA_ONLY;
+    } else if (!given.isEmpty()) {
+      WantedTables found = WantedTables.find(cluster, moment.lsn(), given, wanted.database);
+      tables = found.byOid();
+      contents =
+          new ForkContents.Sparse(
+              found.databaseOid(), tables.keySet(), true, wanted.largeObjects);
+    }
     dev.holdfast.postgres.Fork fork =
-        Forks.start(cluster, moment, options, "fork " + moment, progress);
+        Forks.start(cluster, moment, options.holding(contents), "fork " + moment, progress);
+    if (!fork.absent().isEmpty()) {
+      fork.close();
+      throw absent(moment, fork.absent().stream().map(tables::get).sorted().toList());
+    }
     return new Running(fork, Forks.ready(cluster, fork, moment));
+  }
+
+  private OperatorException absent(ForkTarget moment, List<TableName> tables) {
+    return new OperatorException(
+        Kind.REFUSED,
+        "cannot fork " + cluster.document().name() + " " + moment + " with these tables",
+        tables.stream().map(TableName::toString).collect(Collectors.joining(", "))
+            + (tables.size() == 1 ? " was" : " were")
+            + " not there at that moment",
+        "holdfast log "
+            + cluster.document().name()
+            + " --destructive tells when a table went; choose a moment before it");
   }
 
   private ForkTarget resolve(Target target, Progress progress) {

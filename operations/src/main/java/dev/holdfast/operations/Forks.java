@@ -1,11 +1,15 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.postgres.Fork;
+import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.ForkProgress;
 import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.postgres.SteppingFork;
+import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
 /** Makes forks, telling an operator's progress. */
@@ -23,18 +27,42 @@ final class Forks {
     }
   }
 
+  static SteppingFork stepping(
+      ClusterStore cluster, Lsn first, ForkOptions options, String name, Progress progress) {
+    try (Told told = new Told(name, progress)) {
+      return SteppingFork.start(cluster, first, options.telling(told));
+    }
+  }
+
   static ForkReady ready(ClusterStore cluster, Fork fork, ForkTarget target) {
+    String database = fork.database();
     return new ForkReady(
         cluster.document().name(),
-        fork.url("postgres"),
+        fork.url(database == null ? "postgres" : database),
         target.lsn().toString(),
         target.inclusive() ? "after" : "before",
         fork.base(),
         fork.walBytes(),
-        fork.timings().fetch().toMillis() / 1e3,
-        fork.timings().start().toMillis() / 1e3,
-        fork.timings().replay().toMillis() / 1e3,
-        fork.timings().total().toMillis() / 1e3);
+        switch (fork.contents()) {
+          case ForkContents.Whole _ -> "everything";
+          case ForkContents.Sparse sparse -> sparse.tables().isEmpty() ? "schema" : "tables";
+        },
+        database,
+        fork.tables().stream().map(TableName::toString).toList(),
+        switch (fork.contents()) {
+          case ForkContents.Whole _ -> true;
+          case ForkContents.Sparse sparse -> sparse.largeObjects();
+        },
+        fork.attempts(),
+        seconds(fork.timings().fetch()),
+        seconds(fork.timings().start()),
+        seconds(fork.timings().replay()),
+        seconds(fork.timings().ready()),
+        seconds(fork.timings().total()));
+  }
+
+  private static double seconds(Duration duration) {
+    return duration.toMillis() / 1e3;
   }
 
   /** Turns positions into progress: first the base backup's bytes, then those of WAL. */

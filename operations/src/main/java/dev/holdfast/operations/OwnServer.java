@@ -10,7 +10,7 @@ import dev.holdfast.store.ClusterDocument;
 final class OwnServer {
   private OwnServer() {}
 
-  static void require(ClusterDocument cluster, PostgresUrl url, TransactionTrace trace) {
+  static void require(ClusterDocument cluster, PostgresUrl url, TransactionSet set) {
     ServerFacts facts = ServerFacts.read(url);
     if (!facts.systemIdentifier().equals(cluster.systemIdentifier())) {
       throw new OperatorException(
@@ -36,10 +36,10 @@ final class OwnServer {
     if (facts.role().name().equals(Protect.ROLE)) {
       throw new OperatorException(
           Kind.REFUSED,
-          "transaction " + trace.damage().xid() + " cannot be undone over this connection",
+          set.told() + " cannot be undone over this connection",
           "the role " + Protect.ROLE + " records; it can neither read nor write rows",
           "add --url postgresql://OWNER@HOST/"
-              + trace.database()
+              + set.database()
               + " with an owner of the tables, or set HOLDFAST_URL; it is kept nowhere");
     }
   }

@@ -172,6 +172,16 @@ final class RecordedNames implements RecordedCatalog {
     return nearest(databases.get(oid), at);
   }
 
+  /** The OID of a database that was called so at a position; null when none is known. */
+  @Nullable Long databaseOid(String name, Lsn at) {
+    for (Map.Entry<Long, NavigableMap<Lsn, String>> database : databases.entrySet()) {
+      if (name.equals(nearest(database.getValue(), at))) {
+        return database.getKey();
+      }
+    }
+    return null;
+  }
+
   @Override
   public List<Relation> tablesOf(long database, Lsn at) {
     Map.Entry<Lsn, Map<Long, List<Relation>>> snapshot = tables.floorEntry(at);

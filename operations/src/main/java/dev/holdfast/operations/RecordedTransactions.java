@@ -137,7 +137,17 @@ final class RecordedTransactions {
     return damage.xid() == xid || damage.subtransactions().contains(xid);
   }
 
-  private static long parse(String text) {
+  /** Whether this is its number, or that of one of its subtransactions. */
+  static boolean isOf(String text, TransactionDamage damage) {
+    return isOf(parse(text), damage);
+  }
+
+  /**
+   * A transaction number.
+   *
+   * @throws OperatorException USAGE when it is none
+   */
+  static long parse(String text) {
     if (text.contains("/")) {
       throw new OperatorException(
           Kind.USAGE,

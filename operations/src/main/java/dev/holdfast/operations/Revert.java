@@ -1,14 +1,18 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.Relation;
 import dev.holdfast.damage.TableDamage;
+import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.ForkOptions;
+import dev.holdfast.postgres.ForkTarget;
 import dev.holdfast.postgres.PlanApplier;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
+import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.postgres.TableChanges;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.definition.DroppedObjects;
@@ -22,26 +26,30 @@ import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
 import dev.holdfast.revert.Verdict;
+import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.LockSupport;
-import java.util.stream.Collectors;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Undoes one committed transaction in place: a plan first, then that plan and no other. */
+/** Undoes committed transactions in place: a plan first, then that plan and no other. */
 public final class Revert {
   private static final Logger LOG = LoggerFactory.getLogger(Revert.class);
   private static final Duration RECORDED_MAX = Duration.ofSeconds(3);
@@ -54,7 +62,7 @@ public final class Revert {
   /**
    * What the operator wants.
    *
-   * @param restoreLostKeys only JSON keys that the transaction removed come back
+   * @param restoreLostKeys only JSON keys that the transactions removed come back
    * @param overwriteTouched rows written again since are set back, too
    * @param partial go on although some of it cannot be brought back
    */
@@ -72,6 +80,123 @@ public final class Revert {
   }
 
   /**
+   * Which transactions: those that fit everything given. At least one thing must be.
+   *
+   * @param xids transaction numbers, such as {@code 812}, and ranges of them, both ends included,
+   *     such as {@code 812..830}; empty: whatever else fits
+   * @param since only those committed at or after this; null for all
+   * @param until only those committed before this; null for all
+   * @param tables {@code table}, {@code schema.table} or {@code database.schema.table}, a
+   *     partitioned table standing for its partitions: only what was done to these is undone;
+   *     empty for all
+   */
+  public record Selection(
+      List<String> xids, @Nullable Instant since, @Nullable Instant until, List<String> tables) {
+    private static final Pattern RANGE = Pattern.compile("([0-9]+)\\.\\.([0-9]+)");
+
+    /** Copies the lists, and refuses what selects nothing or everything. */
+    public Selection {
+      xids = List.copyOf(xids);
+      tables = List.copyOf(tables);
+      if (xids.isEmpty() && since == null && until == null && tables.isEmpty()) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "which transactions are to be undone?",
+            "none is named",
+            "give the numbers that `holdfast log` shows (812, or 812..830), or --since, --until and"
+                + " --table");
+      }
+      if (since != null && until != null && !since.isBefore(until)) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "no time is both after " + since + " and before " + until,
+            "--since is the earlier one",
+            "exchange them");
+      }
+      for (String xid : xids) {
+        Matcher range = RANGE.matcher(xid);
+        if (!range.matches()) {
+          RecordedTransactions.parse(xid);
+        } else if (RecordedTransactions.parse(range.group(1))
+            > RecordedTransactions.parse(range.group(2))) {
+          throw new OperatorException(
+              Kind.USAGE,
+              xid + " holds no transaction",
+              "a range begins with its lower number",
+              "%s..%s".formatted(range.group(2), range.group(1)));
+        }
+      }
+    }
+
+    /** One transaction, all of it. */
+    public static Selection of(String xid) {
+      return new Selection(List.of(xid), null, null, List.of());
+    }
+
+    boolean isOne() {
+      return xids.size() == 1 && single().size() == 1 && since == null && until == null;
+    }
+
+    /** The numbers that are no ranges. */
+    List<String> single() {
+      return xids.stream().filter(xid -> !RANGE.matcher(xid).matches()).toList();
+    }
+
+    boolean wants(TransactionDamage damage, RecordedNames names) {
+      return (since == null || !damage.committedAt().isBefore(since))
+          && (until == null || damage.committedAt().isBefore(until))
+          && (xids.isEmpty() || xids.stream().anyMatch(xid -> isNamed(xid, damage)))
+          && damage.tables().stream().anyMatch(table -> wants(table, names, damage));
+    }
+
+    private static boolean isNamed(String xid, TransactionDamage damage) {
+      Matcher range = RANGE.matcher(xid);
+      return range.matches()
+          ? damage.xid() >= RecordedTransactions.parse(range.group(1))
+              && damage.xid() <= RecordedTransactions.parse(range.group(2))
+          : RecordedTransactions.isOf(xid, damage);
+    }
+
+    /** Whether what was done to a table is to be undone. */
+    boolean wants(TableDamage table, RecordedNames names, TransactionDamage damage) {
+      if (tables.isEmpty() || isNamed(table.database(), table.table())) {
+        return true;
+      }
+      Long database = names.databaseOid(table.database(), damage.commitLsn());
+      long root =
+          database == null ? 0 : names.partitionRoot(database, table.oid(), damage.commitLsn());
+      Relation parent =
+          database == null || root <= 0 ? null : names.byOid(database, root, damage.commitLsn());
+      return parent != null && isNamed(table.database(), parent.name());
+    }
+
+    private boolean isNamed(String database, TableName name) {
+      return tables.contains(name.table())
+          || tables.contains(name.toString())
+          || tables.contains(database + "." + name);
+    }
+
+    /** In words, as a message says what was looked for. */
+    @Override
+    public String toString() {
+      List<String> parts = new ArrayList<>();
+      if (!xids.isEmpty()) {
+        parts.add("number " + String.join(", ", xids));
+      }
+      if (!tables.isEmpty()) {
+        parts.add("table " + String.join(", ", tables));
+      }
+      if (since != null) {
+        parts.add("since " + since);
+      }
+      if (until != null) {
+        parts.add("until " + until);
+      }
+      return String.join(", ", parts);
+    }
+  }
+
+  /**
    * @param ownerUrl connects to production as an owner of the tables; null: the recorder's
    *     connection, which suffices only where it owns them
    */
@@ -82,14 +207,13 @@ public final class Revert {
   }
 
   /** Makes the plan. Forks are made, production is read, nothing is changed. */
-  public Planned plan(String xid, Progress progress) {
+  public Planned plan(Selection selection, Progress progress) {
     long begun = System.nanoTime();
     String behind = awaitRecorded();
-    TransactionTrace trace = TransactionTrace.of(cluster, xid, progress);
-    trace.refuseWhatCannotBeUndoneInPlace();
-    PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, trace.database());
-    OwnServer.require(cluster.document(), owner, trace);
-    Planned planned = new Planned(trace, owner);
+    TransactionSet set = TransactionSet.of(cluster, selection, progress);
+    PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, set.database());
+    OwnServer.require(cluster.document(), owner, set);
+    Planned planned = new Planned(set, owner);
     try {
       planned.make(behind, progress, begun);
       return planned;
@@ -137,13 +261,12 @@ public final class Revert {
         e);
   }
 
-  /** A plan with the forks it was made from. Close it to be rid of them. */
+  /** A plan with the fork that dropped tables are copied from. Close it to be rid of that. */
   public final class Planned implements AutoCloseable {
-    private final TransactionTrace trace;
+    private final TransactionSet set;
     private final PostgresUrl owner;
     private final List<TableChange> changes = new ArrayList<>();
     private @Nullable Fork before;
-    private @Nullable CompletableFuture<Fork> after;
     private @Nullable RecreationPlan recreation;
     private @Nullable RevertPlan plan;
 
@@ -151,79 +274,138 @@ public final class Revert {
     private record TableChange(
         TablePlan plan, TableDamage.Action action, TableChanges changes, RowChangeSpool spool) {}
 
-    private Planned(TransactionTrace trace, PostgresUrl owner) {
-      this.trace = trace;
+    private Planned(TransactionSet set, PostgresUrl owner) {
+      this.set = set;
       this.owner = owner;
     }
 
     /** What it would do. */
     public RevertPlan plan() {
-      return java.util.Objects.requireNonNull(plan);
+      return Objects.requireNonNull(plan);
     }
 
     private void make(String behind, Progress progress, long begun) throws SQLException {
-      if (trace.leftRows()) {
-        after = makeAfter(Progress.SILENT); // while the other one is made
-      }
-      Fork forkBefore = trace.forkBefore(ForkOptions.defaults(), progress);
-      before = forkBefore;
       PlanDigest digest = new PlanDigest();
-      digest.add("transaction", trace.damage().xid() + " " + trace.damage().commitLsn());
-      digest.add("options", options.restoreLostKeys + " " + options.overwriteTouched);
+      for (TransactionDamage damage : set.transactions()) {
+        digest.add("transaction", damage.xid() + " " + damage.commitLsn());
+      }
+      digest.add(
+          "options",
+          options.restoreLostKeys + " " + options.overwriteTouched + " " + set.selection().tables());
       List<String> warnings = new ArrayList<>();
       if (!behind.isEmpty()) {
         warnings.add(behind);
       }
-      Map<String, Long> recreatedRows = new LinkedHashMap<>();
-      Set<Long> dropped =
-          trace.tables().stream()
-              .filter(table -> table.action() == TableDamage.Action.DROPPED)
-              .map(TransactionTrace.TouchedTable::oid)
-              .collect(Collectors.toSet());
-      try (Connection production = owner.open();
-          Connection then = forkBefore.connect(trace.database())) {
-        if (!dropped.isEmpty()) {
-          RecreationPlan found;
-          try (Progress.Phase _ =
-              progress.begin("finding what was dropped", 0, Progress.Unit.STEPS)) {
-            found = DroppedObjects.find(then, production, dropped);
-          }
-          recreation = found;
-          digest.add("recreation", found.digestPart());
-          warnings.addAll(found.notes());
-          RowReader counting = new RowReader(then);
-          for (TableCopy copy : found.copies()) {
-            recreatedRows.put(copy.table().toString(), counting.count(copy.table()));
-          }
-        }
-      }
-      RowMergeJob job =
-          new RowMergeJob(
-              trace,
-              forkBefore,
-              this::forkAfter,
-              owner,
-              new RevertOptions(options.overwriteTouched, options.restoreLostKeys),
-              digest);
-      for (TransactionTrace.TouchedTable table : trace.tables()) {
-        if (table.action() != TableDamage.Action.DROPPED) {
-          mergeRows(table, job, warnings, progress);
-        }
+      Map<String, Long> recreatedRows = findDropped(digest, warnings, progress);
+      List<TransactionSet.Table> tables = set.tables();
+      if (!tables.isEmpty()) {
+        mergeRows(tables, digest, warnings, progress);
       }
       plan = value(digest, recreatedRows, warnings, (System.nanoTime() - begun) / 1e9);
     }
 
+    /** Reads from a fork what was dropped; returns the rows of each table that is made again. */
+    private Map<String, Long> findDropped(
+        PlanDigest digest, List<String> warnings, Progress progress) throws SQLException {
+      Map<String, Long> recreatedRows = new LinkedHashMap<>();
+      Map<Long, TransactionDamage> dropped = set.dropped();
+      if (dropped.isEmpty()) {
+        return recreatedRows;
+      }
+      TransactionDamage first = set.firstDrop(progress);
+      Fork fork =
+          Forks.start(
+              cluster,
+              ForkTarget.before(first.targetLsn()),
+              ForkOptions.defaults().holding(set.contents(dropped.keySet(), false)),
+              "fork just before " + first.xid(),
+              progress);
+      before = fork;
+      try (Connection production = owner.open();
+          Connection then = fork.connect(set.database())) {
+        RecreationPlan found;
+        try (Progress.Phase _ =
+            progress.begin("finding what was dropped", 0, Progress.Unit.STEPS)) {
+          found = DroppedObjects.find(then, production, dropped.keySet());
+        }
+        recreation = found;
+        digest.add("recreation", found.digestPart());
+        warnings.addAll(found.notes());
+        RowReader counting = new RowReader(then);
+        for (TableCopy copy : found.copies()) {
+          recreatedRows.put(copy.table().toString(), counting.count(copy.table()));
+        }
+      }
+      return recreatedRows;
+    }
+
     private void mergeRows(
-        TransactionTrace.TouchedTable table,
-        RowMergeJob job,
+        List<TransactionSet.Table> tables,
+        PlanDigest digest,
         List<String> warnings,
         Progress progress)
         throws SQLException {
+      List<PresentRows> opened = new ArrayList<>();
+      try (Connection production = owner.open();
+          RowImages images = new RowImages(set, first -> stepping(tables, first, progress))) {
+        RowReader now = new RowReader(production);
+        WantedImages wanted = new WantedImages(options.restoreLostKeys);
+        Map<TableRows, TableNow> there = new LinkedHashMap<>();
+        for (TransactionSet.Table table : tables) {
+          Optional<TableNow> found = TableNow.find(now, table);
+          if (found.isEmpty()) {
+            warnings.add(table.name() + " was dropped since: undo that first, then this");
+            continue;
+          }
+          TableRows rows = new TableRows(table, set.histories());
+          there.put(rows, found.get());
+          PresentRows present = PresentRows.read(rows, now, found.get(), progress);
+          opened.add(present);
+          images.want(rows, wanted, present, found.get().shape().key().isEmpty());
+        }
+        images.read(progress);
+        int index = 0;
+        for (Map.Entry<TableRows, TableNow> table : there.entrySet()) {
+          RowMergeJob job =
+              new RowMergeJob(
+                  set,
+                  images,
+                  table.getKey(),
+                  table.getValue(),
+                  opened.get(index++),
+                  now,
+                  new RevertOptions(options.overwriteTouched, options.restoreLostKeys));
+          merge(job, table.getKey().table(), digest, warnings, progress);
+        }
+      } finally {
+        opened.forEach(PresentRows::close);
+      }
+    }
+
+    private SteppingFork stepping(
+        List<TransactionSet.Table> tables, Lsn first, Progress progress) {
+      Set<Long> oids = new HashSet<>();
+      tables.forEach(table -> oids.add(table.oid()));
+      return Forks.stepping(
+          cluster,
+          first,
+          // A standby's planner looks into the indexes of what it reads, used or not.
+          ForkOptions.defaults().holding(set.contents(oids, true)),
+          "fork at " + first,
+          progress);
+    }
+
+    private void merge(
+        RowMergeJob job,
+        TransactionSet.Table table,
+        PlanDigest digest,
+        List<String> warnings,
+        Progress progress) {
       RowChangeSpool spool = RowChangeSpool.create();
       RowMergeJob.Merged merged;
       try {
-        merged = job.merge(table, spool, progress);
-      } catch (SQLException | RuntimeException | Error e) {
+        merged = job.merge(digest, spool, progress);
+      } catch (RuntimeException | Error e) {
         spool.close();
         throw e;
       }
@@ -242,27 +424,6 @@ public final class Revert {
               table.action(),
               new TableChanges(merged.oid(), match.now(), match.then().size(), match.key(), spool),
               spool));
-    }
-
-    private CompletableFuture<Fork> makeAfter(Progress progress) {
-      return CompletableFuture.supplyAsync(
-          () -> trace.forkAfter(ForkOptions.defaults(), progress), Thread::startVirtualThread);
-    }
-
-    private Fork forkAfter() {
-      CompletableFuture<Fork> made = after;
-      if (made == null) {
-        made = makeAfter(Progress.SILENT);
-        after = made;
-      }
-      try {
-        return made.join();
-      } catch (CompletionException e) {
-        if (e.getCause() instanceof RuntimeException cause) {
-          throw cause;
-        }
-        throw e;
-      }
     }
 
     private RevertPlan value(
@@ -303,7 +464,7 @@ public final class Revert {
                   List.of()));
         }
       }
-      for (String file : trace.nameless()) {
+      for (String file : set.nameless()) {
         unrecoverable.add("the rows of file " + file + ": no recorded catalog knows its table");
       }
       for (TableChange change : changes) {
@@ -331,9 +492,9 @@ public final class Revert {
         statements.addAll(rows.statements());
       }
       return new RevertPlan(
-          Long.toString(trace.damage().xid()),
-          trace.damage().committedAt(),
-          trace.database(),
+          set.transactions().stream().map(RevertPlan.Transaction::of).toList(),
+          set.told(),
+          set.database(),
           digest.shown(),
           counts,
           objects,
@@ -368,7 +529,7 @@ public final class Revert {
       if (!agreed.unrecoverable().isEmpty() && !options.partial) {
         throw new OperatorException(
             Kind.REFUSED,
-            "transaction " + agreed.xid() + " cannot be undone whole",
+            agreed.undoes() + " cannot be undone whole",
             String.join("; ", agreed.unrecoverable()),
             "add --partial to bring back the rest");
       }
@@ -380,7 +541,8 @@ public final class Revert {
           commit(production, agreed);
           analyze(production);
           return new RevertResult(
-              agreed.xid(),
+              agreed.transactions().stream().map(RevertPlan.Transaction::xid).toList(),
+              agreed.undoes(),
               agreed.digest(),
               restored,
               fate(Verdict.Fate.KEPT),
@@ -392,7 +554,7 @@ public final class Revert {
           throw e;
         }
       } catch (SQLException e) {
-        throw failed("transaction " + agreed.xid() + " was not undone", e);
+        throw failed(agreed.undoes() + ": nothing was undone", e);
       }
     }
 
@@ -402,13 +564,11 @@ public final class Revert {
       } catch (SQLException e) {
         throw new OperatorException(
             Kind.DATABASE_UNREACHABLE,
-            "whether transaction " + agreed.xid() + " was undone is not known",
+            "whether " + agreed.undoes() + " was undone is not known",
             "the connection was lost while committing: " + e.getMessage(),
-            "holdfast revert "
+            "make the plan again (holdfast revert "
                 + cluster.document().name()
-                + " "
-                + agreed.xid()
-                + ": a plan that restores nothing means that it was undone",
+                + " …): one that restores nothing means that it was undone",
             e);
       }
     }
@@ -469,7 +629,7 @@ public final class Revert {
         return 0;
       }
       long bytes = again.copies().stream().mapToLong(TableCopy::bytes).sum();
-      try (Connection then = fork.connect(trace.database());
+      try (Connection then = fork.connect(set.database());
           Progress.Phase phase =
               progress.begin("making dropped objects again", bytes, Progress.Unit.BYTES)) {
         Recreated made =
@@ -483,17 +643,6 @@ public final class Revert {
       changes.forEach(change -> change.spool.close());
       if (before != null) {
         before.close();
-      }
-      CompletableFuture<Fork> made = after;
-      if (made != null) {
-        made.handle(
-                (fork, _) -> {
-                  if (fork != null) {
-                    fork.close();
-                  }
-                  return null;
-                })
-            .join();
       }
     }
   }

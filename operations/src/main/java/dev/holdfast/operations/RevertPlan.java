@@ -1,12 +1,17 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.TableDamage;
+import dev.holdfast.damage.TransactionDamage;
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
- * The exact changes that undo one transaction. Nothing has been changed yet.
+ * The exact changes that undo a set of transactions. Nothing has been changed yet.
  *
+ * @param transactions those it undoes, in order of commit
+ * @param undoes the same in words: {@code transaction 812}
  * @param digest names these changes; applying asks for it
  * @param counts rows by verdict: {@code restored}, {@code partlyRestored}, {@code alreadyUndone},
  *     {@code unchanged}, {@code touchedSince}, {@code goneSince}, {@code keyUsedAgain}; recreated
@@ -20,8 +25,8 @@ import java.util.Map;
  * @param rowsToRestore rows applying will write; estimated for recreated tables
  */
 public record RevertPlan(
-    String xid,
-    Instant committedAt,
+    List<Transaction> transactions,
+    String undoes,
     String database,
     String digest,
     Map<String, Long> counts,
@@ -33,6 +38,37 @@ public record RevertPlan(
     List<String> statements,
     long rowsToRestore,
     double durationSeconds) {
+  /**
+   * One of the transactions.
+   *
+   * @param tables what it did to each, in words: {@code public.users: 1 updated}
+   */
+  public record Transaction(String xid, Instant committedAt, List<String> tables) {
+    static Transaction of(TransactionDamage damage) {
+      return new Transaction(
+          Long.toString(damage.xid()),
+          damage.committedAt(),
+          damage.tables().stream().map(Transaction::told).toList());
+    }
+
+    private static String told(TableDamage table) {
+      StringBuilder text = new StringBuilder(table.table().toString()).append(": ");
+      if (table.action() != TableDamage.Action.CHANGED) {
+        text.append(table.action().name().toLowerCase(Locale.ROOT)).append(", ");
+      }
+      part(text, table.rowsInserted(), " inserted, ");
+      part(text, table.rowsUpdated(), " updated, ");
+      part(text, table.rowsDeleted(), " deleted, ");
+      return text.substring(0, text.length() - 2);
+    }
+
+    private static void part(StringBuilder text, long rows, String what) {
+      if (rows > 0) {
+        text.append(rows).append(what);
+      }
+    }
+  }
+
   /**
    * Rows of one table.
    *

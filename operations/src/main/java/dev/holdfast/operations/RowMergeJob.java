@@ -1,13 +1,15 @@
 package dev.holdfast.operations;
 
-import dev.holdfast.damage.TableDamage;
-import dev.holdfast.damage.TransactionRows;
+import dev.holdfast.damage.RowHistories.Left;
+import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.damage.RowHistories.Step;
+import dev.holdfast.damage.RowHistories.Truncation;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
-import dev.holdfast.postgres.Fork;
-import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RowReader;
+import dev.holdfast.postgres.RowVersion;
 import dev.holdfast.revert.ColumnMatch;
+import dev.holdfast.revert.Hit;
 import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
@@ -17,41 +19,47 @@ import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.RowKey;
-import dev.holdfast.row.TableName;
 import dev.holdfast.row.TableShape;
-import dev.holdfast.wal.RelFile;
-import dev.holdfast.wal.Tid;
-import java.sql.Connection;
-import java.sql.SQLException;
+import dev.holdfast.wal.Lsn;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Collection;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
-import java.util.function.Supplier;
+import java.util.Set;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Brings together, row by row, what a table's rows were before a transaction (read on one fork),
- * after it (on another) and are now (in production), and lets {@code revert} decide about each.
+ * Brings together, row by row, what the set did to a table's rows (versions read from a fork) and
+ * what they are now (in production), and lets {@code revert} decide about each.
  *
- * <p>Rows go through in batches, so memory does not grow with the transaction, save for tables
- * without a key and for rows put into a table after truncating it.
+ * <p>A row's life is its history in one place; a row that the set deleted and that came back under
+ * its key, by the set or by others, goes on in another life, and both are decided about together.
+ *
+ * <p>Rows go through in batches, so memory does not grow with what they hold.
  */
 final class RowMergeJob {
-  private static final int BATCH = 1_000;
+  private static final int BATCH = 2_000;
 
-  /** Past the numbers any column can have (MaxAttrNumber, access/attnum.h: 32767). */
-  private static final int GONE = 100_000;
-
-  private final TransactionTrace trace;
-  private final Fork before;
-  private final Supplier<Fork> after;
-  private final PostgresUrl owner;
+  private final TransactionSet set;
+  private final RowImages images;
+  private final TableRows rows;
+  private final TableNow table;
+  private final PresentRows present;
+  private final RowReader now;
   private final RevertOptions options;
-  private final PlanDigest digest;
+
+  private final List<Truncation> truncations;
+  private final ColumnMatch match;
+  private final Map<TableShape, int[]> positions = new IdentityHashMap<>();
+  private final int[] presentPositions;
+  private boolean rewritten;
 
   /**
    * What came out for one table.
@@ -61,342 +69,480 @@ final class RowMergeJob {
    * @param oid the table in production: another than the log's when it was made again since
    * @param note what the operator should know; empty when nothing
    */
-  record Merged(@Nullable TablePlan plan, @Nullable ColumnMatch match, long oid, String note) {}
+  record Merged(@Nullable TablePlan plan, @Nullable ColumnMatch match, long oid, String note) {
+    static Merged nothing(String note) {
+      return new Merged(null, null, 0, note);
+    }
+  }
 
-  /** A row's three images; a null row did not exist then. */
-  private record Images(@Nullable Row before, @Nullable Row after, boolean touched) {}
+  /** What was done to one row, and where to find it now. */
+  private static final class Life {
+    private List<Hit> hits;
+    private @Nullable Row now;
+
+    /** Whether {@link #now} is known, null included; else it is looked for. */
+    private boolean known;
+
+    /** The xmin of the version that is the row's last, as the log tells; 0 when it does not. */
+    private long xmin;
+
+    private Life(List<Hit> hits) {
+      this.hits = hits;
+    }
+
+    /** The row that the last hit deleted. */
+    Row deleted() {
+      return Objects.requireNonNull(hits.getLast().before());
+    }
+
+    boolean endsDeleted() {
+      return hits.getLast().after() == null;
+    }
+  }
 
   /**
-   * @param after makes the fork from just after, the first time it is needed: deletions need none
+   * @param images everything wanted was read
+   * @param now reads production
    */
   RowMergeJob(
-      TransactionTrace trace,
-      Fork before,
-      Supplier<Fork> after,
-      PostgresUrl owner,
-      RevertOptions options,
-      PlanDigest digest) {
-    this.trace = trace;
-    this.before = before;
-    this.after = after;
-    this.owner = owner;
+      TransactionSet set,
+      RowImages images,
+      TableRows rows,
+      TableNow table,
+      PresentRows present,
+      RowReader now,
+      RevertOptions options) {
+    this.set = set;
+    this.images = images;
+    this.rows = rows;
+    this.table = table;
+    this.present = present;
+    this.now = now;
     this.options = options;
-    this.digest = digest;
+    this.truncations = rows.table().truncations();
+    TableShape then =
+        images.sharedShape(rows.table().oid()).map(table::numbered).orElse(table.shape());
+    this.match = ColumnMatch.of(then, table.shape());
+    this.presentPositions = positions(table.shape(), match.now());
   }
 
-  /** Plans one table; what is to be written goes to the sink. */
-  Merged merge(TransactionTrace.TouchedTable table, RowChangeSink sink, Progress progress)
-      throws SQLException {
-    try (Connection then = before.connect(trace.database());
-        Connection present = owner.open()) {
-      RowReader past = new RowReader(then);
-      RowReader now = new RowReader(present);
-      Optional<TableShape> was = past.shape(table.oid());
-      if (was.isEmpty()) {
-        return new Merged(
-            null,
-            null,
-            0,
-            table.name()
-                + " was made by this transaction itself: its rows are left; drop it if it is not"
-                + " wanted");
-      }
-      TableShape thenShape = was.get();
-      long oidNow = table.oid();
-      Optional<TableShape> is = now.shape(oidNow);
-      String madeAgain = "";
-      if (is.isEmpty()) {
-        Optional<Long> sameName = now.oid(thenShape.name());
-        is = sameName.flatMap(now::shape);
-        if (is.isEmpty()) {
-          return new Merged(
-              null, null, 0, table.name() + " was dropped since: undo that first, then this");
-        }
-        oidNow = sameName.orElseThrow();
-        thenShape = numberedLike(thenShape, is.get());
-        madeAgain =
-            table.name()
-                + " was made again since: its columns are matched by name, and rows written again"
-                + " with the very same values cannot be told";
-      }
-      ColumnMatch match = ColumnMatch.of(thenShape, is.get());
-      TableRevert revert = new TableRevert(match, options, digest, sink);
-      try (Table reading = new Table(table, oidNow, match, was.get(), past, now, revert);
-          Progress.Phase phase =
-              progress.begin(
-                  "comparing rows of " + table.name(), reading.size(), Progress.Unit.ROWS)) {
-        reading.decide(phase);
-        return new Merged(
-            revert.plan(), match, oidNow, madeAgain.isEmpty() ? reading.note() : madeAgain);
-      }
+  /** Plans the table; what is to be written goes to the sink. */
+  Merged merge(PlanDigest digest, RowChangeSink sink, Progress progress) {
+    if (images.madeBySet(rows.table().oid())) {
+      return Merged.nothing(
+          rows.table().name()
+              + " was made by "
+              + set.told()
+              + ": its rows are left; drop it if it is not wanted");
     }
-  }
-
-  /**
-   * A table of the past with the column numbers of one of the same name made since: columns are the
-   * same when their names are. Those gone since get numbers that no column has.
-   */
-  private static TableShape numberedLike(TableShape past, TableShape present) {
-    Map<String, Integer> byName = new HashMap<>();
-    present.columns().forEach(column -> byName.put(column.name(), column.number()));
-    Map<Integer, Integer> renumbered = new HashMap<>();
-    List<Column> columns = new ArrayList<>();
-    for (Column column : past.columns()) {
-      int number = byName.getOrDefault(column.name(), GONE + column.number());
-      renumbered.put(column.number(), number);
-      columns.add(new Column(number, column.name(), column.type(), column.content()));
+    if (!rows.madeBySet().isEmpty() && truncations.isEmpty() && !table.madeAgain()) {
+      throw rewroteItself();
     }
-    columns.sort(java.util.Comparator.comparingInt(Column::number));
-    return new TableShape(
-        past.name(), columns, past.key().stream().map(renumbered::get).toList(), past.generated());
-  }
-
-  private final class Table implements AutoCloseable {
-    private final TransactionTrace.TouchedTable table;
-    private final long oidNow;
-    private final ColumnMatch match;
-    private final TableShape pastShape;
-    private final TableName pastName;
-    private final RowReader past;
-    private final RowReader now;
-    private final TableRevert revert;
-    private @Nullable Connection leftConnection;
-    private @Nullable RowReader left;
-
-    private Table(
-        TransactionTrace.TouchedTable table,
-        long oidNow,
-        ColumnMatch match,
-        TableShape pastShape,
-        RowReader past,
-        RowReader now,
-        TableRevert revert) {
-      this.table = table;
-      this.oidNow = oidNow;
-      this.match = match;
-      this.pastShape = pastShape;
-      this.pastName = pastShape.name();
-      this.past = past;
-      this.now = now;
-      this.revert = revert;
-    }
-
-    private boolean truncated() {
-      return table.action() == TableDamage.Action.TRUNCATED;
-    }
-
-    long size() {
-      long changed =
-          table.files().stream().mapToLong(file -> trace.rows().changes(file).size()).sum();
-      return truncated() ? changed + past.count(pastName) : changed;
-    }
-
-    String note() {
-      return table.files().stream().anyMatch(trace.touched().filesGone()::contains)
-          ? table.name()
-              + " was rewritten since: rows written again with the very same values cannot be told"
-          : "";
-    }
-
-    void decide(Progress.Phase phase) {
+    TableRevert revert = new TableRevert(match, options, digest, sink);
+    try (Progress.Phase phase =
+        progress.begin("comparing rows of " + rows.table().name(), lives(), Progress.Unit.ROWS)) {
       if (match.wholeRows()) {
-        wholes(phase);
-      } else if (truncated()) {
-        truncatedByKey(phase);
-      } else if (deletesAndInserts()) {
-        replacedByKey(phase);
+        wholes(revert, phase);
       } else {
-        eachChange(images -> byKey(images, phase));
+        byKey(revert, phase);
       }
     }
+    return new Merged(revert.plan(), match, table.oid(), note());
+  }
 
-    /** Every row the transaction changed, in batches. */
-    private void eachChange(java.util.function.Consumer<List<Images>> sink) {
-      for (RelFile file : table.files()) {
-        List<TransactionRows.Change> changes = trace.rows().changes(file);
-        for (int from = 0; from < changes.size(); from += BATCH) {
-          sink.accept(images(file, changes.subList(from, Math.min(from + BATCH, changes.size()))));
+  private String note() {
+    if (table.madeAgain()) {
+      return rows.table().name()
+          + " was made again since: its columns are matched by name, and rows written again"
+          + " with the very same values cannot be told";
+    }
+    return rewritten
+        ? rows.table().name()
+            + " was rewritten since: rows written again with the very same values cannot be told"
+        : "";
+  }
+
+  private OperatorException rewroteItself() {
+    return new OperatorException(
+        Kind.REFUSED,
+        set.told() + " cannot be undone row by row",
+        "one of them changed rows of %s and rewrote the table as well (ALTER TABLE): its rows cannot be followed"
+            .formatted(rows.table().name()),
+        "look at the data on a fork from before: holdfast fork NAME --before "
+            + set.transactions().getFirst().xid());
+  }
+
+  // ---- lives -----------------------------------------------------------------------------------
+
+  /** Rows with a history, then rows that went with each truncation. */
+  private int lives() {
+    return rows.count() + truncations.stream().mapToInt(images::lostCount).sum();
+  }
+
+  /** Null when nothing is left of it. */
+  private @Nullable Life life(int number) {
+    if (number < rows.count()) {
+      RowHistory history = rows.history(number);
+      return history == null ? null : life(number, history);
+    }
+    int index = number - rows.count();
+    for (Truncation truncation : truncations) {
+      int count = images.lostCount(truncation);
+      if (index < count) {
+        return new Life(
+            new ArrayList<>(
+                List.of(new Hit(row(images.lost(truncation, index)), null, false, List.of()))));
+      }
+      index -= count;
+    }
+    throw new IllegalArgumentException("there is no life " + number);
+  }
+
+  private Life life(int number, RowHistory history) {
+    List<Step> steps = history.steps();
+    boolean each = options.lostKeysOnly();
+    List<Hit> hits = new ArrayList<>(1);
+    for (int first = 0; first < steps.size(); first++) {
+      if (!steps.get(first).writer().inSet()) {
+        continue;
+      }
+      int last = first;
+      while (!each && last + 1 < steps.size() && steps.get(last + 1).writer().inSet()) {
+        last++;
+      }
+      boolean touched =
+          last + 1 < steps.size()
+              && !steps.get(last + 1).writer().inSet()
+              && steps.get(last + 1).left() != Left.UNKNOWN;
+      hits.add(
+          new Hit(
+              version(number, history, first),
+              version(number, history, last + 1),
+              touched,
+              each ? since(number, history, last + 1) : List.of()));
+      first = last;
+    }
+    Life life = new Life(hits);
+    Step last = history.last();
+    if (present.isAsLogged(number)) {
+      life.now = presentRow(Objects.requireNonNull(present.row(number)));
+      life.known = true;
+    } else if (last.left() == Left.NOTHING && !last.writer().inSet()) {
+      life.known = true; // deleted by others: a row of its key that is there now is another one
+    } else if (last.left() == Left.VERSION && last.writer().inSet()) {
+      life.xmin = last.xid();
+    } else if (last.left() == Left.UNKNOWN && steps.size() > 1) {
+      rewritten = true;
+      life.xmin = steps.get(steps.size() - 2).xid();
+    }
+    return life;
+  }
+
+  /** Images that others left after a step and before the next one of the set's, or now. */
+  private List<Row> since(int number, RowHistory history, int image) {
+    List<Row> since = new ArrayList<>();
+    List<Step> steps = history.steps();
+    for (int later = image + 1; later < steps.size(); later++) {
+      if (steps.get(later - 1).writer().inSet() || steps.get(later).writer().inSet()) {
+        break;
+      }
+      Row left = version(number, history, later);
+      if (left != null) {
+        since.add(left);
+      }
+    }
+    return since;
+  }
+
+  /** A version of a row, its values as {@link ColumnMatch#then} lists them; null for no row. */
+  private @Nullable Row version(int number, RowHistory history, int version) {
+    List<Step> steps = history.steps();
+    Left left = version == 0 ? null : steps.get(version - 1).left();
+    if (version == 0 ? history.first() == null : left == Left.NOTHING) {
+      return null;
+    }
+    if (left == Left.UNKNOWN) {
+      throw rewroteItself();
+    }
+    if (version == steps.size() && present.isAsLogged(number)) {
+      return presentRow(Objects.requireNonNull(present.row(number))).first(match.then().size());
+    }
+    RowImages.Image image = images.image(rows.table().oid(), number, version);
+    if (image == null) {
+      throw new IllegalStateException(
+          "version " + version + " of a row of " + rows.table().name() + " was not read");
+    }
+    return row(image);
+  }
+
+  private Row row(RowImages.Image image) {
+    int[] at =
+        positions.computeIfAbsent(
+            image.shape(), shape -> positions(table.numbered(shape), match.then()));
+    return arranged(image.row(), at);
+  }
+
+  private Row presentRow(Row row) {
+    return arranged(row, presentPositions);
+  }
+
+  private static Row arranged(Row row, int[] at) {
+    List<@Nullable String> values = new ArrayList<>(at.length);
+    for (int position : at) {
+      values.add(row.value(position));
+    }
+    return Row.copyOf(values);
+  }
+
+  private static int[] positions(TableShape shape, List<Column> wanted) {
+    int[] at = new int[wanted.size()];
+    for (int index = 0; index < at.length; index++) {
+      for (int position = 0; position < shape.columns().size(); position++) {
+        if (shape.columns().get(position).number() == wanted.get(index).number()) {
+          at[index] = position;
         }
       }
     }
+    return at;
+  }
 
-    private List<Images> images(RelFile file, List<TransactionRows.Change> changes) {
-      List<Tid> old = new ArrayList<>();
-      List<Tid> young = new ArrayList<>();
-      for (TransactionRows.Change change : changes) {
-        if (change.before() != null) {
-          old.add(change.before());
+  // ---- by key ----------------------------------------------------------------------------------
+
+  private void byKey(TableRevert revert, Progress.Phase phase) {
+    Continuations continued = continuations();
+    List<Life> batch = new ArrayList<>(BATCH);
+    int count = lives();
+    for (int number = 0; number < count; number++) {
+      if (continued.isContinuation(number)) {
+        continue;
+      }
+      Life life = life(number);
+      if (life == null) {
+        continue;
+      }
+      for (int next = continued.of(number); next >= 0; next = continued.of(next)) {
+        life = continued(life, Objects.requireNonNull(life(next)));
+      }
+      batch.add(life);
+      if (batch.size() == BATCH) {
+        decide(batch, revert, phase);
+      }
+    }
+    decide(batch, revert, phase);
+  }
+
+  /** One life after another under the same key. */
+  private static Life continued(Life one, Life next) {
+    List<Hit> hits = new ArrayList<>(one.hits);
+    Hit end = hits.removeLast();
+    Hit begin = next.hits.getFirst();
+    if (begin.before() == null) {
+      // Deleted and put in again by the set: one row updated.
+      hits.add(new Hit(end.before(), begin.after(), begin.touched(), begin.since()));
+      hits.addAll(next.hits.subList(1, next.hits.size()));
+    } else {
+      hits.add(new Hit(end.before(), null, true, List.of()));
+      hits.addAll(next.hits);
+    }
+    next.hits = hits;
+    return next;
+  }
+
+  private void decide(List<Life> batch, TableRevert revert, Progress.Phase phase) {
+    Set<RowKey> sought = new HashSet<>();
+    for (Life life : batch) {
+      if (!life.known) {
+        sought.add(revert.keyNow(life.hits));
+      }
+    }
+    Map<RowKey, RowVersion> found = now.versionsByKey(table.oid(), match.now(), sought);
+    for (Life life : batch) {
+      if (!life.known) {
+        RowVersion version = found.get(revert.keyNow(life.hits));
+        life.now = version == null ? null : version.row();
+        if (version != null && life.xmin != 0 && !table.madeAgain()) {
+          touchedUnlessWrittenBy(life, version.xmin());
         }
-        if (change.after() != null) {
-          young.add(change.after());
+      }
+      revert.undo(life.hits, life.now);
+    }
+    phase.advance(batch.size());
+    batch.clear();
+  }
+
+  /** The log may end before production does, or the table was rewritten meanwhile. */
+  private void touchedUnlessWrittenBy(Life life, long xmin) {
+    Hit last = life.hits.getLast();
+    if (xmin != life.xmin && !last.touched() && last.after() != null && !rewritten) {
+      life.hits.set(
+          life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
+    }
+  }
+
+  /** Which life goes on in which other one. */
+  private record Continuations(int @Nullable [] next, BitSet later) {
+    static final Continuations NONE = new Continuations(null, new BitSet());
+
+    int of(int life) {
+      return next == null ? -1 : next[life];
+    }
+
+    boolean isContinuation(int life) {
+      return later.get(life);
+    }
+  }
+
+  /** A life that began while the set went on, and may be another one's continuation. */
+  private record Began(int life, Lsn at) {}
+
+  private Continuations continuations() {
+    @Nullable Lsn deleted = null;
+    boolean began = false;
+    for (int number = 0; number < rows.count(); number++) {
+      RowHistory history = rows.history(number);
+      if (history != null) {
+        if (endsDeletedBySet(history)) {
+          deleted = earlier(deleted, history.last().writer().commitLsn());
+        }
+        began |= beganMeanwhile(history);
+      }
+    }
+    for (Truncation truncation : truncations) {
+      deleted = earlier(deleted, truncation.writer().commitLsn());
+    }
+    if (deleted == null || !(began || truncated(after(deleted)))) {
+      return Continuations.NONE;
+    }
+    Map<Long, List<Began>> byKey = new HashMap<>();
+    int count = lives();
+    for (int number = 0; number < count; number++) {
+      RowHistory history = number < rows.count() ? rows.history(number) : null;
+      boolean mayGoOn =
+          number < rows.count()
+              ? history != null && beganMeanwhile(history)
+              : after(deleted).test(truncation(number));
+      if (mayGoOn) {
+        byKey
+            .computeIfAbsent(hash(match.keyOf(firstRow(number))), _ -> new ArrayList<>(1))
+            .add(new Began(number, firstCommit(number)));
+      }
+    }
+    int[] next = new int[count];
+    Arrays.fill(next, -1);
+    BitSet later = new BitSet(count);
+    for (int number = 0; number < count; number++) {
+      RowHistory history = number < rows.count() ? rows.history(number) : null;
+      if (number < rows.count() && (history == null || !endsDeletedBySet(history))) {
+        continue;
+      }
+      Life life = Objects.requireNonNull(life(number));
+      if (!life.endsDeleted()) {
+        continue;
+      }
+      RowKey key = match.keyOf(life.deleted());
+      Lsn ended = lastCommit(number);
+      Began best = null;
+      for (Began other : byKey.getOrDefault(hash(key), List.of())) {
+        boolean after = other.at.compareTo(ended) >= 0 && other.life != number;
+        if (after && !later.get(other.life) && (best == null || other.at.isBefore(best.at))) {
+          best = other;
         }
       }
-      Map<Tid, Row> were = past.byTid(pastName, match.then(), old);
-      Map<Tid, Row> became =
-          young.isEmpty() ? Map.of() : leftRows().byTid(leftName(), leftColumns(), young);
-      List<Images> images = new ArrayList<>(changes.size());
-      for (TransactionRows.Change change : changes) {
-        images.add(
-            new Images(
-                change.before() == null ? null : found(were, change.before()),
-                change.after() == null ? null : found(became, change.after()),
-                change.after() != null && trace.touched().isTouched(file, change.after())));
-      }
-      return images;
-    }
-
-    private Row found(Map<Tid, Row> rows, Tid tid) {
-      Row row = rows.get(tid);
-      if (row == null) {
-        throw new OperatorException(
-            Kind.FAILED,
-            "the rows of " + table.name() + " could not be matched with the log",
-            "the log changes a row at "
-                + tid
-                + " that the fork does not have; the transaction may have rewritten the table"
-                + " before it changed it",
-            "look at the data on forks: holdfast fork NAME --before "
-                + trace.damage().xid()
-                + ", and --after");
-      }
-      return row;
-    }
-
-    private RowReader leftRows() {
-      if (left == null) {
-        leftConnection = after.get().connect(trace.database());
-        left = new RowReader(leftConnection);
-      }
-      return left;
-    }
-
-    private TableShape leftShape() {
-      return leftRows()
-          .shape(table.oid())
-          .orElseThrow(() -> new IllegalStateException(table.name() + " left rows and is gone"));
-    }
-
-    private TableName leftName() {
-      return leftShape().name();
-    }
-
-    /** The past's columns under the names the transaction left them with. */
-    private List<Column> leftColumns() {
-      Map<String, Integer> numbers = new HashMap<>();
-      pastShape.columns().forEach(column -> numbers.put(column.name(), column.number()));
-      Map<Integer, Column> byNumber = new HashMap<>();
-      leftShape().columns().forEach(column -> byNumber.put(column.number(), column));
-      return match.then().stream()
-          .map(column -> byNumber.getOrDefault(numbers.get(column.name()), column))
-          .toList();
-    }
-
-    private void byKey(List<Images> images, Progress.Phase phase) {
-      List<RowKey> keys = new ArrayList<>(images.size());
-      for (Images image : images) {
-        keys.add(
-            match.keyOf(Objects.requireNonNull(image.after != null ? image.after : image.before)));
-      }
-      Map<RowKey, Row> present = now.byKey(oidNow, match.now(), keys);
-      for (int i = 0; i < images.size(); i++) {
-        Images image = images.get(i);
-        revert.undo(image.before, image.after, image.touched, present.get(keys.get(i)));
-      }
-      phase.advance(images.size());
-    }
-
-    private boolean deletesAndInserts() {
-      List<TransactionRows.Change> all =
-          table.files().stream().flatMap(file -> trace.rows().changes(file).stream()).toList();
-      return all.stream().anyMatch(TransactionRows.Change::isDelete)
-          && all.stream().anyMatch(TransactionRows.Change::isInsert);
-    }
-
-    /** A row deleted, and another one inserted with its key, are one row updated. */
-    private void replacedByKey(Progress.Phase phase) {
-      Map<RowKey, Images> put = new HashMap<>();
-      eachChange(images -> {
-        for (Images image : images) {
-          if (image.before == null && image.after != null) {
-            put.put(match.keyOf(image.after), image);
-          }
-        }
-      });
-      eachChange(images -> {
-        List<Images> batch = new ArrayList<>();
-        for (Images image : images) {
-          if (image.before != null) {
-            Images again = image.after == null ? put.remove(match.keyOf(image.before)) : null;
-            batch.add(again == null ? image : new Images(image.before, again.after, again.touched));
-          }
-        }
-        byKey(batch, phase);
-      });
-      inBatches(put.values(), phase);
-    }
-
-    private void inBatches(Collection<Images> images, Progress.Phase phase) {
-      List<Images> all = List.copyOf(images);
-      for (int from = 0; from < all.size(); from += BATCH) {
-        byKey(all.subList(from, Math.min(from + BATCH, all.size())), phase);
+      if (best != null && sameKey(key, best.life)) {
+        next[number] = best.life;
+        later.set(best.life);
       }
     }
+    return new Continuations(next, later);
+  }
 
-    /** Every row there was is lost, unless the transaction put one with its key in again. */
-    private void truncatedByKey(Progress.Phase phase) {
-      Map<RowKey, Images> put = new HashMap<>();
-      eachChange(images -> {
-        for (Images image : images) {
-          if (image.after != null) {
-            put.put(match.keyOf(image.after), image);
-          }
-        }
-      });
-      List<Images> batch = new ArrayList<>(BATCH);
-      past.all(
-          pastName,
-          match.then(),
-          row -> {
-            Images again = put.remove(match.keyOf(row));
-            batch.add(
-                again == null
-                    ? new Images(row, null, false)
-                    : new Images(row, again.after, again.touched));
-            if (batch.size() == BATCH) {
-              byKey(batch, phase);
-              batch.clear();
-            }
-          });
-      byKey(batch, phase);
-      inBatches(put.values(), phase);
-    }
+  private boolean sameKey(RowKey key, int life) {
+    return key.equals(match.keyOf(firstRow(life)));
+  }
 
-    /** Without a key: by whole rows, equal ones by their number. */
-    private void wholes(Progress.Phase phase) {
-      WholeRows wholes = new WholeRows();
-      everyImage(image -> wholes.changed(image.before, image.after));
-      if (!truncated() || !table.files().isEmpty()) {
-        leftRows().all(leftName(), leftColumns(), wholes::after);
+  private Row firstRow(int life) {
+    Hit first = Objects.requireNonNull(life(life)).hits.getFirst();
+    return Objects.requireNonNull(first.before() != null ? first.before() : first.after());
+  }
+
+  private static Lsn earlier(@Nullable Lsn one, Lsn other) {
+    return one != null && one.isBefore(other) ? one : other;
+  }
+
+  private boolean truncated(Predicate<Truncation> wanted) {
+    return truncations.stream().anyMatch(wanted);
+  }
+
+  /** A row that went with such a truncation may have been put in after the set deleted another. */
+  private static Predicate<Truncation> after(Lsn deleted) {
+    return truncation -> truncation.writer().commitLsn().isAfter(deleted);
+  }
+
+  private static boolean endsDeletedBySet(RowHistory history) {
+    return history.last().left() == Left.NOTHING && history.last().writer().inSet();
+  }
+
+  private static boolean beganMeanwhile(RowHistory history) {
+    return history.first() == null || !history.since().equals(Lsn.NONE);
+  }
+
+  private Truncation truncation(int number) {
+    int index = number - rows.count();
+    for (Truncation truncation : truncations) {
+      if (index < images.lostCount(truncation)) {
+        return truncation;
       }
-      now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
-      everyImage(image -> {
-        revert.undo(
-            image.before, image.after, image.touched, wholes.claim(image.before, image.after));
-        phase.advance(1);
-      });
+      index -= images.lostCount(truncation);
     }
+    throw new IllegalArgumentException("there is no life " + number);
+  }
 
-    private void everyImage(java.util.function.Consumer<Images> sink) {
-      eachChange(images -> images.forEach(sink));
-      if (truncated()) {
-        past.all(pastName, match.then(), row -> sink.accept(new Images(row, null, false)));
+  private Lsn firstCommit(int number) {
+    return number < rows.count()
+        ? Objects.requireNonNull(rows.history(number)).steps().getFirst().writer().commitLsn()
+        : truncation(number).writer().commitLsn();
+  }
+
+  private Lsn lastCommit(int number) {
+    return number < rows.count()
+        ? Objects.requireNonNull(rows.history(number)).last().writer().commitLsn()
+        : truncation(number).writer().commitLsn();
+  }
+
+  private static long hash(RowKey key) {
+    return ByteBuffer.wrap(Row.copyOf(key.values()).fingerprint()).getLong();
+  }
+
+  // ---- without a key ---------------------------------------------------------------------------
+
+  /** Without a key: by place where the log knows it, else by whole rows, equal ones by number. */
+  private void wholes(TableRevert revert, Progress.Phase phase) {
+    WholeRows wholes = new WholeRows();
+    eachLife(life -> {
+      if (!life.known) {
+        wholes.changed(life.hits.getFirst().before(), life.hits.getLast().after());
       }
-    }
+    });
+    images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
+    now.all(
+        match.table(),
+        match.now().subList(0, match.then().size()),
+        wholes::now);
+    eachLife(life -> {
+      if (!life.known) {
+        life.now = wholes.claim(life.hits.getFirst().before(), life.hits.getLast().after());
+      }
+      revert.undo(life.hits, life.now);
+      phase.advance(1);
+    });
+  }
 
-    @Override
-    public void close() throws SQLException {
-      if (leftConnection != null) {
-        leftConnection.close();
+  private void eachLife(java.util.function.Consumer<Life> sink) {
+    int count = lives();
+    for (int number = 0; number < count; number++) {
+      Life life = life(number);
+      if (life != null) {
+        sink.accept(life);
       }
     }
   }

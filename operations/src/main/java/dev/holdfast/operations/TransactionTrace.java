@@ -111,11 +111,6 @@ final class TransactionTrace {
     return damage.tables().getFirst().database();
   }
 
-  /** Whether it dropped a whole database, which no plan in place can undo. */
-  boolean droppedDatabase() {
-    return !damage.targetLsn().equals(damage.commitLsn());
-  }
-
   /** The tables it touched, as the log and the recorded catalogs name them. */
   List<TouchedTable> tables() {
     Map<Long, List<RelFile>> files = new LinkedHashMap<>();
@@ -177,46 +172,5 @@ final class TransactionTrace {
         options,
         "fork just after " + damage.xid(),
         progress);
-  }
-
-  /** Refuses what no fork's rows could be merged for. */
-  void refuseWhatCannotBeUndoneInPlace() {
-    if (droppedDatabase()) {
-      throw new OperatorException(
-          Kind.REFUSED,
-          "transaction " + damage.xid() + " dropped the database " + database(),
-          "there is nothing left in place to merge its rows into",
-          "holdfast fork "
-              + cluster.document().name()
-              + " --before "
-              + damage.xid()
-              + " holds it as it was: pg_dump it there, CREATE DATABASE, and load it");
-    }
-    for (TableDamage table : damage.tables()) {
-      if (table.action() != TableDamage.Action.DROPPED && !table.columnsDropped().isEmpty()) {
-        throw droppedColumns(table);
-      }
-    }
-  }
-
-  private OperatorException droppedColumns(TableDamage table) {
-    boolean one = table.columnsDropped().size() == 1;
-    boolean known = !table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA);
-    return new OperatorException(
-        Kind.REFUSED,
-        "transaction %s dropped %s of %s"
-            .formatted(
-                damage.xid(),
-                String.join(", ", table.columnsDropped()),
-                known ? table.table().toString() : "a table that no recorded catalog knows"),
-        "the table is still there without %s: its rows can be put back only into columns that exist"
-            .formatted(one ? "it" : "them"),
-        "holdfast fork %s --before %s holds %s as %s: add the column%s and copy the values from there"
-            .formatted(
-                cluster.document().name(),
-                damage.xid(),
-                one ? "the column" : "the columns",
-                one ? "it was" : "they were",
-                one ? "" : "s"));
   }
 }

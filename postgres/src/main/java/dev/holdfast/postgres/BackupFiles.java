@@ -1,11 +1,13 @@
 package dev.holdfast.postgres;
 
+import dev.holdfast.wal.RelFile;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a base backup takes of a data directory, as pg_basebackup decides it
@@ -50,9 +52,13 @@ record BackupFiles(List<String> directories, List<Entry> files) {
           "standby.signal");
 
   private static final Pattern DATABASE_FOLDER =
-      Pattern.compile("(?:base|pg_tblspc/\\d+/PG_[^/]+)/\\d+");
+      Pattern.compile("(?:base|pg_tblspc/(\\d+)/PG_[^/]+)/(\\d+)");
   private static final Pattern RELATION =
       Pattern.compile("(\\d+)(?:_(fsm|vm|init))?(?:\\.(\\d+))?");
+
+  /** OID of pg_default ("catalog/pg_tablespace.dat", PostgreSQL 18). */
+  static final long DEFAULT_TABLESPACE = 1663;
+
   private static final Pattern TEMPORARY_RELATION =
       Pattern.compile("t\\d+_\\d+(?:_(?:fsm|vm|init))?(?:\\.\\d+)?");
 
@@ -129,6 +135,19 @@ record BackupFiles(List<String> directories, List<Entry> files) {
     String folder = folder(path);
     return (folder.equals("global") || DATABASE_FOLDER.matcher(folder).matches())
         && RELATION.matcher(name(path)).matches();
+  }
+
+  /** The relation that a file below a database's folder belongs to, whatever fork; else null. */
+  static @Nullable RelFile relation(String path) {
+    Matcher folder = DATABASE_FOLDER.matcher(folder(path));
+    Matcher name = RELATION.matcher(name(path));
+    if (!folder.matches() || !name.matches()) {
+      return null;
+    }
+    return new RelFile(
+        folder.group(1) == null ? DEFAULT_TABLESPACE : Long.parseLong(folder.group(1)),
+        Long.parseLong(folder.group(2)),
+        Long.parseLong(name.group(1)));
   }
 
   /** Number of the first block in this file: a relation's files have 131072 pages each. */

@@ -4,6 +4,7 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ScratchFolder;
+import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import java.net.URLEncoder;
@@ -13,10 +14,13 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Properties;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A throw-away server holding a whole cluster as it was at one LSN, made from the repository alone:
- * base backup, then recorded WAL up to the target, then promoted. Production is not touched.
+ * A throw-away server holding a cluster, or some tables of it, as it was at one LSN, made from the
+ * repository alone: base backup, then recorded WAL up to the target, then promoted. Production is
+ * not touched.
  *
  * <p>It holds production's data, so nobody is let in but one superuser role made for it, with a
  * random password, over loopback; production's roles are there and cannot log in. During recovery
@@ -26,6 +30,10 @@ import java.util.Properties;
  * since they would keep their locks. Sequences may be ahead by up to 32 increments, never behind.
  * Unlogged tables are empty. Production's configuration is not used; nor are its preloaded
  * libraries.
+ *
+ * <p>A sparse fork has the catalogs whole, and no files of what is not wanted: whoever reads it, in
+ * a view or a foreign key check too, is told that a file cannot be opened. Relations made or
+ * rewritten since the base backup may be there, with their right rows.
  *
  * <p>When closed, or when this process dies, the server is stopped and its folder removed.
  */
@@ -39,6 +47,7 @@ public final class Fork implements AutoCloseable {
   private final long walBytes;
   private final List<String> databases;
   private final List<String> rolledBack;
+  private final Held held;
   private final ForkTimings timings;
 
   Fork(
@@ -51,6 +60,7 @@ public final class Fork implements AutoCloseable {
       long walBytes,
       List<String> databases,
       List<String> rolledBack,
+      Held held,
       ForkTimings timings) {
     this.server = server;
     this.scratch = scratch;
@@ -61,6 +71,7 @@ public final class Fork implements AutoCloseable {
     this.walBytes = walBytes;
     this.databases = List.copyOf(databases);
     this.rolledBack = List.copyOf(rolledBack);
+    this.held = held;
     this.timings = timings;
   }
 
@@ -148,6 +159,37 @@ public final class Fork implements AutoCloseable {
   /** Global identifiers of the prepared transactions that were open at the target. */
   public List<String> rolledBack() {
     return rolledBack;
+  }
+
+  /** What was asked for; {@link ForkContents.Whole} where that could not be had otherwise. */
+  public ForkContents contents() {
+    return held.contents();
+  }
+
+  /**
+   * The database of the wanted tables; null when none were asked for, or when it is not there at
+   * the target.
+   */
+  public @Nullable String database() {
+    return held.database();
+  }
+
+  /** The wanted tables by their names at the target, sorted; empty when none were asked for. */
+  public List<TableName> tables() {
+    return held.tables();
+  }
+
+  /** OIDs of tables that were asked for and are not there at the target. */
+  public Set<Long> absent() {
+    return held.absent();
+  }
+
+  /**
+   * How often it was built: again when a wanted table had got a file since the base backup that
+   * was left out as another's.
+   */
+  public int attempts() {
+    return held.attempts();
   }
 
   /** Where the time went. */

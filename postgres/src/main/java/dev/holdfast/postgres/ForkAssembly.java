@@ -6,25 +6,22 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.ScratchFolder;
-import dev.holdfast.store.BaseManifest;
-import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
@@ -32,7 +29,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -40,19 +36,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Makes one fork, step by step; whatever step fails, nothing is left behind. */
 final class ForkAssembly {
-  private static final int SEGMENTS_AHEAD = 8;
-
-  /** Room for what a server writes of its own: WAL after promotion, temporary files. */
-  private static final long SERVER_BYTES = 128L << 20;
-
-  /** The fork's max_wal_size and what recovery keeps beyond it before a restartpoint. */
-  private static final long WAL_KEPT_BYTES_MAX = 3L << 29;
-
-  /** More than the settings, and the locales, that one cluster can lack. */
-  private static final int ATTEMPTS_MAX = 12;
+  /** Tries of a sparse fork; after them it is built whole. */
+  private static final int SPARSE_ATTEMPTS_MAX = 2;
 
   private static final Duration USABLE_MAX = Duration.ofSeconds(60);
-  private static final long POLL_MS = 5;
 
   /** Databases to run single-user SQL in; the last one refuses connections, which is no matter. */
   private static final List<String> SINGLE_USER_DATABASES =
@@ -61,60 +48,55 @@ final class ForkAssembly {
   private static final Pattern FOUND =
       Pattern.compile("\"(database|prepared) ([0-9a-f]+) ([0-9a-f]*)\"");
 
-  private final ClusterStore cluster;
+  private final ForkSource source;
   private final ForkTarget target;
   private final ForkOptions options;
   private final String what;
   private final ForkRole role = ForkRole.random();
-  private long fetchedNanos;
-  private long startedNanos;
+  private ForkTimings timings = ForkTimings.NONE;
   private volatile long firstTakenNanos;
 
   ForkAssembly(ClusterStore cluster, ForkTarget target, ForkOptions options) {
-    this.cluster = cluster;
+    this.source = new ForkSource(cluster, target, options);
     this.target = target;
     this.options = options;
-    this.what = "cannot fork " + cluster.document().name() + " at " + target.lsn();
+    this.what = source.what();
   }
 
   Fork run() {
-    ForkRoute route =
-        ForkRoute.choose(
-            cluster.document().name(),
-            target,
-            cluster.bases().list(),
-            cluster.wal().list(),
-            this::history);
-    PostgresBinaries binaries =
-        options.embeddedOnly()
-            ? PostgresBinaries.embedded(route.base().major())
-            : PostgresBinaries.of(route.base().major());
-    checkRoom(route);
-    ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
-    try {
-      return assemble(route, binaries, scratch);
-    } catch (IOException e) {
+    for (int attempt = 1; ; attempt++) {
+      ForkRoute route = source.route();
+      PostgresBinaries binaries = source.binaries(route.base());
+      source.checkRoom(route);
+      ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
+      try {
+        Fork fork = assemble(route, binaries, scratch, attempt);
+        if (fork != null) {
+          return fork;
+        }
+      } catch (IOException e) {
+        scratch.close();
+        throw source.unwritable(e);
+      } catch (RuntimeException | Error e) {
+        scratch.close();
+        throw e;
+      }
       scratch.close();
-      throw new OperatorException(
-          Kind.FAILED,
-          what,
-          String.valueOf(e.getMessage()),
-          "make room in " + options.parent() + ", or name another folder",
-          e);
-    } catch (RuntimeException | Error e) {
-      scratch.close();
-      throw e;
     }
   }
 
-  private Fork assemble(ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch)
+  /** Null when a sparse fork turned out to lack what was wanted: it has to be built again. */
+  private @Nullable Fork assemble(
+      ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch, int attempt)
       throws IOException {
     long beganNanos = System.nanoTime();
+    firstTakenNanos = 0;
     Path data = scratch.path().resolve("data");
-    fetch(route.base(), data);
-    fetchedNanos = System.nanoTime();
+    source.fetch(route.base(), data);
+    long fetchedNanos = System.nanoTime();
     ForkConfiguration configuration = new ForkConfiguration(data, route.base().settings());
-    recover(route, binaries, scratch, data, configuration);
+    Set<RelFile> unwanted = recover(route, binaries, scratch, data, configuration);
+    UnwantedFiles.remove(data, unwanted);
     long replayedNanos = System.nanoTime();
     Lsn reached = reached(data);
     ForkLocales locales = new ForkLocales(scratch.path().resolve("locale"));
@@ -124,13 +106,19 @@ final class ForkAssembly {
     PostgresServer server = open(binaries, scratch, data, locales, contents);
     try {
       rollBackPrepared(server, contents);
-      long readyNanos = System.nanoTime();
-      ForkTimings timings =
-          new ForkTimings(
-              Duration.ofNanos(fetchedNanos - beganNanos),
-              Duration.ofNanos(startedNanos - fetchedNanos),
-              Duration.ofNanos(replayedNanos - startedNanos),
-              Duration.ofNanos(readyNanos - replayedNanos));
+      Held held = held(server, contents, unwanted, attempt);
+      long startedNanos = firstTakenNanos == 0 ? replayedNanos : firstTakenNanos;
+      timings =
+          timings.plus(
+              new ForkTimings(
+                  Duration.ofNanos(fetchedNanos - beganNanos),
+                  Duration.ofNanos(startedNanos - fetchedNanos),
+                  Duration.ofNanos(replayedNanos - startedNanos),
+                  Duration.ofNanos(System.nanoTime() - replayedNanos)));
+      if (held == null) {
+        server.stop(PostgresServer.Stop.IMMEDIATE);
+        return null;
+      }
       return new Fork(
           server,
           scratch,
@@ -141,6 +129,7 @@ final class ForkAssembly {
           target.lsn().minus(route.start()),
           contents.databases.stream().map(Database::name).sorted().toList(),
           contents.prepared.stream().map(Prepared::gid).toList(),
+          held,
           timings);
     } catch (RuntimeException | Error e) {
       server.close();
@@ -148,50 +137,66 @@ final class ForkAssembly {
     }
   }
 
-  private void checkRoom(ForkRoute route) {
-    BaseManifest base = route.base();
-    long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
-    long needed =
-        base.bytes()
-            + Math.min(wal, WAL_KEPT_BYTES_MAX)
-            + (long) SEGMENTS_AHEAD * base.walSegmentSize()
-            + SERVER_BYTES;
+  /**
+   * What the finished fork holds; null when that is not what was wanted. Then the next attempt
+   * keeps the files that were missed, and the one after it everything: a table may have got yet
+   * another one's file than the catalogs of this attempt could show.
+   */
+  private @Nullable Held held(
+      PostgresServer server, Contents contents, Set<RelFile> unwanted, int attempt) {
+    if (!(options.contents() instanceof ForkContents.Sparse sparse)) {
+      return Held.everything(attempt);
+    }
+    if (sparse.databaseOid() == 0) {
+      return new Held(source.contents(), null, List.of(), Set.of(), attempt);
+    }
     try {
-      Files.createDirectories(options.parent());
-      long free = Files.getFileStore(options.parent()).getUsableSpace();
-      if (free < needed) {
-        throw new OperatorException(
-            Kind.REFUSED,
-            what,
-            "%s has %,d MB free and a fork of %s needs %,d MB"
-                .formatted(options.parent(), free >> 20, cluster.document().name(), needed >> 20),
-            "make room there, or name another folder");
+      String database = database(server, contents, sparse.databaseOid());
+      if (database == null) {
+        return new Held(source.contents(), null, List.of(), sparse.tables(), attempt);
       }
-    } catch (IOException e) {
+      try (Connection connection = Fork.connect(server, role, database)) {
+        WantedProof proof = WantedProof.of(connection, sparse, unwanted);
+        if (proof.holed().isEmpty()) {
+          proof.hideIndexes(connection);
+          return new Held(source.contents(), database, proof.tables(), proof.absent(), attempt);
+        }
+        source.keep(proof.holed());
+        if (attempt >= SPARSE_ATTEMPTS_MAX) {
+          source.keepEverything();
+        }
+        return null;
+      }
+    } catch (SQLException e) {
       throw new OperatorException(
           Kind.FAILED,
           what,
-          "cannot use the folder " + options.parent() + ": " + e.getMessage(),
-          "name a folder that can be written to",
+          "the fork cannot be asked what it holds: " + e.getMessage(),
+          "fork everything instead of single tables",
           e);
     }
   }
 
-  private void fetch(BaseManifest base, Path data) throws IOException {
-    BaseReader reader = cluster.bases().open(base.label());
-    AtomicLong fetched = new AtomicLong();
-    reader.restore(
-        data,
-        options.threads(),
-        bytes -> {
-          synchronized (fetched) { // several threads restore; a listener hears one at a time
-            options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
-          }
-        });
+  private @Nullable String database(PostgresServer server, Contents contents, long oid)
+      throws SQLException {
+    String any = contents.databases.getFirst().name;
+    try (Connection connection = Fork.connect(server, role, any);
+        PreparedStatement statement =
+            connection.prepareStatement(
+                "SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
+      statement.setLong(1, oid);
+      try (ResultSet row = statement.executeQuery()) {
+        return row.next() ? row.getString(1) : null;
+      }
+    }
   }
 
-  /** Starts the server in recovery, feeds it, and returns when it has stopped after promotion. */
-  private void recover(
+  /**
+   * Starts the server in recovery, feeds it, and returns when it has stopped after promotion.
+   *
+   * @return every file that was left out, under all names that replay copied it to
+   */
+  private Set<RelFile> recover(
       ForkRoute route,
       PostgresBinaries binaries,
       ScratchFolder scratch,
@@ -199,14 +204,13 @@ final class ForkAssembly {
       ForkConfiguration configuration)
       throws IOException {
     int segmentSize = route.base().walSegmentSize();
-    CheckedWal checked = new CheckedWal(route);
     try (WalSpool spool =
         new WalSpool(
             scratch.path().resolve("spool"),
             route.segments(),
             segmentSize,
-            SEGMENTS_AHEAD,
-            checked::read,
+            ForkSource.SEGMENTS_AHEAD,
+            source.wal(route),
             scratch::giveToServer,
             name -> taken(SegmentName.parse(name, segmentSize)))) {
       configuration.writeForRecovery(
@@ -217,31 +221,30 @@ final class ForkAssembly {
           scratch.path().resolve("tablespaces"));
       scratch.giveToServer(scratch.path());
       for (int attempt = 1; ; attempt++) {
-        long logStart = logSize(data);
-        PostgresServer server =
-            PostgresServer.start(binaries, data, Map.of(), List.of(scratch.path()));
+        StartedServer started =
+            StartedServer.start(what, binaries, scratch, data, Map.of(), Map.of());
         boolean ready = false;
         try {
-          ready = awaitReady(server, spool);
+          ready = started.awaitReady(spool);
         } finally {
           // Whatever happened, the folder stays for now: the caller removes it, or goes on in it.
-          server.stop(ready ? PostgresServer.Stop.FAST : PostgresServer.Stop.IMMEDIATE);
+          started.server().stop(ready ? PostgresServer.Stop.FAST : PostgresServer.Stop.IMMEDIATE);
         }
         if (ready) {
           break;
         }
-        String log = logFrom(server, logStart);
-        if (ForkFailure.portTaken(log) && attempt < ATTEMPTS_MAX) {
+        String log = started.log();
+        if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
           continue;
         }
         Optional<String> tooSmall = ForkFailure.tooSmall(log);
-        if (tooSmall.isEmpty() || attempt == ATTEMPTS_MAX) {
+        if (tooSmall.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
           throw ForkFailure.of(what, target, binaries, log, null);
         }
         configuration.raise(tooSmall.get());
         scratch.giveToServer(data);
       }
-      startedNanos = firstTakenNanos == 0 ? System.nanoTime() : firstTakenNanos;
+      return source.leftOut();
     }
   }
 
@@ -251,35 +254,6 @@ final class ForkAssembly {
     }
     Lsn through = segment.start().isAfter(target.lsn()) ? target.lsn() : segment.start();
     options.progress().replayed(through, target.lsn());
-  }
-
-  /** Waits for the end of recovery; false when the server left instead. */
-  private boolean awaitReady(PostgresServer server, @Nullable WalSpool spool) throws IOException {
-    while (true) {
-      if (spool != null && spool.failure() != null) {
-        throw rethrown(spool.failure());
-      }
-      if (isReady(server.data())) {
-        return true;
-      }
-      if (!server.isAlive()) {
-        if (spool != null && spool.failure() != null) {
-          throw rethrown(spool.failure());
-        }
-        return false;
-      }
-      pause();
-    }
-  }
-
-  /** The postmaster's own word, in line 8 of postmaster.pid ("miscinit.h", PostgreSQL 14 to 18). */
-  private static boolean isReady(Path data) throws IOException {
-    try {
-      List<String> lines = Files.readAllLines(data.resolve("postmaster.pid"));
-      return lines.size() >= 8 && lines.get(7).strip().equals("ready");
-    } catch (NoSuchFileException e) {
-      return false; // not yet started that far, or gone again
-    }
   }
 
   /** Where recovery left the recorded timeline: the last line of the new timeline's history. */
@@ -314,7 +288,7 @@ final class ForkAssembly {
     for (int attempt = 1; ; attempt++) {
       ProcessResult result = singleUser(binaries, data, locales);
       Optional<String> missing = ForkFailure.missingLocale(result.output());
-      if (missing.isPresent() && attempt < ATTEMPTS_MAX) {
+      if (missing.isPresent() && attempt < StartedServer.ATTEMPTS_MAX) {
         locales.make(what, missing.get());
       } else if (result.exitCode() != 0
           || result.output().contains("ERROR:")
@@ -399,20 +373,14 @@ final class ForkAssembly {
       Contents contents)
       throws IOException {
     for (int attempt = 1; ; attempt++) {
-      long logStart = logSize(data);
-      PostgresServer server =
-          PostgresServer.startOn(
-              PostgresServer.freePort(),
-              binaries,
-              data,
-              Map.of(),
-              locales.environment(),
-              List.of(scratch.path()));
+      StartedServer started =
+          StartedServer.start(what, binaries, scratch, data, Map.of(), locales.environment());
+      PostgresServer server = started.server();
       boolean keep = false;
       try {
-        if (!awaitReady(server, null)) {
-          String log = logFrom(server, logStart);
-          if (ForkFailure.portTaken(log) && attempt < ATTEMPTS_MAX) {
+        if (!started.awaitReady(null)) {
+          String log = started.log();
+          if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
             continue;
           }
           throw ForkFailure.of(what, target, binaries, log, null);
@@ -423,7 +391,7 @@ final class ForkAssembly {
       } catch (SQLException e) {
         String message = String.valueOf(e.getMessage());
         Optional<String> missing = ForkFailure.missingLocale(message);
-        if (missing.isEmpty() || attempt == ATTEMPTS_MAX) {
+        if (missing.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
           throw ForkFailure.of(what, target, binaries, message, e);
         }
         locales.make(what, missing.get());
@@ -456,7 +424,7 @@ final class ForkAssembly {
         if (!starting || !server.isAlive() || System.nanoTime() > deadline) {
           throw e;
         }
-        pause();
+        StartedServer.pause(what);
       }
     }
   }
@@ -475,86 +443,6 @@ final class ForkAssembly {
             "choose a target before it was prepared or after it was ended",
             e);
       }
-    }
-  }
-
-  /** Recorded WAL, no segment of which is handed out before it was read for hazards. */
-  private final class CheckedWal {
-    private final List<String> route;
-    private final Map<String, Integer> indexes = new HashMap<>();
-    private final ReplayHazards hazards;
-    private int readCount;
-
-    CheckedWal(ForkRoute route) {
-      this.route = route.segments();
-      for (int index = 0; index < this.route.size(); index++) {
-        indexes.put(this.route.get(index), index);
-      }
-      int segmentSize = route.base().walSegmentSize();
-      Lsn first =
-          SegmentName.containing(route.start(), route.base().timeline(), segmentSize).start();
-      this.hazards = new ReplayHazards(what, first, segmentSize, route.start(), target.lsn());
-    }
-
-    byte @Nullable [] read(String name) {
-      if (name.endsWith(".history")) {
-        String history = history(Integer.parseUnsignedInt(name.substring(0, 8), 16));
-        return history == null ? null : history.getBytes(StandardCharsets.UTF_8);
-      }
-      // Only segments of the route: another timeline's would not have been read for hazards.
-      Integer index = indexes.get(name);
-      if (index == null) {
-        return null;
-      }
-      while (true) {
-        boolean isNext = index <= readCount;
-        byte[] bytes = cluster.wal().read(isNext ? name : route.get(readCount));
-        if (index >= readCount) {
-          hazards.read(bytes);
-          readCount++;
-        }
-        if (isNext) {
-          return bytes;
-        }
-      }
-    }
-  }
-
-  private @Nullable String history(int timeline) {
-    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
-    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
-  }
-
-  private static RuntimeException rethrown(Throwable failure) {
-    return switch (failure) {
-      case OperatorException e -> e;
-      case IOException e -> new UncheckedIOException(e);
-      default -> new IllegalStateException("the WAL spool failed", failure);
-    };
-  }
-
-  private static Path log(Path data) {
-    return data.resolveSibling(data.getFileName() + ".log");
-  }
-
-  private static long logSize(Path data) throws IOException {
-    return Files.exists(log(data)) ? Files.size(log(data)) : 0;
-  }
-
-  private static String logFrom(PostgresServer server, long start) throws IOException {
-    try (var channel = Files.newByteChannel(server.log())) {
-      channel.position(start);
-      return new String(Channels.newInputStream(channel).readAllBytes(), StandardCharsets.UTF_8);
-    }
-  }
-
-  private void pause() {
-    try {
-      Thread.sleep(POLL_MS); // the server is another process: there is nothing to wait on
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OperatorException(
-          Kind.INTERRUPTED, what, "interrupted", "run the same command again", e);
     }
   }
 }

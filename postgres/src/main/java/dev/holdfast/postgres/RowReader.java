@@ -93,9 +93,18 @@ public final class RowReader {
    */
   public Map<RowKey, Row> byKey(long oid, List<Column> columns, Collection<RowKey> keys) {
     Map<RowKey, Row> rows = new HashMap<>();
-    if (keys.isEmpty()) {
-      return rows;
+    if (!keys.isEmpty()) {
+      joined(oid, "", columns, keys, (positions, row) -> rows.put(row.key(positions), row));
     }
+    return rows;
+  }
+
+  private interface KeyedRow {
+    void accept(List<Integer> keyPositions, Row row);
+  }
+
+  private void joined(
+      long oid, String first, List<Column> columns, Collection<RowKey> keys, KeyedRow sink) {
     TableStructure structure =
         structure(oid)
             .orElseThrow(() -> new IllegalArgumentException("no table has the OID " + oid));
@@ -120,15 +129,15 @@ public final class RowReader {
                   column.type()));
     }
     String sql =
-        "SELECT %s FROM unnest(%s) AS k(%s) JOIN ONLY %s t ON %s"
+        "SELECT %s%s FROM unnest(%s) AS k(%s) JOIN ONLY %s t ON %s"
             .formatted(
+                first,
                 listed(columns).substring(2),
                 String.join(", ", arrays),
                 String.join(", ", names),
                 shape.name().quoted(),
                 String.join(" AND ", conditions));
-    throughIndex(() -> copy(shape.name(), sql, row -> rows.put(row.key(positions), row)));
-    return rows;
+    throughIndex(() -> copy(shape.name(), sql, row -> sink.accept(positions, row)));
   }
 
   /**
@@ -153,6 +162,66 @@ public final class RowReader {
             .formatted(listed(columns).substring(2), table.quoted(), limit);
     copy(table, sql, rows::add);
     return rows;
+  }
+
+  /**
+   * As {@link #byTid}, with what wrote each row: whether the row at a place is still the version a
+   * certain transaction left there.
+   */
+  public Map<Tid, RowVersion> versionsByTid(
+      TableName table, List<Column> columns, Collection<Tid> tids) {
+    Map<Tid, RowVersion> rows = new HashMap<>();
+    if (tids.isEmpty()) {
+      return rows;
+    }
+    String sql =
+        "SELECT t.ctid, t.xmin%s FROM ONLY %s t WHERE t.ctid = ANY (%s::tid[])"
+            .formatted(
+                listed(columns), table.quoted(), literal(tids.stream().map(Tid::toString).toList()));
+    copy(table, sql, row -> {
+      RowVersion version = version(row);
+      rows.put(version.tid(), version);
+    });
+    return rows;
+  }
+
+  /** As {@link #byKey}, with each row's place and what wrote it. */
+  public Map<RowKey, RowVersion> versionsByKey(
+      long oid, List<Column> columns, Collection<RowKey> keys) {
+    Map<RowKey, RowVersion> rows = new HashMap<>();
+    if (!keys.isEmpty()) {
+      joined(
+          oid,
+          "t.ctid, t.xmin, ",
+          columns,
+          keys,
+          (positions, row) -> {
+            RowVersion version = version(row);
+            rows.put(version.row().key(positions), version);
+          });
+    }
+    return rows;
+  }
+
+  /** As {@link #all}, with each row's place and what wrote it. */
+  public void allVersions(
+      TableName table, List<Column> columns, java.util.function.Consumer<RowVersion> sink) {
+    String sql =
+        "SELECT t.ctid, t.xmin%s FROM ONLY %s t".formatted(listed(columns), table.quoted());
+    copy(table, sql, row -> sink.accept(version(row)));
+  }
+
+  /** The number of the file that holds a table's rows; 0 when there is none. */
+  public long fileNumber(long oid) {
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT coalesce(pg_catalog.pg_relation_filenode(" + oid + "::oid), 0)")) {
+      row.next();
+      return row.getLong(1);
+    } catch (SQLException e) {
+      throw SqlFailures.told("cannot find the file of the table with OID " + oid, e);
+    }
   }
 
   /** How many rows the table holds. */
@@ -249,6 +318,13 @@ public final class RowReader {
       array.append('"');
     }
     return array.append("}'").toString();
+  }
+
+  private static RowVersion version(Row row) {
+    return new RowVersion(
+        tid(row),
+        Long.parseLong(String.valueOf(row.value(1))),
+        Row.copyOf(row.values().subList(2, row.size())));
   }
 
   private static Tid tid(Row row) {

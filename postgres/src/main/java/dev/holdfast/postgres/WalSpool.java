@@ -1,5 +1,6 @@
 package dev.holdfast.postgres;
 
+import dev.holdfast.failure.OperatorException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.DirectoryStream;
@@ -123,6 +124,20 @@ final class WalSpool implements AutoCloseable {
   /** Why the server was told to give up; null while all is well. */
   @Nullable Throwable failure() {
     return failure;
+  }
+
+  /**
+   * Throws it, if there is one.
+   *
+   * @throws OperatorException as the source threw it
+   */
+  void throwFailure() {
+    switch (failure) {
+      case null -> {}
+      case OperatorException e -> throw e;
+      case IOException e -> throw new UncheckedIOException(e);
+      case Throwable e -> throw new IllegalStateException("the WAL spool failed", e);
+    }
   }
 
   /** Stops filling; scripts that still wait make the server give up. */

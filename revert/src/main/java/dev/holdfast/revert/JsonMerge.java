@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -16,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class JsonMerge {
   /** Deeper values are wholes; it bounds the stack. PostgreSQL itself allows some thousands. */
-  private static final int DEPTH_MAX = 200;
+  static final int DEPTH_MAX = 200;
 
   /**
    * The order in which jsonb keeps keys: by length in bytes, then by bytes (utils/adt/jsonb_util.c,
@@ -30,17 +31,25 @@ final class JsonMerge {
 
   private final Column.Content content;
   private final boolean overwrite;
+  private final Set<String> fixed;
   private final List<String> kept = new ArrayList<>();
   private final List<String> restored = new ArrayList<>();
-  private boolean somethingLost;
 
   /**
    * @param content how the document is stored; decides how a changed object is written
    * @param overwrite whether keys set again since are undone too
    */
   JsonMerge(Column.Content content, boolean overwrite) {
+    this(content, overwrite, Set.of());
+  }
+
+  /**
+   * @param fixed paths that stay as they are, with what is inside them and around
+   */
+  JsonMerge(Column.Content content, boolean overwrite, Set<String> fixed) {
     this.content = content;
     this.overwrite = overwrite;
+    this.fixed = fixed;
   }
 
   /** Paths of keys that stay as they are because they were set again since. */
@@ -53,38 +62,10 @@ final class JsonMerge {
     return restored;
   }
 
-  /** Whether the transaction removed any key that had been there: known after lostKeys. */
-  boolean somethingLost() {
-    return somethingLost;
-  }
-
   /** The document with the transaction's doings undone. */
   String undo(String before, String after, String now, String path) {
     String merged = undo(before, after, now, path, 0);
     return merged == null ? now : merged;
-  }
-
-  /**
-   * The document with the keys put back that the transaction removed and nobody set since.
-   *
-   * @param after null when the transaction removed the whole document
-   * @param now null when there is no document now
-   */
-  @Nullable String lostKeys(
-      String before, @Nullable String after, @Nullable String now, String path) {
-    JsonObject was = JsonObject.of(before);
-    if (was == null) {
-      return now;
-    }
-    if (after == null) {
-      somethingLost = true;
-      if (now == null) {
-        restored.add(path);
-        return before;
-      }
-    }
-    JsonObject became = JsonObject.of(after == null ? "{}" : after);
-    return became == null ? now : lostKeys(was, became, now, path, 0);
   }
 
   /** A null text is a key that is not there. */
@@ -120,18 +101,14 @@ final class JsonMerge {
           }
         }
       }
-      return written(now, is.members(), members);
+      return written(content, now, is.members(), members);
     }
     // Only what is not gone into is compared as a whole: comparing on the way down as well would
     // cost the square of the depth.
     if (same(before, after, depth) || same(now, before, depth)) {
       return now;
     }
-    if (same(now, after, depth)) {
-      restored.add(path);
-      return before;
-    }
-    if (overwrite) {
+    if (overwrite || (same(now, after, depth) && !isFixed(path))) {
       restored.add(path);
       return before;
     }
@@ -139,45 +116,13 @@ final class JsonMerge {
     return now;
   }
 
-  private @Nullable String lostKeys(
-      JsonObject was, JsonObject became, @Nullable String now, String path, int depth) {
-    JsonObject is = JsonObject.of(now);
-    List<JsonObject.Member> back = new ArrayList<>();
-    List<JsonObject.Member> members = is == null ? new ArrayList<>() : is.members();
-    for (JsonObject.Member member : was.members()) {
-      String key = member.key();
-      String below = path + "." + key;
-      if (!became.has(key)) {
-        somethingLost = true;
-        String value = is == null ? null : is.value(key);
-        if (is != null && value == null) {
-          restored.add(below);
-          back.add(member);
-        } else if (!same(value, member.value(), depth)) {
-          kept.add(below);
-        }
-        continue;
-      }
-      JsonObject inner = depth < DEPTH_MAX ? JsonObject.of(member.value()) : null;
-      JsonObject innerBecame = JsonObject.of(became.value(key));
-      if (inner != null && innerBecame != null) {
-        String value = is == null ? null : is.value(key);
-        String merged = lostKeys(inner, innerBecame, value, below, depth + 1);
-        if (merged != null && value != null && !merged.equals(value)) {
-          members =
-              members.stream().map(m -> m.key().equals(key) ? withValue(m, merged) : m).toList();
-        }
-      }
-    }
-    if (is == null || now == null) {
-      return now;
-    }
-    List<JsonObject.Member> all = new ArrayList<>(members);
-    all.addAll(back);
-    return written(now, is.members(), all);
+  private boolean isFixed(String path) {
+    return fixed.stream()
+        .anyMatch(each ->
+            each.equals(path) || each.startsWith(path + ".") || path.startsWith(each + "."));
   }
 
-  private static JsonObject.Member withValue(JsonObject.Member member, String value) {
+  static JsonObject.Member withValue(JsonObject.Member member, String value) {
     return value.equals(member.value())
         ? member
         : new JsonObject.Member(
@@ -187,7 +132,16 @@ final class JsonMerge {
             member.valueStart() + value.length());
   }
 
-  private String written(String now, List<JsonObject.Member> is, List<JsonObject.Member> members) {
+  /**
+   * An object's text.
+   *
+   * @param now kept to the letter when its members, {@code is}, are these
+   */
+  static String written(
+      Column.Content content,
+      String now,
+      List<JsonObject.Member> is,
+      List<JsonObject.Member> members) {
     if (members.equals(is)) {
       return now;
     }
@@ -201,7 +155,7 @@ final class JsonMerge {
   }
 
   /** Whether two values are the same but for spaces and the order of keys. */
-  private static boolean same(@Nullable String one, @Nullable String other, int depth) {
+  static boolean same(@Nullable String one, @Nullable String other, int depth) {
     if (one == null || other == null) {
       return one == null && other == null;
     }

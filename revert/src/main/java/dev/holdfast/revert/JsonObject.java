@@ -32,7 +32,8 @@ final class JsonObject {
 
   private final Map<String, Member> members = new LinkedHashMap<>();
 
-  private JsonObject() {}
+  /** The empty object. */
+  JsonObject() {}
 
   /**
    * The object this text holds; null when it holds anything else, or doubled keys, which no merge

@@ -4,22 +4,29 @@ import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChange;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The three-way merge of one row: what it was before the transaction, after it, and is now.
+ * Undoes the hits on one row, the last first: each by a three-way merge of what the row was before
+ * the hit, after it, and is, or would be with the later hits undone.
  *
- * <p>A null row did not exist at that moment. {@code now} may hold more columns than the other two:
- * those added since, always kept. Values are compared as exact texts.
+ * <p>What stays of a later hit hides what earlier ones did to the same column or key: a value of
+ * long ago never takes the place of one that may not be touched. Hits that nobody came between are
+ * one.
+ *
+ * <p>A null row does not exist. The row now may hold more columns than the past's: those added
+ * since, always kept. Values are compared as exact texts.
  */
 final class RowMerge {
   private final List<Column> columns;
   private final RevertOptions options;
 
   /**
-   * @param columns those of {@code before} and {@code after}, as they are named now
+   * @param columns those of the past's rows, as they are named now
    */
   RowMerge(List<Column> columns, RevertOptions options) {
     this.columns = List.copyOf(columns);
@@ -27,28 +34,161 @@ final class RowMerge {
   }
 
   /**
-   * @param touched whether the log says that a later transaction wrote the row again, be it with
-   *     the very same values
+   * @param hits in order of commit, at least one
+   * @param now the row that stands for the last hit's
    */
-  Decision undo(@Nullable Row before, @Nullable Row after, boolean touched, @Nullable Row now) {
-    if (before != null && after != null) {
-      return undoUpdate(before, after, touched, now);
+  Decision undo(List<Hit> hits, @Nullable Row now) {
+    if (hits.isEmpty()) {
+      throw new IllegalArgumentException("a row that nothing hit");
     }
     if (options.lostKeysOnly()) {
-      return Decision.leave(Verdict.UNCHANGED);
+      return putLostKeysBack(hits, now);
     }
-    if (before != null) {
-      return undoDelete(before, now);
+    List<Hit> runs = runs(hits);
+    if (runs.size() == 1) {
+      return undo(runs.getFirst(), now, new LinkedHashSet<>());
     }
-    if (after != null) {
-      return undoInsert(after, touched, now);
-    }
-    throw new IllegalArgumentException("a row that was never there");
+    Decision decision = new Fold(now).all(runs);
+    return decision.change() == null && wanted(runs).sameAs(now)
+        ? Decision.leave(Verdict.ALREADY_UNDONE)
+        : decision;
   }
 
-  private Decision undoDelete(Row before, @Nullable Row now) {
+  /** The row as undoing would leave it had nobody written it since the last hit. */
+  private Fold wanted(List<Hit> runs) {
+    Hit last = runs.getLast();
+    List<Hit> untouched = new ArrayList<>(runs.subList(0, runs.size() - 1));
+    untouched.add(Hit.of(last.before(), last.after(), false));
+    Fold fold = new Fold(last.after());
+    fold.all(untouched);
+    return fold;
+  }
+
+  /** Hits that follow each other undisturbed are one, from before the first to after the last. */
+  private static List<Hit> runs(List<Hit> hits) {
+    List<Hit> runs = new ArrayList<>();
+    for (Hit hit : hits) {
+      Hit previous = runs.isEmpty() ? null : runs.getLast();
+      if (previous != null
+          && !previous.touched()
+          && Objects.equals(previous.after(), hit.before())) {
+        runs.removeLast();
+        runs.add(Hit.of(previous.before(), hit.after(), hit.touched()));
+      } else {
+        runs.add(hit);
+      }
+    }
+    return runs;
+  }
+
+  /** The row on its way back from now to before the first hit. */
+  private final class Fold {
+    private final @Nullable Row now;
+    private @Nullable Row row;
+    private final Set<String> fixed = new LinkedHashSet<>();
+    private final Set<String> kept = new LinkedHashSet<>();
+    private final Set<String> keys = new LinkedHashSet<>();
+    private final Set<Verdict> verdicts = new LinkedHashSet<>();
+
+    Fold(@Nullable Row now) {
+      this.now = now;
+      this.row = now;
+    }
+
+    Decision all(List<Hit> hits) {
+      for (Hit hit : hits.reversed()) {
+        Decision step = undo(hit, row, fixed);
+        if (step.change() != null) {
+          row = TableRevert.wanted(step.change());
+        }
+        if (hit.before() == null && row == null) {
+          // Before this hit there was no row: nothing that came after matters any more.
+          List.of(fixed, kept, keys, verdicts).forEach(Set::clear);
+        }
+        verdicts.add(step.verdict());
+        kept.addAll(step.kept());
+        keys.addAll(step.restoredKeys());
+        if (step.verdict() == Verdict.KEY_USED_AGAIN) {
+          break; // the row there is now is not the one that earlier hits were about
+        }
+      }
+      RowChange change = change();
+      return new Decision(
+          verdict(change),
+          change,
+          List.copyOf(kept),
+          change == null ? List.of() : List.copyOf(keys));
+    }
+
+    boolean sameAs(@Nullable Row other) {
+      Row one = row;
+      return one == null
+          ? other == null
+          : other != null && other.first(columns.size()).equals(one.first(columns.size()));
+    }
+
+    private @Nullable RowChange change() {
+      if (row == null) {
+        return now == null ? null : new RowChange.Delete(now);
+      }
+      if (now == null) {
+        return new RowChange.Insert(row);
+      }
+      // A row taken out and put back on the way has lost the columns added since.
+      List<@Nullable String> values = new ArrayList<>(row.values());
+      values.addAll(now.values().subList(row.size(), now.size()));
+      Row wanted = Row.copyOf(values);
+      return wanted.equals(now) ? null : new RowChange.Update(now, wanted);
+    }
+
+    private Verdict verdict(@Nullable RowChange change) {
+      if (change != null) {
+        return verdicts.stream().allMatch(Fold::allUndone)
+            ? Verdict.RESTORED
+            : Verdict.PARTLY_RESTORED;
+      }
+      for (Verdict verdict : verdicts) {
+        if (verdict.fate() == Verdict.Fate.IN_CONFLICT) {
+          return verdict;
+        }
+      }
+      if (!verdicts.stream().allMatch(Fold::allUndone)) {
+        return Verdict.TOUCHED_SINCE;
+      }
+      return verdicts.equals(Set.of(Verdict.UNCHANGED))
+          ? Verdict.UNCHANGED
+          : Verdict.ALREADY_UNDONE;
+    }
+
+    private static boolean allUndone(Verdict verdict) {
+      return switch (verdict) {
+        case RESTORED, ALREADY_UNDONE, UNCHANGED -> true;
+        case PARTLY_RESTORED, TOUCHED_SINCE, GONE_SINCE, KEY_USED_AGAIN -> false;
+      };
+    }
+  }
+
+  /**
+   * @param fixed columns and JSON paths that stay as they are; gets those that this hit changed and
+   *     that stay
+   */
+  private Decision undo(Hit hit, @Nullable Row now, Set<String> fixed) {
+    Row before = hit.before();
+    Row after = hit.after();
+    if (before != null && after != null) {
+      return undoUpdate(before, after, hit.touched(), now, fixed);
+    }
+    if (before != null) {
+      return undoDelete(before, hit.touched(), now);
+    }
+    return after == null
+        ? Decision.leave(Verdict.UNCHANGED) // came and went
+        : undoInsert(after, hit.touched(), now);
+  }
+
+  private Decision undoDelete(Row before, boolean touched, @Nullable Row now) {
     if (now == null) {
-      return restore(new RowChange.Insert(before));
+      return touched ? Decision.leave(Verdict.GONE_SINCE) : restore(new RowChange.Insert(before));
     }
     return Decision.leave(
         now.first(before.size()).equals(before) ? Verdict.ALREADY_UNDONE : Verdict.KEY_USED_AGAIN);
@@ -64,20 +204,16 @@ final class RowMerge {
         : Decision.leave(Verdict.TOUCHED_SINCE);
   }
 
-  private Decision undoUpdate(Row before, Row after, boolean touched, @Nullable Row now) {
+  private Decision undoUpdate(
+      Row before, Row after, boolean touched, @Nullable Row now, Set<String> fixed) {
     if (before.equals(after)) {
       return Decision.leave(Verdict.UNCHANGED);
-    }
-    if (options.lostKeysOnly()) {
-      return now == null
-          ? Decision.leave(loses(before, after) ? Verdict.GONE_SINCE : Verdict.UNCHANGED)
-          : putLostKeysBack(before, after, now);
     }
     if (now == null) {
       return Decision.leave(Verdict.GONE_SINCE);
     }
     if (touched && !options.overwriteTouched() && now.first(after.size()).equals(after)) {
-      return Decision.leave(Verdict.TOUCHED_SINCE); // set again, to the very same values
+      return stays(before, after, List.of(), fixed); // set again, to the very same values
     }
     List<@Nullable String> wanted = new ArrayList<>(now.values());
     List<String> kept = new ArrayList<>();
@@ -90,56 +226,112 @@ final class RowMerge {
         continue;
       }
       Column column = columns.get(i);
+      String name = column.name();
+      if (fixed.contains(name)) {
+        return stays(before, after, List.of(name), fixed);
+      }
       if (column.content() != Column.Content.PLAIN && was != null && became != null && is != null) {
-        JsonMerge json = new JsonMerge(column.content(), options.overwriteTouched());
+        JsonMerge json = new JsonMerge(column.content(), options.overwriteTouched(), fixed);
+        boolean untouched =
+            is.equals(became) && fixed.stream().noneMatch(path -> path.startsWith(name + "."));
         // An untouched document comes back whole, spaces included; a written one key by key.
-        wanted.set(i, is.equals(became) ? was : json.undo(was, became, is, column.name()));
+        wanted.set(i, untouched ? was : json.undo(was, became, is, name));
         kept.addAll(json.kept());
         keys.addAll(json.restored());
       } else if (Objects.equals(is, became) || options.overwriteTouched()) {
         wanted.set(i, was);
       } else {
         // One column set again means somebody decided about this row: all of it stays.
-        return new Decision(Verdict.TOUCHED_SINCE, null, List.of(column.name()), List.of());
+        return stays(before, after, List.of(name), fixed);
       }
     }
+    fixed.addAll(kept);
     return decided(now, Row.copyOf(wanted), kept, keys);
   }
 
-  private Decision putLostKeysBack(Row before, Row after, Row now) {
+  private Decision stays(Row before, Row after, List<String> kept, Set<String> fixed) {
+    for (int i = 0; i < columns.size(); i++) {
+      if (!Objects.equals(before.value(i), after.value(i))) {
+        fixed.add(columns.get(i).name());
+      }
+    }
+    return new Decision(Verdict.TOUCHED_SINCE, null, kept, List.of());
+  }
+
+  private Decision putLostKeysBack(List<Hit> hits, @Nullable Row now) {
+    List<@Nullable LostKeys> documents = lostKeys(hits);
+    if (now == null) {
+      return Decision.leave(
+          documents.stream().anyMatch(each -> each != null && each.somethingToPutBack())
+              ? Verdict.GONE_SINCE
+              : Verdict.UNCHANGED);
+    }
     List<@Nullable String> wanted = new ArrayList<>(now.values());
     List<String> kept = new ArrayList<>();
     List<String> keys = new ArrayList<>();
     boolean somethingLost = false;
-    for (int i = 0; i < columns.size(); i++) {
-      Column column = columns.get(i);
-      String was = before.value(i);
-      if (column.content() == Column.Content.PLAIN || was == null || was.equals(after.value(i))) {
-        continue;
+    for (int i = 0; i < documents.size(); i++) {
+      LostKeys lost = documents.get(i);
+      if (lost != null && lost.somethingLost()) {
+        wanted.set(i, lost.putBack(now.value(i)));
+        kept.addAll(lost.kept());
+        keys.addAll(lost.restored());
+        somethingLost = true;
       }
-      JsonMerge json = new JsonMerge(column.content(), false);
-      wanted.set(i, json.lostKeys(was, after.value(i), now.value(i), column.name()));
-      kept.addAll(json.kept());
-      keys.addAll(json.restored());
-      somethingLost |= json.somethingLost();
     }
     return somethingLost
         ? decided(now, Row.copyOf(wanted), kept, keys)
         : Decision.leave(Verdict.UNCHANGED);
   }
 
-  private boolean loses(Row before, Row after) {
-    for (int i = 0; i < columns.size(); i++) {
-      String was = before.value(i);
-      if (columns.get(i).content() != Column.Content.PLAIN && was != null) {
-        JsonMerge json = new JsonMerge(columns.get(i).content(), false);
-        json.lostKeys(was, after.value(i), after.value(i), columns.get(i).name());
-        if (json.somethingLost()) {
-          return true;
+  /**
+   * What became of the documents of the row there is since the last hit, per column. Rows that hits
+   * or others took out took their documents along; one taken out and put in again by hits is one
+   * row.
+   */
+  private List<@Nullable LostKeys> lostKeys(List<Hit> hits) {
+    List<@Nullable LostKeys> documents = documents();
+    Row last = null;
+    for (Hit hit : hits) {
+      Row before = hit.before();
+      if (before == null && last != null) {
+        before = last;
+      } else if (before == null || last != null) {
+        documents = documents(); // another row
+      }
+      last = null;
+      Row after = hit.after();
+      if (after == null) {
+        last = hit.touched() ? null : before;
+        if (last == null) {
+          documents = documents();
+        }
+        continue;
+      }
+      for (int i = 0; i < columns.size(); i++) {
+        LostKeys document = documents.get(i);
+        if (document != null) {
+          if (before != null) {
+            document.hit(before.value(i), after.value(i));
+          }
+          for (Row image : hit.since()) {
+            document.seen(image.value(i));
+          }
         }
       }
     }
-    return false;
+    return last == null ? documents : documents();
+  }
+
+  private List<@Nullable LostKeys> documents() {
+    List<@Nullable LostKeys> documents = new ArrayList<>();
+    for (Column column : columns) {
+      documents.add(
+          column.content() == Column.Content.PLAIN
+              ? null
+              : new LostKeys(column.content(), column.name()));
+    }
+    return documents;
   }
 
   private static Decision decided(Row now, Row wanted, List<String> kept, List<String> keys) {

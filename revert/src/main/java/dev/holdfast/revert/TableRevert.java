@@ -4,6 +4,7 @@ import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChange;
 import dev.holdfast.row.RowChangeSink;
+import dev.holdfast.row.RowKey;
 import dev.holdfast.row.TableName;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -17,8 +18,8 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Plans the undoing of one transaction in one table: rows go in one by one, changes come out
- * through a sink, and only figures and samples are kept.
+ * Plans the undoing of transactions in one table: rows go in one by one, changes come out through a
+ * sink, and only figures and samples are kept.
  */
 public final class TableRevert {
   /** Samples kept of the rows written, and as many of the rows left. */
@@ -57,18 +58,29 @@ public final class TableRevert {
   }
 
   /**
-   * Decides about one row the transaction changed. A null row did not exist at that moment.
-   *
-   * @param before as {@link ColumnMatch#then} lists its columns
-   * @param after likewise
-   * @param touched whether the log says that a later transaction wrote the row again
-   * @param now as {@link ColumnMatch#now} lists its columns; found by the key of {@code after}, or
-   *     of {@code before} when the row was deleted; of a table without key, as {@link WholeRows}
-   *     says
+   * The key under which to look for the row of the present that stands for a row hit: that of the
+   * last hit's {@code after}, or, when that deleted the row, the key it would be put back with.
    */
-  public Verdict undo(
-      @Nullable Row before, @Nullable Row after, boolean touched, @Nullable Row now) {
-    Decision decision = merge.undo(before, after, touched, now);
+  public RowKey keyNow(List<Hit> hits) {
+    Row after = hits.getLast().after();
+    if (after != null) {
+      return match.keyOf(after);
+    }
+    RowChange back = merge.undo(hits, null).change();
+    Row row = back == null ? null : wanted(back);
+    return match.keyOf(row == null ? identified(hits, null) : row);
+  }
+
+  /**
+   * Decides about one row the transactions changed.
+   *
+   * @param hits what they did to it, in order of commit, at least one; rows are as {@link
+   *     ColumnMatch#then} lists its columns
+   * @param now as {@link ColumnMatch#now} lists its columns, found by {@link #keyNow}; of a table
+   *     without key, as {@link WholeRows} says; null when it does not exist
+   */
+  public Verdict undo(List<Hit> hits, @Nullable Row now) {
+    Decision decision = merge.undo(hits, now);
     counts.merge(decision.verdict(), 1L, Long::sum);
     keysRestored += decision.restoredKeys().size();
     keysKept += decision.kept().stream().filter(path -> path.indexOf('.') >= 0).count();
@@ -77,14 +89,14 @@ public final class TableRevert {
       count(change);
       digest.add(match.table(), change);
       sink.accept(change);
-      sample(changes, decision, identified(before, after, now), now, wanted(change));
+      sample(changes, decision, hits, now, wanted(change));
     }
     boolean lostToLaterWrites =
         decision.verdict() == Verdict.TOUCHED_SINCE
             || decision.verdict() == Verdict.PARTLY_RESTORED
             || decision.verdict().fate() == Verdict.Fate.IN_CONFLICT;
     if (lostToLaterWrites) {
-      sample(kept, decision, identified(before, after, now), now, before);
+      sample(kept, decision, hits, now, hits.getFirst().before());
     }
     return decision.verdict();
   }
@@ -137,7 +149,8 @@ public final class TableRevert {
     return statements;
   }
 
-  private static @Nullable Row wanted(RowChange change) {
+  /** The row once the change is made; null when it is taken out. */
+  static @Nullable Row wanted(RowChange change) {
     return switch (change) {
       case RowChange.Insert insert -> insert.wanted();
       case RowChange.Update update -> update.wanted();
@@ -145,15 +158,24 @@ public final class TableRevert {
     };
   }
 
-  private static Row identified(@Nullable Row before, @Nullable Row after, @Nullable Row now) {
-    Row row = now != null ? now : after != null ? after : before;
-    return Objects.requireNonNull(row);
+  /** The row now, or the last there was. */
+  private static Row identified(List<Hit> hits, @Nullable Row now) {
+    if (now != null) {
+      return now;
+    }
+    for (Hit hit : hits.reversed()) {
+      Row row = hit.after() != null ? hit.after() : hit.before();
+      if (row != null) {
+        return row;
+      }
+    }
+    throw new IllegalArgumentException("a row that was never there");
   }
 
   private void sample(
       List<RowSample> samples,
       Decision decision,
-      Row identified,
+      List<Hit> hits,
       @Nullable Row now,
       @Nullable Row wanted) {
     if (samples.size() >= SAMPLES_MAX) {
@@ -170,7 +192,7 @@ public final class TableRevert {
     }
     samples.add(
         new RowSample(
-            name(identified),
+            name(identified(hits, now)),
             decision.verdict(),
             differences,
             decision.kept().stream().limit(PATHS_MAX).toList()));

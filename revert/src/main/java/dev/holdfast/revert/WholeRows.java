@@ -10,11 +10,12 @@ import org.jspecify.annotations.Nullable;
  * Finds rows of the present in a table whose rows no key tells apart: by the whole row, and equal
  * rows by how many there are.
  *
- * <p>Three passes: every row the transaction changed ({@link #changed}), every row of the table
- * right after the transaction ({@link #after}) and now ({@link #now}); then {@link #claim} for each
- * changed row. Of an image there are now: those that others had at the transaction's end, those the
- * transaction made and nobody touched since, and those that came back since. Memory grows with the
- * number of different rows the transaction changed (about 100 bytes each), not with the table.
+ * <p>Three passes: every row the transactions changed ({@link #changed}: from before their first
+ * hit to after the last), every row of the table right after the last transaction ({@link #after})
+ * and now ({@link #now}); then {@link #claim} for each changed row. Of an image there are now:
+ * those that others had at that end, those the transactions made and nobody touched since, and
+ * those that came back since. Memory grows with the number of different rows the transactions
+ * changed (about 100 bytes each), not with the table.
  */
 public final class WholeRows {
   /** Half of SHA-256: no two of a table's rows share it by chance. */
@@ -38,7 +39,7 @@ public final class WholeRows {
   /** Knows no row yet. */
   public WholeRows() {}
 
-  /** Announces a row the transaction changed. */
+  /** Announces a row the transactions changed. */
   public void changed(@Nullable Row before, @Nullable Row after) {
     if (before != null) {
       counts.computeIfAbsent(Image.of(before), _ -> new Count());
@@ -48,7 +49,7 @@ public final class WholeRows {
     }
   }
 
-  /** Counts a row of the table as the transaction left it. */
+  /** Counts a row of the table as the last transaction left it. */
   public void after(Row row) {
     Count count = counts.get(Image.of(row));
     if (count != null) {
@@ -68,7 +69,8 @@ public final class WholeRows {
   public @Nullable Row claim(@Nullable Row before, @Nullable Row after) {
     if (after != null) {
       Count count = counts.getOrDefault(Image.of(after), new Count());
-      int others = count.after - count.made;
+      // Fewer than were made: others wrote to some before the last transaction ended.
+      int others = Math.max(0, count.after - count.made);
       if (count.claimedMade < Math.min(count.made, count.now - others)) {
         count.claimedMade++;
         return after;

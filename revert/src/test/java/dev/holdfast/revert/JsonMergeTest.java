@@ -65,19 +65,20 @@ class JsonMergeTest {
       String expected,
       String restored,
       String kept) {
-    JsonMerge merge = new JsonMerge(Content.JSONB, false);
-    assertThat(merge.lostKeys(before, after, now, "data")).as(what).isEqualTo(expected);
-    assertThat(String.join(",", merge.restored())).isEqualTo(restored == null ? "" : restored);
-    assertThat(String.join(",", merge.kept())).isEqualTo(kept == null ? "" : kept);
-    assertThat(merge.somethingLost()).isTrue();
+    LostKeys lost = new LostKeys(Content.JSONB, "data");
+    lost.hit(before, after);
+    assertThat(lost.putBack(now)).as(what).isEqualTo(expected);
+    assertThat(String.join(",", lost.restored())).isEqualTo(restored == null ? "" : restored);
+    assertThat(String.join(",", lost.kept())).isEqualTo(kept == null ? "" : kept);
+    assertThat(lost.somethingLost()).isTrue();
   }
 
   @Test
   void a_document_replaced_by_sql_null_is_wholly_lost() {
-    JsonMerge merge = new JsonMerge(Content.JSONB, false);
-    assertThat(merge.lostKeys("{\"a\": 1}", null, null, "data")).isEqualTo("{\"a\": 1}");
-    assertThat(new JsonMerge(Content.JSONB, false).lostKeys("{\"a\": 1}", null, "{\"b\": 2}", "d"))
-        .isEqualTo("{\"a\": 1, \"b\": 2}");
+    LostKeys lost = new LostKeys(Content.JSONB, "data");
+    lost.hit("{\"a\": 1}", null);
+    assertThat(lost.putBack("{\"b\": 2}")).isEqualTo("{\"a\": 1, \"b\": 2}");
+    assertThat(lost.putBack(null)).isEqualTo("{\"a\": 1}");
   }
 
   @Test

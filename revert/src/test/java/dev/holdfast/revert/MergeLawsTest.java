@@ -82,7 +82,6 @@ class MergeLawsTest {
 
   @Test
   void keys_put_back_are_the_only_difference() {
-    JsonMerge merge = new JsonMerge(Content.JSONB, false);
     for (int i = 0; i < TRIES; i++) {
       Map<String, String> before = keys();
       Map<String, String> after = keys();
@@ -90,9 +89,9 @@ class MergeLawsTest {
       Map<String, String> expected = new TreeMap<>(before);
       expected.keySet().removeAll(after.keySet());
       expected.putAll(now);
-      assertThat(merge.lostKeys(text(before), text(after), text(now), "d"))
-          .as(seed())
-          .isEqualTo(text(expected));
+      LostKeys lost = new LostKeys(Content.JSONB, "d");
+      lost.hit(text(before), text(after));
+      assertThat(lost.putBack(text(now))).as(seed()).isEqualTo(text(expected));
     }
   }
 
@@ -107,7 +106,7 @@ class MergeLawsTest {
 
   private static Decision undo(
       RevertOptions options, Row before, Row after, boolean touched, Row now) {
-    return new RowMerge(COLUMNS, options).undo(before, after, touched, now);
+    return new RowMerge(COLUMNS, options).undo(List.of(Hit.of(before, after, touched)), now);
   }
 
   private static Row result(Decision decision, Row now) {

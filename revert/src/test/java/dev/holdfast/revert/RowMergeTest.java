@@ -135,6 +135,6 @@ class RowMergeTest {
       @Nullable Row after,
       boolean touched,
       @Nullable Row now) {
-    return new RowMerge(COLUMNS, options).undo(before, after, touched, now);
+    return new RowMerge(COLUMNS, options).undo(List.of(Hit.of(before, after, touched)), now);
   }
 }

@@ -30,7 +30,7 @@ class TableRevertTest {
       Row before = Row.of("" + id, "old", "{}");
       Row after = Row.of("" + id, "new", "{}");
       Row now = id < 600 ? after : id < 900 ? Row.of("" + id, "later", "{}") : null;
-      revert.undo(before, after, id >= 600, now);
+      revert.undo(List.of(Hit.of(before, after, id >= 600)), now);
     }
     TablePlan plan = revert.plan();
     assertThat(plan.count(Verdict.RESTORED)).isEqualTo(600);

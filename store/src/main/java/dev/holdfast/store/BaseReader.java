@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -17,7 +18,6 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Queue;
@@ -26,7 +26,9 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import java.util.function.LongConsumer;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** One published base backup. May be used by several threads. */
@@ -70,7 +72,7 @@ public final class BaseReader {
    */
   public void verify() {
     try {
-      transfer(files(), 1, NullSink::new, _ -> {});
+      transfer(files(), _ -> true, 1, NullSink::new, _ -> {});
     } catch (IOException e) {
       throw new UncheckedIOException(e); // only writing throws it, and nothing is written
     }
@@ -87,12 +89,39 @@ public final class BaseReader {
    *     object that does not hold; FAILED when the directory cannot be written
    */
   public void restore(Path directory, int threads, LongConsumer onBytes) {
+    restore(directory, _ -> Restoration.WHOLE, threads, onBytes);
+  }
+
+  /**
+   * As {@link #restore(Path, int, LongConsumer)}, of some files only. What is not restored is
+   * neither fetched nor unpacked, except what shares a frame with a small file or a file's end that
+   * is: the time taken follows what is wanted. All that is restored is checked; of the rest, that
+   * the parts account for it.
+   *
+   * @param choice for each path of {@link #files} that is a file, asked once; directories are
+   *     always made
+   * @param onBytes told how many further bytes of {@link Restoration#WHOLE} files are restored
+   * @throws OperatorException likewise
+   */
+  public void restore(
+      Path directory, Function<String, Restoration> choice, int threads, LongConsumer onBytes) {
     Map<String, Long> files = files();
+    var choices = new HashMap<String, Restoration>();
+    files.forEach((path, size) -> {
+      if (size != BaseWriter.DIRECTORY) {
+        choices.put(path, choice.apply(path));
+      }
+    });
     boolean restored = false;
     boolean created = prepare(directory);
     try {
-      create(directory, files);
-      transfer(files, threads, () -> new FileSink(directory), onBytes);
+      create(directory, files, choices);
+      transfer(
+          files,
+          path -> choices.get(path) == Restoration.WHOLE,
+          threads,
+          () -> new FileSink(directory),
+          onBytes);
       restored = true;
     } catch (IOException e) {
       throw cannotRestore(directory, e);
@@ -125,26 +154,26 @@ public final class BaseReader {
     }
   }
 
-  private static void create(Path directory, Map<String, Long> files) throws IOException {
+  private static void create(
+      Path directory, Map<String, Long> files, Map<String, Restoration> choices)
+      throws IOException {
     for (Map.Entry<String, Long> file : files.entrySet()) {
       Path path = directory.resolve(file.getKey());
       if (file.getValue() == BaseWriter.DIRECTORY) {
         Files.createDirectories(path, PRIVATE_DIRECTORY);
         continue;
       }
+      if (choices.get(file.getKey()) == Restoration.LEFT_OUT) {
+        continue;
+      }
       Path parent = path.getParent();
       if (parent != null && !Files.isDirectory(parent)) {
         Files.createDirectories(parent, PRIVATE_DIRECTORY);
       }
-      long size = file.getValue();
-      try (FileChannel channel =
-          FileChannel.open(
-              path,
-              EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-              PRIVATE_FILE)) {
-        // The last byte gives the file its length; all before it is a hole until it is written.
-        if (size > 0) {
-          channel.write(ByteBuffer.allocate(1), size - 1);
+      Files.createFile(path, PRIVATE_FILE);
+      if (file.getValue() > 0) {
+        try (var sized = new RandomAccessFile(path.toFile(), "rw")) {
+          sized.setLength(file.getValue()); // all of it is a hole until it is written
         }
       }
     }
@@ -189,8 +218,13 @@ public final class BaseReader {
         e);
   }
 
-  /** Every file with its size, every empty directory with -1. */
-  private Map<String, Long> files() {
+  /**
+   * Every file with its size in bytes, every empty directory with -1, sorted by path: relative to
+   * the data directory, with slashes.
+   *
+   * @throws OperatorException DAMAGED_DATA when the list of files does not hold
+   */
+  public Map<String, Long> files() {
     String name = folder + BaseStore.FILES;
     byte[] bytes = Envelope.unwrap(name, Envelope.BASE_FILES, objects.get(name));
     int found = Envelope.checksum(bytes, 0, bytes.length);
@@ -213,7 +247,11 @@ public final class BaseReader {
   }
 
   private void transfer(
-      Map<String, Long> files, int threads, SinkFactory sinks, LongConsumer onBytes)
+      Map<String, Long> files,
+      Predicate<String> wanted,
+      int threads,
+      SinkFactory sinks,
+      LongConsumer onBytes)
       throws IOException {
     var missing = new HashMap<String, AtomicLong>();
     files.forEach((path, size) -> {
@@ -229,7 +267,7 @@ public final class BaseReader {
             for (BaseDocument.Part part = queue.poll();
                 part != null && failure.get() == null;
                 part = queue.poll()) {
-              readPart(part, files, missing, sink, failure, onBytes);
+              readPart(part, files, wanted, missing, sink, failure, onBytes);
             }
           } catch (Throwable e) {
             failure.compareAndSet(null, e);
@@ -260,6 +298,7 @@ public final class BaseReader {
   private void readPart(
       BaseDocument.Part part,
       Map<String, Long> files,
+      Predicate<String> wanted,
       Map<String, AtomicLong> missing,
       Sink sink,
       AtomicReference<@Nullable Throwable> failure,
@@ -272,29 +311,44 @@ public final class BaseReader {
       if (failure.get() != null) {
         return;
       }
-      byte[] stored = objects.get(name, frame.position(), frame.storedLength());
-      if (stored.length != frame.storedLength()) {
-        throw new DamagedObjectException(name, "it ends inside a frame");
-      }
-      Envelope.decompress(name, stored, 0, stored.length, content, frame.contentLength());
-      int found = Envelope.checksum(content, 0, frame.contentLength());
-      if (found != frame.checksum()) {
-        throw new DamagedObjectException(
-            name,
-            "the frame at %d: %s"
-                .formatted(frame.position(), Envelope.mismatch(frame.checksum(), found)));
-      }
-      int from = 0;
+      boolean anyWanted = false;
       for (TableOfContents.Piece piece : frame.pieces()) {
         account(name, files, missing, piece.path(), piece.offset(), piece.length());
-        sink.write(piece.path(), piece.offset(), content, from, piece.length());
+        anyWanted |= wanted.test(piece.path());
+      }
+      if (!anyWanted) {
+        continue;
+      }
+      readFrame(name, frame, content);
+      int from = 0;
+      for (TableOfContents.Piece piece : frame.pieces()) {
+        if (wanted.test(piece.path())) {
+          sink.write(piece.path(), piece.offset(), content, from, piece.length());
+          onBytes.accept(piece.length());
+        }
         from += piece.length();
-        onBytes.accept(piece.length());
       }
     }
     for (TableOfContents.Hole hole : contents.holes()) {
       account(name, files, missing, hole.path(), hole.offset(), hole.length());
-      onBytes.accept(hole.length());
+      if (wanted.test(hole.path())) {
+        onBytes.accept(hole.length());
+      }
+    }
+  }
+
+  private void readFrame(String name, TableOfContents.Frame frame, byte[] content) {
+    byte[] stored = objects.get(name, frame.position(), frame.storedLength());
+    if (stored.length != frame.storedLength()) {
+      throw new DamagedObjectException(name, "it ends inside a frame");
+    }
+    Envelope.decompress(name, stored, 0, stored.length, content, frame.contentLength());
+    int found = Envelope.checksum(content, 0, frame.contentLength());
+    if (found != frame.checksum()) {
+      throw new DamagedObjectException(
+          name,
+          "the frame at %d: %s"
+              .formatted(frame.position(), Envelope.mismatch(frame.checksum(), found)));
     }
   }
 

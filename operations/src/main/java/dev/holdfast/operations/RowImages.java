@@ -1,0 +1,458 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.FewestStops;
+import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.damage.RowHistories.Truncation;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.RowReader;
+import dev.holdfast.postgres.RowSpool;
+import dev.holdfast.postgres.SteppingFork;
+import dev.holdfast.row.Column;
+import dev.holdfast.row.Row;
+import dev.holdfast.row.TableShape;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
+import dev.holdfast.wal.Tid;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The versions of rows that the past must give, read from one server moved through the log by the
+ * fewest stops, and kept in a file.
+ *
+ * <p>A version that cannot be seen at the stop that was chosen for it (who wrote it had not
+ * committed yet, or the table was locked or another file at that moment) is read at the last
+ * position at which it can be: just before it was replaced.
+ */
+final class RowImages implements AutoCloseable {
+  private static final int BATCH = 5_000;
+  private static final String LOCK_TIMEOUT = "SET lock_timeout = '2s'";
+  private static final String LOCKED = "55P03";
+
+  /** A version of a row, and the columns its values stand for. */
+  record Image(Row row, TableShape shape) {}
+
+  /** A table's wanted versions: of each history those that {@link WantedImages} names, in order. */
+  private static final class Wanted {
+    private final TableRows rows;
+    private final int[] firstOf;
+    private int[] history = new int[64];
+    private int[] image = new int[64];
+    private int[] shape = new int[64];
+    private long[] place = new long[64];
+    private int size;
+    private final List<TableShape> shapes = new ArrayList<>();
+    private boolean missing;
+    private final Map<Truncation, Lost> lost = new HashMap<>();
+    private final boolean afterwards;
+    private @Nullable Afterwards left;
+
+    private Wanted(TableRows rows, boolean afterwards) {
+      this.rows = rows;
+      this.afterwards = afterwards;
+      this.firstOf = new int[rows.count() + 1];
+    }
+
+    private void add(int ofHistory, int version) {
+      if (size == history.length) {
+        int more = size + (size >> 1);
+        history = Arrays.copyOf(history, more);
+        image = Arrays.copyOf(image, more);
+        shape = Arrays.copyOf(shape, more);
+        place = Arrays.copyOf(place, more);
+      }
+      history[size] = ofHistory;
+      image[size] = version;
+      place[size] = -1;
+      size++;
+    }
+  }
+
+  /** Rows that went with a truncation. */
+  private record Lost(long[] places, TableShape shape) {}
+
+  /** All rows of a table as the set left it: a stretch of the spool. */
+  private record Afterwards(long from, long to, TableShape shape) {}
+
+  /** What is to be read of one table at one stop. */
+  private static final class Work {
+    private int[] requests = new int[64];
+    private int size;
+    private final Set<Truncation> truncations = new HashSet<>();
+    private boolean look;
+    private boolean whole;
+
+    private void add(int request) {
+      if (size == requests.length) {
+        requests = Arrays.copyOf(requests, 2 * size);
+      }
+      requests[size++] = request;
+    }
+  }
+
+  private final TransactionSet set;
+  private final Function<Lsn, SteppingFork> forks;
+  private final RowSpool spool = RowSpool.create();
+  private final Map<Long, Wanted> tables = new HashMap<>();
+  private final NavigableMap<Lsn, Map<Long, Work>> work = new TreeMap<>();
+  private int stops;
+
+  /**
+   * @param forks makes the server, at its first stop; asked once at most
+   */
+  RowImages(TransactionSet set, Function<Lsn, SteppingFork> forks) {
+    this.set = set;
+    this.forks = forks;
+  }
+
+  /**
+   * Says what is wanted of one table.
+   *
+   * @param present which rows production still has as the log left them
+   * @param afterwards whether every row of the table as the set left it is wanted, too
+   */
+  void want(
+      TableRows rows, WantedImages images, @Nullable PresentRows present, boolean afterwards) {
+    Wanted wanted = new Wanted(rows, afterwards);
+    tables.put(rows.table().oid(), wanted);
+    for (int number = 0; number < rows.count(); number++) {
+      wanted.firstOf[number] = wanted.size;
+      RowHistory history = rows.history(number);
+      if (history != null) {
+        for (int image : images.of(history, present != null && present.isAsLogged(number))) {
+          wanted.add(number, image);
+        }
+      }
+    }
+    wanted.firstOf[rows.count()] = wanted.size;
+  }
+
+  /** Reads everything that is wanted. */
+  void read(Progress progress) {
+    plan();
+    long versions =
+        work.values().stream().flatMap(at -> at.values().stream()).mapToLong(each -> each.size).sum();
+    if (work.isEmpty()) {
+      return;
+    }
+    try (SteppingFork fork = forks.apply(work.firstKey());
+        Progress.Phase phase =
+            progress.begin(
+                "reading rows as they were, at %,d position%s in the log"
+                    .formatted(work.size(), work.size() == 1 ? "" : "s"),
+                versions,
+                Progress.Unit.ROWS)) {
+      while (!work.isEmpty()) {
+        Map.Entry<Lsn, Map<Long, Work>> next = work.pollFirstEntry();
+        fork.moveTo(next.getKey());
+        stops++;
+        try (Connection connection = fork.connect(set.database());
+            Statement statement = connection.createStatement()) {
+          RowReader reader = new RowReader(connection);
+          statement.execute(LOCK_TIMEOUT);
+          next.getValue().forEach((table, at) -> read(next.getKey(), table, at, reader, phase));
+        } catch (SQLException e) {
+          throw new OperatorException(
+              Kind.FAILED,
+              "rows as they were at " + next.getKey() + " could not be read",
+              String.valueOf(e.getMessage()),
+              "nothing was changed; run the same command again",
+              e);
+        }
+      }
+    }
+  }
+
+  /** At how many positions rows were read. */
+  int stops() {
+    return stops;
+  }
+
+  private void plan() {
+    FewestStops fewest = new FewestStops();
+    for (Wanted wanted : tables.values()) {
+      for (int request = 0; request < wanted.size; request++) {
+        WantedImages.Interval interval = interval(wanted, request);
+        fewest.add(interval.from(), interval.to());
+      }
+      for (Truncation truncation : wanted.rows.table().truncations()) {
+        Lsn before = truncation.writer().lastBefore(truncation.table());
+        fewest.add(before, before);
+      }
+      if (!wanted.rows.madeBySet().isEmpty()) {
+        Lsn before = wanted.rows.table().firstCommit();
+        fewest.add(before, before);
+      }
+      if (wanted.afterwards) {
+        fewest.add(set.lastCommitEnd(), set.lastCommitEnd());
+      }
+    }
+    List<Lsn> chosen = fewest.stops();
+    for (Wanted wanted : tables.values()) {
+      long table = wanted.rows.table().oid();
+      for (int request = 0; request < wanted.size; request++) {
+        work(firstFrom(chosen, interval(wanted, request).from()), table).add(request);
+      }
+      for (Truncation truncation : wanted.rows.table().truncations()) {
+        work(truncation.writer().lastBefore(table), table).truncations.add(truncation);
+      }
+      if (!wanted.rows.madeBySet().isEmpty()) {
+        work(wanted.rows.table().firstCommit(), table).look = true;
+      }
+      if (wanted.afterwards) {
+        work(set.lastCommitEnd(), table).whole = true;
+      }
+    }
+  }
+
+  private Work work(Lsn at, long table) {
+    return work.computeIfAbsent(at, _ -> new HashMap<>()).computeIfAbsent(table, _ -> new Work());
+  }
+
+  private static Lsn firstFrom(List<Lsn> stops, Lsn from) {
+    int found = Collections.binarySearch(stops, from);
+    return stops.get(found >= 0 ? found : -found - 1);
+  }
+
+  private WantedImages.Interval interval(Wanted wanted, int request) {
+    RowHistory history = wanted.rows.history(wanted.history[request]);
+    if (history == null) {
+      throw new IllegalStateException("a version of no row is wanted");
+    }
+    return WantedImages.interval(
+        history, wanted.image[request], wanted.rows.table().oid(), set.lastCommitEnd());
+  }
+
+  private void read(Lsn at, long table, Work here, RowReader reader, Progress.Phase phase) {
+    Wanted wanted = Objects.requireNonNull(tables.get(table));
+    int done = 0;
+    try {
+      Optional<TableShape> shape = reader.shape(table);
+      if (shape.isEmpty()) {
+        if (here.look || !here.truncations.isEmpty()) {
+          wanted.missing = true;
+        }
+        later(wanted, here, 0, at, "the table was not there");
+        return;
+      }
+      if (wanted.shapes.isEmpty() || !wanted.shapes.getLast().equals(shape.get())) {
+        wanted.shapes.add(shape.get());
+      }
+      for (Truncation truncation : here.truncations) {
+        lost(wanted, truncation, shape.get(), reader, phase);
+      }
+      here.truncations.clear();
+      if (here.whole) {
+        long from = spool.end();
+        reader.all(shape.get().name(), shape.get().columns(), spool::add);
+        wanted.left = new Afterwards(from, spool.end(), shape.get());
+      }
+      long file = reader.fileNumber(table);
+      while (done < here.size) {
+        int end = Math.min(done + BATCH, here.size);
+        batch(wanted, here, done, end, at, file, shape.get(), reader);
+        phase.advance(end - done);
+        done = end;
+      }
+    } catch (OperatorException e) {
+      if (!(e.getCause() instanceof SQLException sql) || !LOCKED.equals(sql.getSQLState())) {
+        throw e;
+      }
+      if (!here.truncations.isEmpty()) {
+        throw notSeen(wanted, at, "the table was locked");
+      }
+      later(wanted, here, done, at, "the table was locked");
+    }
+  }
+
+  private void batch(
+      Wanted wanted,
+      Work here,
+      int from,
+      int to,
+      Lsn at,
+      long file,
+      TableShape shape,
+      RowReader reader) {
+    List<Tid> tids = new ArrayList<>(to - from);
+    List<Integer> requests = new ArrayList<>(to - from);
+    Work others = new Work();
+    for (int index = from; index < to; index++) {
+      int request = here.requests[index];
+      RelFile in = wanted.rows.file(wanted.history[request]);
+      if (in.number() == file) {
+        tids.add(tid(wanted, request));
+        requests.add(request);
+      } else {
+        others.add(request);
+      }
+    }
+    Map<Tid, Row> rows = reader.byTid(shape.name(), shape.columns(), tids);
+    for (int index = 0; index < tids.size(); index++) {
+      Row row = rows.get(tids.get(index));
+      if (row == null) {
+        others.add(requests.get(index));
+      } else {
+        wanted.place[requests.get(index)] = spool.add(row);
+        wanted.shape[requests.get(index)] = wanted.shapes.size() - 1;
+      }
+    }
+    later(wanted, others, 0, at, "the log changes a row that was not there");
+  }
+
+  private static Tid tid(Wanted wanted, int request) {
+    RowHistory history = wanted.rows.history(wanted.history[request]);
+    return WantedImages.tid(Objects.requireNonNull(history), wanted.image[request]);
+  }
+
+  /** Puts off what could not be seen here to the last position where it can. */
+  private void later(Wanted wanted, Work here, int from, Lsn at, String why) {
+    for (int index = from; index < here.size; index++) {
+      int request = here.requests[index];
+      Lsn last = interval(wanted, request).to();
+      if (!last.isAfter(at)) {
+        if (wanted.missing) {
+          continue; // the set made the table: that is told of it as a whole
+        }
+        throw notSeen(wanted, at, why);
+      }
+      work(last, wanted.rows.table().oid()).add(request);
+    }
+  }
+
+  private OperatorException notSeen(Wanted wanted, Lsn at, String why) {
+    return new OperatorException(
+        Kind.FAILED,
+        "the rows of " + wanted.rows.table().name() + " could not be matched with the log",
+        why + ", at " + at,
+        "nothing was changed; look at the data on a fork: holdfast fork NAME --lsn " + at);
+  }
+
+  /** Rows that went with a truncation, those left out that have a history of their own. */
+  private void lost(
+      Wanted wanted,
+      Truncation truncation,
+      TableShape shape,
+      RowReader reader,
+      Progress.Phase phase) {
+    Set<Tid> known = new HashSet<>();
+    for (int number = 0; number < wanted.rows.count(); number++) {
+      RowHistory history = wanted.rows.history(number);
+      if (history != null && wanted.rows.file(number).equals(truncation.file())) {
+        for (int step = 0; step < history.steps().size(); step++) {
+          Tid before = step == 0 ? history.first() : history.steps().get(step - 1).tid();
+          if (before != null && history.steps().get(step).writer().equals(truncation.writer())) {
+            known.add(before);
+          }
+        }
+      }
+    }
+    LongStream.Builder places = LongStream.builder();
+    reader.allVersions(
+        shape.name(),
+        shape.columns(),
+        version -> {
+          if (!known.contains(version.tid())) {
+            places.add(spool.add(version.row()));
+            phase.advance(1);
+          }
+        });
+    wanted.lost.put(truncation, new Lost(places.build().toArray(), shape));
+  }
+
+  // ---- what was read ---------------------------------------------------------------------------
+
+  /** Whether the table did not exist before the set: one of them made it. */
+  boolean madeBySet(long table) {
+    return wanted(table).missing;
+  }
+
+  /**
+   * The table as it stood at the latest position it was read at, with those columns only that it
+   * had at every one; empty when it was not read.
+   */
+  Optional<TableShape> sharedShape(long table) {
+    List<TableShape> shapes = wanted(table).shapes;
+    if (shapes.isEmpty()) {
+      return Optional.empty();
+    }
+    TableShape latest = shapes.getLast();
+    List<Column> shared =
+        latest.columns().stream()
+            .filter(column ->
+                shapes.stream()
+                    .allMatch(shape ->
+                        shape.columns().stream()
+                            .anyMatch(other -> other.number() == column.number())))
+            .toList();
+    boolean keyed =
+        latest.key().stream()
+            .allMatch(number -> shared.stream().anyMatch(column -> column.number() == number));
+    return Optional.of(
+        new TableShape(
+            latest.name(), shared, keyed ? latest.key() : List.of(), latest.generated()));
+  }
+
+  /** One version of a row; null when it was not wanted. */
+  @Nullable Image image(long table, int history, int image) {
+    Wanted wanted = wanted(table);
+    for (int request = wanted.firstOf[history]; request < wanted.firstOf[history + 1]; request++) {
+      if (wanted.image[request] == image && wanted.place[request] >= 0) {
+        return new Image(
+            spool.read(wanted.place[request]), wanted.shapes.get(wanted.shape[request]));
+      }
+    }
+    return null;
+  }
+
+  /** How many rows without a history of their own went with a truncation. */
+  int lostCount(Truncation truncation) {
+    Lost lost = wanted(truncation.table()).lost.get(truncation);
+    return lost == null ? 0 : lost.places.length;
+  }
+
+  /** One of them. */
+  Image lost(Truncation truncation, int number) {
+    Lost lost = Objects.requireNonNull(wanted(truncation.table()).lost.get(truncation));
+    return new Image(spool.read(lost.places[number]), lost.shape);
+  }
+
+  /** Every row of a table as the set left it. */
+  void afterwards(long table, Consumer<Image> sink) {
+    Afterwards left = wanted(table).left;
+    if (left != null) {
+      spool.forEach(left.from, left.to, row -> sink.accept(new Image(row, left.shape)));
+    }
+  }
+
+  private Wanted wanted(long table) {
+    Wanted wanted = tables.get(table);
+    if (wanted == null) {
+      throw new IllegalStateException("nothing was wanted of table " + table);
+    }
+    return wanted;
+  }
+
+  @Override
+  public void close() {
+    spool.close();
+  }
+}

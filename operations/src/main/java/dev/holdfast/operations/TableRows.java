@@ -1,0 +1,56 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.RowHistories;
+import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.wal.RelFile;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The histories of one table's rows, numbered from 0 through all the files it had. */
+final class TableRows {
+  private final TransactionSet.Table table;
+  private final RowHistories histories;
+  private final int[] begins;
+
+  TableRows(TransactionSet.Table table, RowHistories histories) {
+    this.table = table;
+    this.histories = histories;
+    this.begins = new int[table.files().size() + 1];
+    for (int index = 0; index < table.files().size(); index++) {
+      begins[index + 1] = begins[index] + histories.count(table.files().get(index));
+    }
+  }
+
+  TransactionSet.Table table() {
+    return table;
+  }
+
+  /** How many histories there are, those included of which nothing is left. */
+  int count() {
+    return begins[begins.length - 1];
+  }
+
+  /** Null when nothing is left of it. */
+  @Nullable RowHistory history(int number) {
+    int index = fileIndex(number);
+    return histories.history(table.files().get(index), number - begins[index]);
+  }
+
+  /** The file a history's rows lie in. */
+  RelFile file(int number) {
+    return table.files().get(fileIndex(number));
+  }
+
+  private int fileIndex(int number) {
+    int index = 0;
+    while (number >= begins[index + 1]) {
+      index++;
+    }
+    return index;
+  }
+
+  /** Files of the table that the set itself made. */
+  List<RelFile> madeBySet() {
+    return table.files().stream().filter(histories::madeBySet).toList();
+  }
+}

@@ -1,0 +1,417 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.Relation;
+import dev.holdfast.damage.RowHistories;
+import dev.holdfast.damage.SegmentSummary;
+import dev.holdfast.damage.TableDamage;
+import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.ForkContents;
+import dev.holdfast.row.TableName;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+
+/** The transactions to undo, and what the log says of the rows they changed. */
+final class TransactionSet {
+  /** Each is kept in memory: about a kilobyte. */
+  static final int TRANSACTIONS_MAX = 100_000;
+
+  /**
+   * One table they touched.
+   *
+   * @param oid lasting identity: the same after a rename
+   * @param name as it was called then
+   * @param action the worst that any of them did to it
+   * @param files the files its rows were changed in
+   * @param truncations when it lost all its rows
+   * @param firstCommit of the first of them that touched it
+   */
+  record Table(
+      long oid,
+      TableName name,
+      TableDamage.Action action,
+      List<RelFile> files,
+      List<RowHistories.Truncation> truncations,
+      Lsn firstCommit) {}
+
+  private final ClusterStore cluster;
+  private final RecordedNames names;
+  private final Revert.Selection selection;
+  private final List<TransactionDamage> transactions;
+  private final RowHistories histories;
+  private final Lsn recordedEnd;
+
+  private TransactionSet(
+      ClusterStore cluster,
+      RecordedNames names,
+      Revert.Selection selection,
+      List<TransactionDamage> transactions,
+      RowHistories histories,
+      Lsn recordedEnd) {
+    this.cluster = cluster;
+    this.names = names;
+    this.selection = selection;
+    this.transactions = transactions;
+    this.histories = histories;
+    this.recordedEnd = recordedEnd;
+  }
+
+  /**
+   * Finds the transactions and reads the recorded WAL for everything about their rows.
+   *
+   * @throws OperatorException USAGE or REFUSED, with the reason, when one of them is not recorded
+   *     as committed, when none fits, or when together they cannot be undone in place
+   */
+  static TransactionSet of(ClusterStore cluster, Revert.Selection selection, Progress progress) {
+    RecordedWal wal = new RecordedWal(cluster);
+    RecordedNames names = RecordedNames.of(cluster);
+    List<TransactionDamage> set = new Search(cluster, wal, names, selection).run(progress);
+    set.sort(Comparator.comparing(TransactionDamage::commitLsn));
+    Lsn first =
+        set.stream().map(TransactionDamage::firstLsn).min(Comparator.naturalOrder()).orElseThrow();
+    Lsn last = set.getLast().commitEnd();
+    if (!wal.holds(first, last)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          told(set) + " cannot be undone row by row",
+          "the log, from %s to %s, is not all in the repository any more; recorded is %s"
+              .formatted(first, last, wal.describe()),
+          "holdfast log " + cluster.document().name() + " --destructive tells what was done");
+    }
+    Set<Long> wanted = new HashSet<>();
+    for (TransactionDamage damage : set) {
+      for (TableDamage table : damage.tables()) {
+        if (table.action() != TableDamage.Action.DROPPED && selection.wants(table, names, damage)) {
+          wanted.add(table.oid());
+        }
+      }
+    }
+    RowHistories histories =
+        new RowHistories(
+            set,
+            file -> {
+              Relation relation = names.byFile(file, last);
+              return relation != null
+                      && relation.kind() == Relation.Kind.TABLE
+                      && wanted.contains(relation.oid())
+                  ? relation.oid()
+                  : 0;
+            });
+    try (Progress.Phase phase =
+        progress.begin(
+            "reading what was changed, and what was changed since",
+            wal.bytesFrom(first),
+            Progress.Unit.BYTES)) {
+      wal.read(first, null, phase, histories::accept);
+    }
+    TransactionSet found =
+        new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
+    found.refuseWhatCannotBeUndoneInPlace();
+    return found;
+  }
+
+  /** In order of commit. */
+  List<TransactionDamage> transactions() {
+    return transactions;
+  }
+
+  Revert.Selection selection() {
+    return selection;
+  }
+
+  RowHistories histories() {
+    return histories;
+  }
+
+  /** Where the recorded log ends. */
+  Lsn recordedEnd() {
+    return recordedEnd;
+  }
+
+  /** Just past the last of their commits. */
+  Lsn lastCommitEnd() {
+    return transactions.getLast().commitEnd();
+  }
+
+  /** As a message names them: {@code transaction 812}, or {@code 37 transactions (812 to 901)}. */
+  String told() {
+    return told(transactions);
+  }
+
+  private static String told(List<TransactionDamage> set) {
+    return set.size() == 1
+        ? "transaction " + set.getFirst().xid()
+        : "%,d transactions (%d to %d)"
+            .formatted(set.size(), set.getFirst().xid(), set.getLast().xid());
+  }
+
+  /** The database it happened in, by name. */
+  String database() {
+    return transactions.getFirst().tables().getFirst().database();
+  }
+
+  /** Its OID; 0 when no catalog tells it. */
+  private long databaseOid() {
+    Long oid = names.databaseOid(database(), lastCommitEnd());
+    return oid == null ? 0 : oid;
+  }
+
+  /** The tables that are still there, as the log and the recorded catalogs name them. */
+  List<Table> tables() {
+    Map<Long, List<RelFile>> files = new HashMap<>();
+    for (RelFile file : histories.files()) {
+      files.computeIfAbsent(histories.table(file), _ -> new ArrayList<>()).add(file);
+    }
+    Map<Long, Table> tables = new LinkedHashMap<>();
+    for (TransactionDamage damage : transactions) {
+      for (TableDamage table : damage.tables()) {
+        if (isUnknown(table)
+            || table.action() == TableDamage.Action.DROPPED
+            || !selection.wants(table, names, damage)) {
+          continue; // told by nameless(), or by dropped()
+        }
+        tables.merge(
+            table.oid(),
+            new Table(
+                table.oid(),
+                table.table(),
+                table.action(),
+                files.getOrDefault(table.oid(), List.of()),
+                histories.truncations().stream()
+                    .filter(truncation -> truncation.table() == table.oid())
+                    .toList(),
+                damage.commitLsn()),
+            (one, other) ->
+                other.action.compareTo(one.action) < 0
+                    ? new Table(
+                        one.oid,
+                        one.name,
+                        other.action,
+                        one.files,
+                        one.truncations,
+                        one.firstCommit)
+                    : one);
+      }
+    }
+    return List.copyOf(tables.values());
+  }
+
+  /** OIDs of the tables they dropped, each with the transaction that did. */
+  Map<Long, TransactionDamage> dropped() {
+    Map<Long, TransactionDamage> dropped = new LinkedHashMap<>();
+    for (TransactionDamage damage : transactions) {
+      for (TableDamage table : damage.tables()) {
+        if (table.action() == TableDamage.Action.DROPPED
+            && !isUnknown(table)
+            && selection.wants(table, names, damage)) {
+          dropped.put(table.oid(), damage);
+        }
+      }
+    }
+    return dropped;
+  }
+
+  /**
+   * The first of them that dropped a table. The state just before it has every table they dropped.
+   *
+   * @throws OperatorException REFUSED when a table dropped later was written in between by others:
+   *     that state lacks their rows
+   */
+  TransactionDamage firstDrop(Progress progress) {
+    Map<Long, TransactionDamage> dropped = dropped();
+    TransactionDamage first = dropped.values().iterator().next();
+    TransactionDamage last = first;
+    for (TransactionDamage each : dropped.values()) {
+      last = each.commitLsn().isAfter(last.commitLsn()) ? each : last;
+    }
+    if (last == first) {
+      return first;
+    }
+    Lsn from = first.commitLsn();
+    Lsn to = last.commitLsn();
+    Set<Long> members = new HashSet<>();
+    transactions.forEach(damage -> members.add(damage.xid()));
+    new RecordedDamage(cluster, new RecordedWal(cluster), names)
+        .all(
+            summary -> summary.to().isAfter(from) && summary.from().isBefore(to),
+            progress,
+            damage -> {
+              for (TableDamage table : damage.tables()) {
+                TransactionDamage drop = dropped.get(table.oid());
+                if (drop != null
+                    && !members.contains(damage.xid())
+                    && damage.commitLsn().isAfter(from)
+                    && damage.commitLsn().isBefore(drop.commitLsn())) {
+                  throw new OperatorException(
+                      Kind.REFUSED,
+                      told() + " cannot be undone together",
+                      "between the first drop (%d) and that of %s (%d) transaction %d wrote rows of it"
+                          .formatted(first.xid(), table.table(), drop.xid(), damage.xid()),
+                      "undo %d by itself first: holdfast revert %s %d"
+                          .formatted(drop.xid(), cluster.document().name(), drop.xid()));
+                }
+              }
+            });
+    return first;
+  }
+
+  /** What a fork must hold to give the rows of these tables. */
+  ForkContents contents(Set<Long> tables, boolean indexes) {
+    long database = databaseOid();
+    return database == 0
+        ? new ForkContents.Whole()
+        : new ForkContents.Sparse(database, tables, indexes, false);
+  }
+
+  /** Files whose table nobody recorded: their rows cannot be brought back in place. */
+  Set<String> nameless() {
+    Set<String> unknown = new TreeSet<>();
+    for (TransactionDamage damage : transactions) {
+      for (TableDamage table : damage.tables()) {
+        if (isUnknown(table) && selection.tables().isEmpty()) {
+          unknown.add(table.table().table());
+        }
+      }
+    }
+    return unknown;
+  }
+
+  private static boolean isUnknown(TableDamage table) {
+    return table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA);
+  }
+
+  /** Refuses what no fork's rows could be merged for. */
+  private void refuseWhatCannotBeUndoneInPlace() {
+    Set<String> databases = new TreeSet<>();
+    for (TransactionDamage damage : transactions) {
+      InPlace.require(cluster.document().name(), damage, table -> wants(table, damage));
+      damage.tables().stream()
+          .filter(table -> wants(table, damage))
+          .forEach(table -> databases.add(table.database()));
+    }
+    if (databases.size() > 1) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          told() + " cannot be undone together",
+          "they changed tables of several databases: " + String.join(", ", databases),
+          "undo those of one database at a time: --table DATABASE.SCHEMA.TABLE");
+    }
+    Map<Long, TransactionDamage> dropped = dropped();
+    for (TransactionDamage damage : transactions) {
+      for (TableDamage table : damage.tables()) {
+        TransactionDamage drop = dropped.get(table.oid());
+        if (drop != null && drop != damage && table.action() != TableDamage.Action.DROPPED) {
+          throw new OperatorException(
+              Kind.REFUSED,
+              told() + " cannot be undone together",
+              "transaction %d dropped %s, which transaction %d had changed before"
+                  .formatted(drop.xid(), table.table(), damage.xid()),
+              "bring the table back first: holdfast revert %s %d; then undo the others"
+                  .formatted(cluster.document().name(), drop.xid()));
+        }
+      }
+    }
+  }
+
+  private boolean wants(TableDamage table, TransactionDamage damage) {
+    return selection.wants(table, names, damage);
+  }
+
+  /** Finds the transactions of a selection. */
+  private static final class Search {
+    private final ClusterStore cluster;
+    private final RecordedWal wal;
+    private final RecordedNames names;
+    private final Revert.Selection selection;
+
+    private Search(
+        ClusterStore cluster, RecordedWal wal, RecordedNames names, Revert.Selection selection) {
+      this.cluster = cluster;
+      this.wal = wal;
+      this.names = names;
+      this.selection = selection;
+    }
+
+    private List<TransactionDamage> run(Progress progress) {
+      RecordedTransactions transactions = new RecordedTransactions(cluster, wal, names);
+      if (selection.isOne()) {
+        TransactionDamage only = transactions.find(selection.xids().getFirst(), progress);
+        if (only.tables().stream().noneMatch(table -> selection.wants(table, names, only))) {
+          throw nothingFits();
+        }
+        return new ArrayList<>(List.of(only));
+      }
+      List<TransactionDamage> found = new ArrayList<>();
+      new RecordedDamage(cluster, wal, names)
+          .all(
+              mayFit(),
+              progress,
+              damage -> {
+                if (selection.wants(damage, names)) {
+                  if (found.size() == TRANSACTIONS_MAX) {
+                    throw tooMany();
+                  }
+                  found.add(damage);
+                }
+              });
+      // One that was named and does not fit has a reason to be told.
+      for (String xid : selection.single()) {
+        if (found.stream().noneMatch(damage -> RecordedTransactions.isOf(xid, damage))) {
+          TransactionDamage other = transactions.find(xid, progress);
+          throw new OperatorException(
+              Kind.REFUSED,
+              "transaction " + xid + " does not fit what else was asked for",
+              "it was committed at %s and changed %s"
+                  .formatted(
+                      other.committedAt(),
+                      other.tables().stream()
+                          .map(table -> table.table().toString())
+                          .collect(Collectors.joining(", "))),
+              "leave it out, or the option it does not fit");
+        }
+      }
+      if (found.isEmpty()) {
+        throw nothingFits();
+      }
+      return found;
+    }
+
+    private Predicate<SegmentSummary> mayFit() {
+      return summary ->
+          (selection.since() == null && selection.until() == null)
+              || new Log.Filter(false, null, selection.since(), selection.until(), null, null)
+                  .mayHold(summary);
+    }
+
+    private OperatorException nothingFits() {
+      return new OperatorException(
+          Kind.REFUSED,
+          "there is nothing to undo",
+          "no recorded transaction that changed rows fits " + selection,
+          "holdfast log " + cluster.document().name() + " shows what is recorded (" + wal.describe()
+              + ")");
+    }
+
+    private OperatorException tooMany() {
+      return new OperatorException(
+          Kind.REFUSED,
+          "too many transactions to undo at once",
+          "more than %,d fit %s".formatted(TRANSACTIONS_MAX, selection),
+          "narrow it: --since and --until with times, --table with the table that was hurt; or undo"
+              + " them in parts, the latest first");
+    }
+  }
+}

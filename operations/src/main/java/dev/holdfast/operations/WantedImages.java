@@ -1,0 +1,69 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.damage.RowHistories.Left;
+import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.damage.RowHistories.Step;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.Tid;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which versions of a row must be seen to undo what the set did to it, and where in the log each is
+ * to be seen. Version 0 is the one the first step replaced, version {@code n} the one the {@code
+ * n}th step left.
+ *
+ * @param all whether every version is wanted, as bringing lost keys back needs, or only those on
+ *     both sides of what the set did in one go
+ */
+record WantedImages(boolean all) {
+  /** A version's part of the log: visible at any position from one to the other. */
+  record Interval(Lsn from, Lsn to) {}
+
+  /**
+   * The versions to read from forks, in order.
+   *
+   * @param asLogged whether the row's last version is known to be the one production has
+   */
+  int[] of(RowHistory history, boolean asLogged) {
+    List<Step> steps = history.steps();
+    int[] wanted = new int[steps.size() + 1];
+    int count = 0;
+    for (int image = 0; image <= steps.size(); image++) {
+      boolean exists =
+          image == 0
+              ? history.first() != null
+              : steps.get(image - 1).left() == Left.VERSION;
+      boolean before = image < steps.size() && steps.get(image).writer().inSet();
+      boolean after = image > 0 && steps.get(image - 1).writer().inSet();
+      boolean edge = all || before != after;
+      boolean present = image == steps.size() && (asLogged || !after);
+      if (exists && edge && !present) {
+        wanted[count++] = image;
+      }
+    }
+    return Arrays.copyOf(wanted, count);
+  }
+
+  /** Where a version lies. */
+  static Tid tid(RowHistory history, int image) {
+    @Nullable Tid tid = image == 0 ? history.first() : history.steps().get(image - 1).tid();
+    return Objects.requireNonNull(tid);
+  }
+
+  /**
+   * Where in the log a version is to be seen.
+   *
+   * @param lastCommitEnd just past the last commit of the set: how far a version that nobody
+   *     replaced must be looked for
+   */
+  static Interval interval(RowHistory history, int image, long table, Lsn lastCommitEnd) {
+    List<Step> steps = history.steps();
+    Lsn from = image == 0 ? history.since() : steps.get(image - 1).writer().commitEnd();
+    Lsn to =
+        image < steps.size() ? steps.get(image).writer().lastBefore(table) : lastCommitEnd;
+    return new Interval(to.isBefore(from) ? to : from, to);
+  }
+}

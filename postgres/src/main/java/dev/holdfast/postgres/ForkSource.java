@@ -1,0 +1,193 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseReader;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Restoration;
+import dev.holdfast.wal.RelFile;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/** What one fork is made from: recorded base backups and WAL, chosen, measured and fetched. */
+final class ForkSource {
+  /** Segments a fork's {@link WalSpool} keeps ready. */
+  static final int SEGMENTS_AHEAD = 8;
+
+  /** Room for what a server writes of its own: WAL after promotion, temporary files. */
+  private static final long SERVER_BYTES = 128L << 20;
+
+  /** The fork's max_wal_size and what recovery keeps beyond it before a restartpoint. */
+  private static final long WAL_KEPT_BYTES_MAX = 3L << 29;
+
+  private final ClusterStore cluster;
+  private final ForkTarget target;
+  private final ForkOptions options;
+  private final String what;
+  private final Set<Long> kept = new HashSet<>();
+  private boolean whole;
+  private Set<RelFile> leftOut = Set.of();
+
+  ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
+    this.cluster = cluster;
+    this.target = target;
+    this.options = options;
+    this.what = "cannot fork " + cluster.document().name() + " at " + target.lsn();
+    this.whole = options.contents() instanceof ForkContents.Whole;
+  }
+
+  /** What fails when any of it does, as messages begin. */
+  String what() {
+    return what;
+  }
+
+  ForkTarget target() {
+    return target;
+  }
+
+  /**
+   * The way to the target. What the fork holds is decided with it: which files {@link #fetch}
+   * leaves out, and {@link #wal} filters.
+   *
+   * @throws OperatorException REFUSED when there is none
+   */
+  ForkRoute route() {
+    ForkRoute route =
+        ForkRoute.choose(
+            cluster.document().name(),
+            target,
+            cluster.bases().list(),
+            cluster.wal().list(),
+            this::history);
+    leftOut = Set.of();
+    if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
+      Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
+      if (catalog == null) {
+        whole = true; // nothing recorded says which files are whose
+      } else {
+        leftOut = UnwantedFiles.of(catalog, sparse, kept);
+      }
+    }
+    return route;
+  }
+
+  /** What the fork made last holds: what was asked for, or everything. */
+  ForkContents contents() {
+    return whole ? new ForkContents.Whole() : options.contents();
+  }
+
+  /** Every file left out, under all names that the replay of {@link #wal} copied it to. */
+  Set<RelFile> leftOut() {
+    return leftOut;
+  }
+
+  /** From the next {@link #route} on, files of these numbers are held whatever they belong to. */
+  void keep(Set<Long> numbers) {
+    kept.addAll(numbers);
+  }
+
+  /** From the next {@link #route} on, everything is held. */
+  void keepEverything() {
+    whole = true;
+  }
+
+
+  /** The programs that replay this base backup. */
+  PostgresBinaries binaries(BaseManifest base) {
+    return options.embeddedOnly()
+        ? PostgresBinaries.embedded(base.major())
+        : PostgresBinaries.of(base.major());
+  }
+
+  /**
+   * Looks whether the fork will find room.
+   *
+   * @throws OperatorException REFUSED when it will not
+   */
+  void checkRoom(ForkRoute route) {
+    BaseManifest base = route.base();
+    long files = leftOut.isEmpty() ? base.bytes() : wantedBytes(cluster.bases().open(base.label()));
+    long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
+    long needed =
+        files
+            + Math.min(wal, WAL_KEPT_BYTES_MAX)
+            + (long) SEGMENTS_AHEAD * base.walSegmentSize()
+            + SERVER_BYTES;
+    try {
+      Files.createDirectories(options.parent());
+      long free = Files.getFileStore(options.parent()).getUsableSpace();
+      if (free < needed) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            what,
+            "%s has %,d MB free and a fork of %s needs %,d MB"
+                .formatted(options.parent(), free >> 20, cluster.document().name(), needed >> 20),
+            "make room there, or name another folder");
+      }
+    } catch (IOException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          "cannot use the folder " + options.parent() + ": " + e.getMessage(),
+          "name a folder that can be written to",
+          e);
+    }
+  }
+
+  /** The scratch folder could not be written. */
+  OperatorException unwritable(IOException e) {
+    return new OperatorException(
+        Kind.FAILED,
+        what,
+        String.valueOf(e.getMessage()),
+        "make room in " + options.parent() + ", or name another folder",
+        e);
+  }
+
+  /** Restores a base backup's files, those that are not wanted left out. */
+  void fetch(BaseManifest base, Path data) throws IOException {
+    BaseReader reader = cluster.bases().open(base.label());
+    long total = leftOut.isEmpty() ? base.bytes() : wantedBytes(reader);
+    AtomicLong fetched = new AtomicLong();
+    reader.restore(
+        data,
+        path -> isLeftOut(path) ? Restoration.LEFT_OUT : Restoration.WHOLE,
+        options.threads(),
+        bytes -> {
+          synchronized (fetched) { // several threads restore; a listener hears one at a time
+            options.progress().fetched(fetched.addAndGet(bytes), total);
+          }
+        });
+  }
+
+  private boolean isLeftOut(String path) {
+    RelFile file = leftOut.isEmpty() ? null : BackupFiles.relation(path);
+    return file != null && leftOut.contains(file);
+  }
+
+  private long wantedBytes(BaseReader reader) {
+    return reader.files().entrySet().stream()
+        .filter(file -> file.getValue() > 0 && !isLeftOut(file.getKey()))
+        .mapToLong(Map.Entry::getValue)
+        .sum();
+  }
+
+  /** The WAL of a route, to be handed to a server. */
+  CheckedWal wal(ForkRoute route) {
+    return new CheckedWal(what, route, target.lsn(), cluster.wal()::read, this::history);
+  }
+
+  private @Nullable String history(int timeline) {
+    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
+    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
+  }
+}
