@@ -27,6 +27,7 @@ final class RandomHistoriesTest {
   private static final int COUNT = Integer.getInteger("holdfast.histories.count", 30);
   private static final String MAJORS = System.getProperty("holdfast.histories.majors", "15,18");
 
+  private static final int BAD_MAX = Integer.getInteger("holdfast.histories.bad", 8);
   private static final Revert.Options PLAIN = new Revert.Options(false, false, false);
 
   static List<Integer> majors() {
@@ -42,7 +43,7 @@ final class RandomHistoriesTest {
     try (ProtectedServer acme = ProtectedServer.start(major)) {
       for (long n = place; n < COUNT; n += majors.size()) {
         long seed = SEED + n;
-        History.Style style = new History.Style(false, 1);
+        History.Style style = new History.Style(false, BAD_MAX);
         try (History history = new History(acme, "h" + n, seed, style)) {
           List<String> wrong;
           try {
@@ -163,7 +164,8 @@ final class RandomHistoriesTest {
 
   private static Revert.Planned plan(
       ProtectedServer acme, List<String> xids, Revert.Options options) {
-    return acme.revert(options).plan(xids.getFirst(), Progress.SILENT);
+    return acme.revert(options)
+        .plan(new Revert.Selection(xids, null, null, List.of()), Progress.SILENT);
   }
 
   @Test
