@@ -3,6 +3,9 @@ package dev.holdfast.cli;
 import dev.holdfast.operations.Revert;
 import dev.holdfast.operations.RevertPlan;
 import dev.holdfast.operations.RevertResult;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -12,9 +15,12 @@ import picocli.CommandLine.Parameters;
 
 @Command(
     name = "revert",
-    header = "Undo one committed transaction in place, keeping what was written since.",
+    header = "Undo committed transactions in place, keeping what others wrote.",
     description = {
-      "%nFirst shows the plan: what comes back, what is kept because it was written again since, what is in"
+      "%nTakes transaction numbers, ranges of them (812..830), or whatever fits --since, --until and"
+          + " --table. Each row goes back to what it was before the first of them hit it, but only for what"
+          + " they did to it: what other transactions wrote, before, between or after, is kept.%n",
+      "First shows the plan: what comes back, what is kept because it was written again since, what is in"
           + " conflict. Nothing is changed until the plan's digest is given with --apply (or typed, on a"
           + " terminal). Applying is one transaction: all or nothing, and refused when a planned row has"
           + " changed meanwhile.%n",
@@ -22,6 +28,9 @@ import picocli.CommandLine.Parameters;
       "  holdfast revert acme 812",
       "  holdfast revert acme 812 --apply 3f9c21d07a5be814",
       "  holdfast revert acme 790 --restore-lost-keys",
+      "  holdfast revert acme 812..830 845",
+      "  holdfast revert acme --table users --since 2026-11-21T13:00:00Z --until 2026-11-21T15:30:00Z"
+          + " --restore-lost-keys",
     })
 final class RevertCommand extends CliCommand {
   private static final int SHOWN = 12;
@@ -30,10 +39,34 @@ final class RevertCommand extends CliCommand {
   String name = "";
 
   @Parameters(
-      index = "1",
+      index = "1..*",
+      arity = "0..*",
       paramLabel = "XID",
-      description = "The transaction, as `holdfast log` numbers it.")
-  String xid = "";
+      description = "Transactions, as `holdfast log` numbers them: 812, or 812..830.")
+  List<String> xids = new ArrayList<>();
+
+  @Option(
+      names = "--table",
+      paramLabel = "T",
+      split = ",",
+      description =
+          "Only what was done to this table, and its partitions: table, schema.table or"
+              + " database.schema.table. May be given several times.")
+  List<String> tables = new ArrayList<>();
+
+  @Option(
+      names = "--since",
+      paramLabel = "TIME",
+      converter = TimeWithOffset.class,
+      description = "Only transactions committed then or later, such as 2026-11-21T04:56:27Z.")
+  @Nullable Instant since;
+
+  @Option(
+      names = "--until",
+      paramLabel = "TIME",
+      converter = TimeWithOffset.class,
+      description = "Only transactions committed before then.")
+  @Nullable Instant until;
 
   @Option(
       names = "--url",
@@ -48,7 +81,8 @@ final class RevertCommand extends CliCommand {
   @Option(
       names = "--restore-lost-keys",
       description =
-          "Only bring back JSON keys that the transaction removed; keep all else that it wrote.")
+          "Only bring back JSON keys that the transactions removed, unless set again since; keep all"
+              + " else that they wrote.")
   boolean restoreLostKeys;
 
   @Option(
@@ -77,7 +111,7 @@ final class RevertCommand extends CliCommand {
             name,
             owner,
             new Revert.Options(restoreLostKeys, overwriteTouched, partial));
-    try (Revert.Planned planned = revert.plan(xid, progress())) {
+    try (Revert.Planned planned = revert.plan(new Revert.Selection(xids, since, until, tables), progress())) {
       RevertPlan plan = planned.plan();
       String agreed = digest;
       if (agreed == null) {
@@ -102,13 +136,15 @@ final class RevertCommand extends CliCommand {
   private String text(RevertPlan plan) {
     StringBuilder text = new StringBuilder();
     text.append(terminal.paint(Terminal.Colour.BOLD, "plan " + plan.digest()))
-        .append("  undoes transaction ")
-        .append(plan.xid())
-        .append(" of ")
-        .append(Texts.time(plan.committedAt()))
+        .append("  undoes ")
+        .append(plan.undoes())
+        .append(when(plan))
         .append(" in ")
         .append(plan.database())
         .append("\n\n");
+    if (plan.transactions().size() > 1) {
+      list(text, "transactions", plan.transactions().stream().map(RevertCommand::line).toList(), null);
+    }
     if (!plan.tables().isEmpty()) {
       TextTable table =
           new TextTable("table", "was", "restored", "already so", "touched since", "in conflict");
@@ -147,8 +183,7 @@ final class RevertCommand extends CliCommand {
     }
     return text.append("nothing has been changed yet\nnext: holdfast revert ")
         .append(name)
-        .append(' ')
-        .append(plan.xid())
+        .append(selected())
         .append(url == null && !environment.containsKey("HOLDFAST_URL") ? " --url OWNER_URL" : "")
         .append(restoreLostKeys ? " --restore-lost-keys" : "")
         .append(overwriteTouched ? " --overwrite-touched" : "")
@@ -159,10 +194,40 @@ final class RevertCommand extends CliCommand {
         .toString();
   }
 
+  private static String when(RevertPlan plan) {
+    Instant first = plan.transactions().getFirst().committedAt();
+    Instant last = plan.transactions().getLast().committedAt();
+    return plan.transactions().size() == 1
+        ? " of " + Texts.time(first)
+        : " of " + Texts.time(first) + " to " + Texts.time(last);
+  }
+
+  private static String line(RevertPlan.Transaction transaction) {
+    return transaction.xid()
+        + "  "
+        + Texts.time(transaction.committedAt())
+        + "  "
+        + String.join("; ", transaction.tables());
+  }
+
+  /** The words that chose the transactions, to be typed again. */
+  private String selected() {
+    StringBuilder words = new StringBuilder();
+    xids.forEach(xid -> words.append(' ').append(xid));
+    tables.forEach(table -> words.append(" --table ").append(table));
+    if (since != null) {
+      words.append(" --since ").append(since);
+    }
+    if (until != null) {
+      words.append(" --until ").append(until);
+    }
+    return words.toString();
+  }
+
   private void list(
       StringBuilder text,
       String heading,
-      java.util.List<String> lines,
+      List<String> lines,
       Terminal.@Nullable Colour colour) {
     if (lines.isEmpty()) {
       return;
@@ -184,9 +249,9 @@ final class RevertCommand extends CliCommand {
 
   private String text(RevertResult result) {
     return terminal.paint(Terminal.Colour.GREEN, "undone")
-        + "  transaction %s: %s restored, %s kept, %s in conflict, %s created again, %s%n"
+        + "  %s: %s restored, %s kept, %s in conflict, %s created again, %s%n"
             .formatted(
-                result.xid(),
+                result.undone(),
                 Texts.plural(result.rowsRestored(), "row"),
                 Texts.count(result.rowsKept()),
                 Texts.count(result.rowsInConflict()),

@@ -351,7 +351,7 @@ public final class RowHistories {
     for (WalRecord.StandbyLock.Lock lock : record.locks()) {
       locks
           .computeIfAbsent(lock.xid(), _ -> new HashMap<>())
-          .putIfAbsent(lock.relation().oid(), record.lsn());
+          .putIfAbsent(lock.relation().relation(), record.lsn());
     }
   }
 
@@ -469,8 +469,7 @@ public final class RowHistories {
       int first = -1;
       for (int i = 0; i < all.size(); i++) {
         if (next[i] < all.get(i).size
-            && (first < 0
-                || all.get(i).order[next[i]] < all.get(first).order[next[first]])) {
+            && (first < 0 || all.get(i).order[next[i]] < all.get(first).order[next[first]])) {
           first = i;
         }
       }
@@ -582,7 +581,9 @@ public final class RowHistories {
     return rows == null ? 0 : rows.size;
   }
 
-  /** One history of a file; null when nothing is left of it: the set put a row in and took it out. */
+  /**
+   * One history of a file; null when nothing is left of it: the set put a row in and took it out.
+   */
   public @Nullable RowHistory history(RelFile file, int number) {
     FileRows rows = files.get(file);
     if (rows == null) {
@@ -591,8 +592,7 @@ public final class RowHistories {
     List<Step> list = new ArrayList<>(1);
     for (int step = rows.firstStep[number]; step >= 0; step = stepNext[step]) {
       long tid = stepTid[step];
-      Left left =
-          tid == TidMap.NONE ? Left.NOTHING : tid == LOST ? Left.UNKNOWN : Left.VERSION;
+      Left left = tid == TidMap.NONE ? Left.NOTHING : tid == LOST ? Left.UNKNOWN : Left.VERSION;
       list.add(
           new Step(
               writers.get(stepWriter[step]),
@@ -613,7 +613,9 @@ public final class RowHistories {
     return List.copyOf(truncations);
   }
 
-  /** Whether a transaction of the set made this file: for a new table, or to replace another file. */
+  /**
+   * Whether a transaction of the set made this file: for a new table, or to replace another file.
+   */
   public boolean madeBySet(RelFile file) {
     return madeBySet.contains(file);
   }

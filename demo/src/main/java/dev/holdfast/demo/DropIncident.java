@@ -63,7 +63,7 @@ final class DropIncident implements Incident {
                 Demo.CLUSTER,
                 setting.production().url(),
                 new Revert.Options(false, false, false))
-            .plan(xid, Progress.SILENT)) {
+            .plan(Revert.Selection.of(xid), Progress.SILENT)) {
       RevertPlan plan = planned.plan();
       setting.say().accept("$ holdfast revert acme %s --apply %s".formatted(xid, plan.digest()));
       result = planned.apply(plan.digest(), Progress.SILENT);

@@ -85,7 +85,7 @@ final class JsonIncident implements Incident {
                 Demo.CLUSTER,
                 setting.production().url(),
                 new Revert.Options(true, false, false))
-            .plan(xid, Progress.SILENT)) {
+            .plan(Revert.Selection.of(xid), Progress.SILENT)) {
       RevertPlan plan = planned.plan();
       setting
           .say()

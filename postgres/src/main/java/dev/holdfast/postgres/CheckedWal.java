@@ -19,6 +19,11 @@ final class CheckedWal implements WalSpool.Source {
   private final ReplayHazards hazards;
   private int readCount;
 
+  /** The segment read last, which a server that is fed step by step gets again and again. */
+  private String lastName = "";
+
+  private byte[] lastBytes = {};
+
   /**
    * @param what the operation that would fail
    * @param target where replay stops
@@ -42,6 +47,11 @@ final class CheckedWal implements WalSpool.Source {
     this.hazards = new ReplayHazards(what, first, segmentSize, route.start(), target);
   }
 
+  /** Replay goes on to here; told before the server is fed further. */
+  void moveTo(Lsn farther) {
+    hazards.moveTo(farther);
+  }
+
   @Override
   public byte @Nullable [] read(String name) {
     if (name.endsWith(".history")) {
@@ -53,16 +63,24 @@ final class CheckedWal implements WalSpool.Source {
     if (index == null) {
       return null;
     }
-    while (true) {
-      boolean isNext = index <= readCount;
-      byte[] bytes = segments.apply(isNext ? name : route.get(readCount));
-      if (index >= readCount) {
-        hazards.read(bytes);
-        readCount++;
-      }
-      if (isNext) {
-        return bytes;
-      }
+    while (index > readCount) {
+      hazards.read(segment(route.get(readCount++)));
     }
+    byte[] bytes = segment(name);
+    if (index == readCount) {
+      hazards.read(bytes);
+      readCount++;
+    } else {
+      hazards.check(); // the target may lie further on than when it was read
+    }
+    return bytes;
+  }
+
+  private byte[] segment(String name) {
+    if (!name.equals(lastName)) {
+      lastBytes = segments.apply(name);
+      lastName = name;
+    }
+    return lastBytes;
   }
 }

@@ -2,9 +2,9 @@ package dev.holdfast.postgres;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.row.TableName;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ScratchFolder;
-import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import java.net.URLEncoder;
@@ -117,7 +117,7 @@ public final class Fork implements AutoCloseable {
         properties);
   }
 
-  private static String encoded(String database) {
+  static String encoded(String database) {
     return URLEncoder.encode(database, StandardCharsets.UTF_8).replace("+", "%20");
   }
 
@@ -185,8 +185,8 @@ public final class Fork implements AutoCloseable {
   }
 
   /**
-   * How often it was built: again when a wanted table had got a file since the base backup that
-   * was left out as another's.
+   * How often it was built: again when a wanted table had got a file since the base backup that was
+   * left out as another's.
    */
   public int attempts() {
     return held.attempts();

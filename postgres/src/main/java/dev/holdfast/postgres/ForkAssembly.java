@@ -214,11 +214,7 @@ final class ForkAssembly {
             scratch::giveToServer,
             name -> taken(SegmentName.parse(name, segmentSize)))) {
       configuration.writeForRecovery(
-          target,
-          route,
-          spool.restoreCommand(),
-          route.base().backupLabel(),
-          scratch.path().resolve("tablespaces"));
+          target, route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
       scratch.giveToServer(scratch.path());
       for (int attempt = 1; ; attempt++) {
         StartedServer started =

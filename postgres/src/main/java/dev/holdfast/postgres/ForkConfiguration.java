@@ -96,17 +96,55 @@ final class ForkConfiguration {
   }
 
   /**
-   * Recovery up to the target, from what the spool serves.
+   * Recovery up to the target, from what the spool serves, then promotion.
    *
-   * @param backupLabel says where replay starts
    * @param tablespaces a folder outside the data directory
    */
-  void writeForRecovery(
-      ForkTarget target,
-      ForkRoute route,
-      String restoreCommand,
-      String backupLabel,
-      Path tablespaces)
+  void writeForRecovery(ForkTarget target, ForkRoute route, String restoreCommand, Path tablespaces)
+      throws IOException {
+    Map<String, String> recovery = recovery(route, restoreCommand);
+    if (!route.toTheEnd()) {
+      recovery.put("recovery_target_lsn", target.lsn().toString());
+      recovery.put("recovery_target_inclusive", target.inclusive() ? "on" : "off");
+      recovery.put("recovery_target_action", "promote");
+    }
+    write(route, recovery, "host all all all reject\n", tablespaces);
+    writePrivate("recovery.signal", "");
+  }
+
+  /**
+   * Recovery without an end, from what the spool serves, with connections that read through a Unix
+   * socket: whoever reaches that is trusted.
+   *
+   * @param tablespaces a folder outside the data directory
+   */
+  void writeForStepping(ForkRoute route, String restoreCommand, Path tablespaces)
+      throws IOException {
+    Map<String, String> recovery = recovery(route, restoreCommand);
+    recovery.put("hot_standby", "on");
+    recovery.put("hot_standby_feedback", "off");
+    recovery.put("max_standby_archive_delay", "-1"); // readers are never cancelled: nobody moves
+    recovery.put("max_standby_streaming_delay", "-1");
+    recovery.put("wal_retrieve_retry_interval", "1ms");
+    if (route.base().major() >= 15) {
+      recovery.put("recovery_prefetch", "off"); // it would ask for WAL before the rest is replayed
+    }
+    write(route, recovery, "local all all trust\n", tablespaces);
+    writePrivate("standby.signal", "");
+  }
+
+  private Map<String, String> recovery(ForkRoute route, String restoreCommand) {
+    Map<String, String> recovery = new TreeMap<>(settings);
+    recovery.put("restore_command", restoreCommand);
+    recovery.put(
+        "recovery_target_timeline",
+        route.timeline() == route.base().timeline()
+            ? "current"
+            : Integer.toUnsignedString(route.timeline()));
+    return recovery;
+  }
+
+  private void write(ForkRoute route, Map<String, String> recovery, String access, Path tablespaces)
       throws IOException {
     for (String file : REMOVED) {
       Files.deleteIfExists(data.resolve(file));
@@ -119,24 +157,11 @@ final class ForkConfiguration {
     Files.setPosixFilePermissions(data, PosixFilePermissions.fromString("rwx------"));
     empty(data.resolve("pg_replslot")); // a logical slot would demand production's wal_level
     moveTablespaces(tablespaces);
-    Map<String, String> recovery = new TreeMap<>(settings);
-    recovery.put("restore_command", restoreCommand);
-    recovery.put(
-        "recovery_target_timeline",
-        route.timeline() == route.base().timeline()
-            ? "current"
-            : Integer.toUnsignedString(route.timeline()));
-    if (!route.toTheEnd()) {
-      recovery.put("recovery_target_lsn", target.lsn().toString());
-      recovery.put("recovery_target_inclusive", target.inclusive() ? "on" : "off");
-      recovery.put("recovery_target_action", "promote");
-    }
     writeSettings(recovery);
-    writePrivate("pg_hba.conf", "host all all all reject\n");
+    writePrivate("pg_hba.conf", access);
     writePrivate("pg_ident.conf", "");
     writePrivate("postgresql.auto.conf", "");
-    writePrivate("backup_label", backupLabel);
-    writePrivate("recovery.signal", "");
+    writePrivate("backup_label", route.base().backupLabel());
   }
 
   /** After recovery: one role may connect, with its password, over loopback. */

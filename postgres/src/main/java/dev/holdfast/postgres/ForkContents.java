@@ -9,7 +9,8 @@ public sealed interface ForkContents {
 
   /**
    * The rows of some tables of one database. Sequences of all databases are there as well; what
-   * came after the base backup may be; everything else answers with an error, never with wrong rows.
+   * came after the base backup may be; everything else answers with an error, never with wrong
+   * rows.
    *
    * @param databaseOid the database; 0, with no tables, for none
    * @param tables OIDs of tables, with their TOAST tables, partitions and children, at the target;

@@ -23,7 +23,10 @@ final class ForkFailure {
           "not supported (?:by|in) (?:this )?build|compression method \\S+ not supported");
   private static final Pattern CUSTOM_RMGR = Pattern.compile("resource manager with ID (\\d+)");
   private static final Pattern PARAMETER =
-      Pattern.compile("FATAL:\\s+recovery aborted because of insufficient parameter settings");
+      Pattern.compile(
+          "FATAL:\\s+recovery aborted because of insufficient parameter settings"
+              // A standby that lets readers in stays, and waits ("access/xlogrecovery.c").
+              + "|WARNING:\\s+hot standby is not possible because of insufficient parameter settings");
   private static final Pattern TOO_SMALL =
       Pattern.compile("DETAIL:\\s+(max_\\w+) = \\d+ is a lower setting");
 

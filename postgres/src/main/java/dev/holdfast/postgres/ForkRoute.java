@@ -74,6 +74,21 @@ record ForkRoute(
     throw unreachable(cluster, target, reaches);
   }
 
+  /**
+   * The same way, gone on with as far as WAL is recorded, past promotions of production that came
+   * after the target; for a server that moves on.
+   */
+  ForkRoute onwards(List<StoredSegment> recorded, IntFunction<@Nullable String> histories) {
+    Map<String, StoredSegment> byName = new HashMap<>();
+    recorded.forEach(segment -> byName.put(segment.name(), segment));
+    Lineage lineage = lineage(base, byName, histories);
+    Reach reach = reach(base, lineage, byName);
+    // A newer timeline's copy of a segment may be recorded in part, and end sooner.
+    return reach.end.isBefore(recordedEnd)
+        ? this
+        : new ForkRoute(base, lineage.newest(), reach.segments, reach.end, false);
+  }
+
   /** Where replay begins: the redo position of the base backup's checkpoint. */
   Lsn start() {
     return new Lsn(base.startLsn());

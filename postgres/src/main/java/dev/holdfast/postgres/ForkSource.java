@@ -100,6 +100,10 @@ final class ForkSource {
     whole = true;
   }
 
+  /** The way to the target and on, as far as WAL is recorded. */
+  ForkRoute routeOnwards() {
+    return route().onwards(cluster.wal().list(), this::history);
+  }
 
   /** The programs that replay this base backup. */
   PostgresBinaries binaries(BaseManifest base) {

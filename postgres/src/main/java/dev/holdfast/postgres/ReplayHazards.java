@@ -7,6 +7,7 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalDamagedException;
 import dev.holdfast.wal.WalReader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads recorded WAL ahead of the server that replays it, and stops what must not be replayed.
@@ -30,9 +31,15 @@ final class ReplayHazards {
 
   private final String what;
   private final Lsn from;
-  private final Lsn target;
   private final WalReader reader;
-  private boolean passed;
+  private volatile Lsn target;
+
+  /** Whether {@code nextLsn} is that of a record that was read and not yet found harmless. */
+  private boolean hasNext;
+
+  private long nextLsn;
+  private boolean nextIsHazard;
+  private @Nullable WalDamagedException damage;
 
   /**
    * @param what the operation that would fail
@@ -47,6 +54,11 @@ final class ReplayHazards {
     this.reader = new WalReader(first, segmentSize);
   }
 
+  /** Replay goes on to here; told before more is read. */
+  void moveTo(Lsn farther) {
+    target = farther;
+  }
+
   /**
    * Reads the next segment.
    *
@@ -55,33 +67,54 @@ final class ReplayHazards {
    *     bytes that cannot be
    */
   void read(byte[] bytes) {
-    if (passed) {
-      return;
+    check();
+    if (!hasNext && damage == null) { // else nobody reads that far
+      reader.feed(bytes, 0, bytes.length);
+      check();
     }
-    reader.feed(bytes, 0, bytes.length);
-    try {
-      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-        passed = Long.compareUnsigned(record.lsn(), target.position()) >= 0;
-        if (passed) {
-          return;
-        }
-        if (isHazard(record)) {
-          throw new OperatorException(
-              Kind.REFUSED,
-              what,
-              "at %s a tablespace is created, and replaying that would empty its folder if this"
-                      .formatted(new Lsn(record.lsn()))
-                  + " machine has one of the same path",
-              "choose a target through %s, or one after a base backup that was made later"
-                  .formatted(new Lsn(record.lsn())));
-        }
+  }
+
+  /**
+   * Looks at what was read and lies before the target.
+   *
+   * @throws OperatorException as {@link #read}
+   */
+  void check() {
+    while (hasNext || poll()) {
+      if (Long.compareUnsigned(nextLsn, target.position()) >= 0) {
+        return;
       }
-    } catch (WalDamagedException e) {
-      if (e.at().isBefore(target)) {
-        throw e;
+      if (nextIsHazard) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            what,
+            "at %s a tablespace is created, and replaying that would empty its folder if this"
+                    .formatted(new Lsn(nextLsn))
+                + " machine has one of the same path",
+            "choose a target through %s, or one after a base backup that was made later"
+                .formatted(new Lsn(nextLsn)));
       }
-      passed = true; // nobody will read that far
+      hasNext = false;
     }
+    if (damage != null && damage.at().isBefore(target)) {
+      throw damage;
+    }
+  }
+
+  private boolean poll() {
+    if (damage == null) {
+      try {
+        RawRecord record = reader.poll();
+        hasNext = record != null;
+        if (record != null) {
+          nextLsn = record.lsn();
+          nextIsHazard = isHazard(record);
+        }
+      } catch (WalDamagedException e) {
+        damage = e; // a failure only when it lies before the target
+      }
+    }
+    return hasNext;
   }
 
   private boolean isHazard(RawRecord record) {

@@ -177,11 +177,16 @@ public final class RowReader {
     String sql =
         "SELECT t.ctid, t.xmin%s FROM ONLY %s t WHERE t.ctid = ANY (%s::tid[])"
             .formatted(
-                listed(columns), table.quoted(), literal(tids.stream().map(Tid::toString).toList()));
-    copy(table, sql, row -> {
-      RowVersion version = version(row);
-      rows.put(version.tid(), version);
-    });
+                listed(columns),
+                table.quoted(),
+                literal(tids.stream().map(Tid::toString).toList()));
+    copy(
+        table,
+        sql,
+        row -> {
+          RowVersion version = version(row);
+          rows.put(version.tid(), version);
+        });
     return rows;
   }
 

@@ -28,7 +28,8 @@ public final class RowSpool implements AutoCloseable {
 
   private final FileChannel file;
   private ByteBuffer unwritten = ByteBuffer.allocate(BUFFER_BYTES);
-  private ByteBuffer window = ByteBuffer.allocate(0);
+  private byte[] bytes = {};
+  private ByteBuffer window = ByteBuffer.wrap(bytes);
   private long windowAt;
   private long written;
 
@@ -126,22 +127,23 @@ public final class RowSpool implements AutoCloseable {
     int size = row.getInt();
     List<@Nullable String> values = new ArrayList<>(size);
     for (int i = 0; i < size; i++) {
-      int bytes = row.getInt();
-      if (bytes == NULL_LENGTH) {
+      int text = row.getInt();
+      if (text == NULL_LENGTH) {
         values.add(null);
       } else {
-        values.add(new String(row.array(), row.position(), bytes, StandardCharsets.UTF_8));
-        row.position(row.position() + bytes);
+        values.add(new String(bytes, row.position(), text, StandardCharsets.UTF_8));
+        row.position(row.position() + text);
       }
     }
     return Row.copyOf(values);
   }
 
   /** The buffer at a place of the file, with at least so many bytes. */
-  private ByteBuffer window(long at, int bytes) {
-    if (at < windowAt || at + bytes > windowAt + window.limit()) {
-      if (window.capacity() < Math.max(bytes, BUFFER_BYTES)) {
-        window = ByteBuffer.allocate(Math.max(bytes, BUFFER_BYTES));
+  private ByteBuffer window(long at, int length) {
+    if (at < windowAt || at + length > windowAt + window.limit()) {
+      if (bytes.length < Math.max(length, BUFFER_BYTES)) {
+        bytes = new byte[Math.max(length, BUFFER_BYTES)];
+        window = ByteBuffer.wrap(bytes);
       }
       window.clear();
       windowAt = at;

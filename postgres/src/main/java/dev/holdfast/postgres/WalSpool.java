@@ -1,16 +1,20 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -27,6 +31,10 @@ import org.jspecify.annotations.Nullable;
  * writes {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers that it was never
  * recorded; {@code failed} tells every script to make the server give up. A file is written under
  * another name and renamed, so what is there is whole.
+ *
+ * <p>What is handed out can end at a position ({@link #feedTo}): the segment that holds it comes
+ * with zeros from there on, and is handed out again, longer, when the end has moved. Until then a
+ * script that asks for more waits; a server that asks has replayed all it was given.
  */
 final class WalSpool implements AutoCloseable {
   /** Where segments and history files come from. */
@@ -36,6 +44,7 @@ final class WalSpool implements AutoCloseable {
   }
 
   private static final long POLL_MS = 5;
+  private static final Lsn UNBOUNDED = new Lsn(-1);
 
   private static final String SCRIPT =
       """
@@ -72,6 +81,16 @@ final class WalSpool implements AutoCloseable {
   private final Deque<String> ahead = new ArrayDeque<>();
 
   private int cursor;
+  private volatile Lsn end = UNBOUNDED;
+
+  /** The end at which the server was seen to ask for more; null when it was not. */
+  private volatile @Nullable Lsn drained;
+
+  /** The segment handed out last of all, and the last that was cut off, with the end it had. */
+  private @Nullable String lastTaken;
+
+  private @Nullable String cutName;
+  private Lsn cutAt = UNBOUNDED;
   private volatile boolean closed;
   private volatile @Nullable Throwable failure;
 
@@ -119,6 +138,30 @@ final class WalSpool implements AutoCloseable {
     // In the setting a % starts a placeholder; in the shell's single quotes only ' is special.
     String quoted = "'" + script().toString().replace("'", "'\\''") + "'";
     return "sh " + quoted.replace("%", "%%") + " %f %p";
+  }
+
+  /**
+   * From now on nothing at or past this position is handed out, and everything before it is.
+   *
+   * @param farther where a record ends; not before what was said last
+   */
+  void feedTo(Lsn farther) {
+    end = farther;
+  }
+
+  /** Whether the server has replayed everything before {@link #feedTo}'s position. */
+  boolean isDrained() {
+    return end.equals(drained);
+  }
+
+  /** The server was stopped, and another will ask from some earlier place on. */
+  synchronized void startAgain() throws IOException {
+    for (String name : wanted()) {
+      Files.deleteIfExists(folder.resolve(name + ".wanted"));
+      Files.deleteIfExists(folder.resolve(name + ".absent"));
+    }
+    lastTaken = null;
+    drained = null;
   }
 
   /** Why the server was told to give up; null while all is well. */
@@ -179,16 +222,22 @@ final class WalSpool implements AutoCloseable {
   }
 
   /** One thing that is to be done now; false when there is nothing. */
-  private boolean step() throws IOException {
+  private synchronized boolean step() throws IOException {
     forgetTaken();
+    Lsn until = end;
     for (String name : wanted()) {
       if (ahead.contains(name)) {
         continue; // it became ready while the script was asking
       }
       Integer index = indexes.get(name);
       if (index != null) {
+        boolean hadIt = name.equals(lastTaken) && name.equals(cutName) && cutAt.equals(until);
+        if (hadIt || !segment(name).start().isBefore(until)) {
+          drained = until;
+          continue;
+        }
         goTo(index);
-        fill();
+        fill(until);
         return true;
       }
       Path file = folder.resolve(name);
@@ -201,16 +250,17 @@ final class WalSpool implements AutoCloseable {
         Files.writeString(absent, "");
         giveToServer.accept(absent);
       } else {
-        write(name, bytes);
+        write(name, bytes, bytes.length, bytes.length);
       }
       return true;
     }
-    return fill();
+    return fill(until);
   }
 
   private void forgetTaken() {
     while (!ahead.isEmpty() && !Files.exists(folder.resolve(ahead.getFirst()))) {
-      onTaken.accept(ahead.removeFirst());
+      lastTaken = ahead.removeFirst();
+      onTaken.accept(lastTaken);
     }
   }
 
@@ -231,30 +281,57 @@ final class WalSpool implements AutoCloseable {
       Files.deleteIfExists(folder.resolve(name));
     }
     ahead.clear();
+    cutName = null;
     cursor = index;
   }
 
-  private boolean fill() throws IOException {
+  private boolean fill(Lsn until) throws IOException {
     if (ahead.size() >= aheadMax || cursor >= route.size()) {
       return false;
     }
     String name = route.get(cursor);
+    SegmentName segment = segment(name);
+    boolean isCut = segment.end().isAfter(until);
+    if (!segment.start().isBefore(until) || (name.equals(cutName) && cutAt.equals(until))) {
+      return false;
+    }
     byte @Nullable [] bytes = source.read(name);
     if (bytes == null) {
       throw new IllegalStateException("segment " + name + " was listed and is gone");
     }
-    write(name, bytes.length < segmentSize ? Arrays.copyOf(bytes, segmentSize) : bytes);
-    ahead.addLast(name);
-    cursor++;
+    int length = Math.min(bytes.length, isCut ? (int) until.minus(segment.start()) : segmentSize);
+    write(name, bytes, length, segmentSize);
+    if (!name.equals(ahead.peekLast())) {
+      ahead.addLast(name);
+    }
+    if (isCut) {
+      cutName = name;
+      cutAt = until;
+    } else {
+      cursor++;
+    }
     return true;
   }
 
-  private void write(String name, byte[] bytes) throws IOException {
+  private SegmentName segment(String name) {
+    return SegmentName.parse(name, segmentSize);
+  }
+
+  /** The first {@code length} bytes, and zeros up to {@code size}. */
+  private void write(String name, byte[] bytes, int length, int size) throws IOException {
     Path partial = folder.resolve(name + ".partial");
     Files.createFile(
         partial,
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-    Files.write(partial, bytes);
+    try (FileChannel file = FileChannel.open(partial, StandardOpenOption.WRITE)) {
+      ByteBuffer rest = ByteBuffer.wrap(bytes, 0, length);
+      while (rest.hasRemaining()) {
+        file.write(rest);
+      }
+      if (length < size) {
+        file.write(ByteBuffer.wrap(new byte[1]), size - 1L); // a hole reads as zeros
+      }
+    }
     giveToServer.accept(partial);
     Files.move(partial, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
   }

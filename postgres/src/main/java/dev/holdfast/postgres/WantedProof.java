@@ -82,28 +82,36 @@ record WantedProof(
       throws SQLException {
     Set<Long> absent = new HashSet<>(contents.tables());
     List<TableName> tables = new ArrayList<>();
-    each(fork, TABLES, contents.tables(), row -> {
-      absent.remove(row.getLong(1));
-      tables.add(new TableName(row.getString(2), row.getString(3)));
-    });
+    each(
+        fork,
+        TABLES,
+        contents.tables(),
+        row -> {
+          absent.remove(row.getLong(1));
+          tables.add(new TableName(row.getString(2), row.getString(3)));
+        });
     Set<Long> wanted = new HashSet<>(contents.tables());
     if (contents.largeObjects()) {
       wanted.addAll(UnwantedFiles.LARGE_OBJECTS);
     }
     Set<Long> holed = new HashSet<>();
     List<Long> indexesLeftOut = new ArrayList<>();
-    each(fork, FILES, wanted, row -> {
-      RelFile file =
-          new RelFile(row.getLong("tablespace"), row.getLong("database"), row.getLong("file"));
-      if (!unwanted.contains(file)) {
-        return;
-      }
-      if (row.getString("kind").equals("x") && !contents.indexes()) {
-        indexesLeftOut.add(row.getLong("oid"));
-      } else {
-        holed.add(file.number());
-      }
-    });
+    each(
+        fork,
+        FILES,
+        wanted,
+        row -> {
+          RelFile file =
+              new RelFile(row.getLong("tablespace"), row.getLong("database"), row.getLong("file"));
+          if (!unwanted.contains(file)) {
+            return;
+          }
+          if (row.getString("kind").equals("x") && !contents.indexes()) {
+            indexesLeftOut.add(row.getLong("oid"));
+          } else {
+            holed.add(file.number());
+          }
+        });
     return new WantedProof(tables, absent, holed, indexesLeftOut);
   }
 

@@ -76,7 +76,7 @@ final class RecordedServer implements AutoCloseable {
                 Integer.parseInt(
                     server.value(
                         "SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'")),
-                "postgresql://db.example/shop",
+                "postgresql://postgres@db.example/shop",
                 null,
                 Instant.now(),
                 Map.of()));

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Asks as PostgreSQL does: a shell runs the restore_command with %f and %p filled in. */
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
 class WalSpoolTest {
-  private static final int SEGMENT_BYTES = 1024;
+  private static final int SEGMENT_BYTES = 1 << 20;
 
   @TempDir private Path temporary;
 

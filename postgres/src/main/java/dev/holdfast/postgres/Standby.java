@@ -1,0 +1,449 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.ScratchFolder;
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A server in recovery without an end, given WAL up to a position and, later, up to the next. In
+ * between it lets readers in.
+ *
+ * <p>In a standby no role can be made, and production's passwords are not known. So it trusts
+ * everybody and listens on nothing but a Unix socket in a folder that only its owner can enter.
+ */
+final class Standby implements AutoCloseable {
+  /** {@code sun_path} of "unix(7)", without the zero at its end. */
+  private static final int SOCKET_PATH_BYTES_MAX = 107;
+
+  /**
+   * The bytes of a page's header, and of the one that begins a segment ("access/xlog_internal.h").
+   */
+  private static final int PAGE_HEADER = 24;
+
+  private static final int SEGMENT_HEADER = 40;
+  private static final int PAGE = 8192;
+
+  /** From the moment it has replayed all it was given until it lets readers in, if it ever does. */
+  private static final Duration ANSWER_MAX = Duration.ofSeconds(3);
+
+  private static final Duration LOG_READ_EVERY = Duration.ofSeconds(1);
+
+  /** Databases every cluster begins with; one is enough. */
+  private static final List<String> DATABASES = List.of("postgres", "template1");
+
+  private final ForkSource source;
+  private final ForkRoute route;
+  private final PostgresBinaries binaries;
+  private final ScratchFolder scratch;
+  private final Path data;
+  private final ForkConfiguration configuration;
+  private final ForkLocales locales;
+  private final CheckedWal wal;
+  private final WalSpool spool;
+  private final ScratchFolder socketScratch;
+  private final Path socketFolder;
+  private final Set<String> users;
+  private Lsn end;
+  private StartedServer started;
+  private @Nullable Connection control;
+  private @Nullable String superuser;
+  private volatile long firstTakenNanos;
+
+  /**
+   * Starts it.
+   *
+   * @param first where it will be moved first: it begins to replay up to there
+   * @param scratch holds the base backup's files in {@code data}; stays the caller's to close
+   * @param user a role of production's that can log in: the one the base backup was made by
+   */
+  Standby(
+      ForkSource source,
+      ForkRoute route,
+      PostgresBinaries binaries,
+      ScratchFolder scratch,
+      Lsn first,
+      String user,
+      ForkProgress progress)
+      throws IOException {
+    this.source = source;
+    this.route = route;
+    this.binaries = binaries;
+    this.scratch = scratch;
+    this.data = scratch.path().resolve("data");
+    this.users = new LinkedHashSet<>(List.of(user, "postgres"));
+    this.locales = new ForkLocales(scratch.path().resolve("locale"));
+    this.configuration = new ForkConfiguration(data, route.base().settings());
+    this.wal = source.wal(route);
+    this.end = recordEnd(first, route.base().walSegmentSize());
+    Path near = scratch.path().resolve("socket");
+    boolean fits =
+        socket(near, 65535).getBytes(StandardCharsets.UTF_8).length <= SOCKET_PATH_BYTES_MAX;
+    this.socketScratch =
+        fits
+            ? scratch
+            : ScratchFolder.create(Path.of(System.getProperty("java.io.tmpdir")), "holdfast-");
+    this.socketFolder = fits ? near : socketScratch.path();
+    boolean whole = false;
+    @Nullable WalSpool made = null;
+    try {
+      if (fits) {
+        Files.createDirectory(
+            socketFolder,
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+      }
+      int segmentSize = route.base().walSegmentSize();
+      made =
+          new WalSpool(
+              scratch.path().resolve("spool"),
+              route.segments(),
+              segmentSize,
+              ForkSource.SEGMENTS_AHEAD,
+              wal,
+              scratch::giveToServer,
+              name -> taken(SegmentName.parse(name, segmentSize), progress));
+      spool = made;
+      wal.moveTo(first);
+      spool.feedTo(end);
+      configuration.writeForStepping(
+          route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
+      scratch.giveToServer(scratch.path());
+      started = startServer();
+      whole = true;
+    } finally {
+      if (!whole) {
+        if (made != null) {
+          made.close();
+        }
+        closeSocketScratch();
+      }
+    }
+  }
+
+  private StartedServer startServer() throws IOException {
+    return StartedServer.start(
+        source.what(),
+        binaries,
+        scratch,
+        data,
+        Map.of(
+            "listen_addresses",
+            "",
+            "unix_socket_directories",
+            '"' + socketFolder.toString().replace("\"", "\"\"") + '"'),
+        locales.environment());
+  }
+
+  private void taken(SegmentName segment, ForkProgress progress) {
+    if (firstTakenNanos == 0) {
+      firstTakenNanos = System.nanoTime();
+    }
+    Lsn target = end;
+    progress.replayed(segment.start().isAfter(target) ? target : segment.start(), target);
+  }
+
+  /** When it took its first segment, by {@link System#nanoTime}; 0 before that. */
+  long firstTakenNanos() {
+    return firstTakenNanos;
+  }
+
+  /** Where the last record that ends at or before this position ends; no page header counts. */
+  private static Lsn recordEnd(Lsn position, int segmentSize) {
+    long inPage = position.position() & (PAGE - 1);
+    boolean beginsSegment = (position.position() & (segmentSize - 1)) < PAGE;
+    return inPage <= (beginsSegment ? SEGMENT_HEADER : PAGE_HEADER)
+        ? position.plus(-inPage)
+        : position;
+  }
+
+  /**
+   * Replays everything before a position. Transactions still open in readers' connections are
+   * ended: replay would wait for them.
+   *
+   * @return false when it has done so and still lets nobody in, or cannot let anybody in at all
+   * @throws dev.holdfast.failure.OperatorException when it left, or what is recorded must not or
+   *     cannot be replayed
+   */
+  boolean moveTo(Lsn position) throws IOException {
+    endConnections("state IS DISTINCT FROM 'idle'");
+    end = recordEnd(position, route.base().walSegmentSize());
+    wal.moveTo(position);
+    spool.feedTo(end);
+    for (int attempt = 1; ; attempt++) {
+      String complaint;
+      @Nullable SQLException cause = null;
+      try {
+        if (awaitDrained()) {
+          return answers();
+        }
+        complaint = started.log();
+      } catch (SQLException e) {
+        complaint = String.valueOf(e.getMessage());
+        cause = e;
+      }
+      if (attempt == StartedServer.ATTEMPTS_MAX || !remedied(complaint)) {
+        if (complaint.contains("hot standby is not possible")) {
+          return false;
+        }
+        throw ForkFailure.of(
+            source.what(), ForkTarget.before(position), binaries, complaint, cause);
+      }
+      startAgain();
+    }
+  }
+
+  /** Waits until it asks for more than it may have; false when it left, or waits for us. */
+  private boolean awaitDrained() throws IOException {
+    long logRead = System.nanoTime();
+    while (true) {
+      spool.throwFailure();
+      if (spool.isDrained()) {
+        return true;
+      }
+      if (!started.server().isAlive()) {
+        spool.throwFailure();
+        return false;
+      }
+      if (System.nanoTime() - logRead > LOG_READ_EVERY.toNanos()) {
+        if (ForkFailure.tooSmall(started.log()).isPresent()) {
+          return false; // it has paused, and waits for somebody to look
+        }
+        logRead = System.nanoTime();
+      }
+      StartedServer.pause(source.what());
+    }
+  }
+
+  /**
+   * Whether readers are let in, and see what they should.
+   *
+   * @throws SQLException when they are not for want of a locale
+   */
+  private boolean answers() throws SQLException, IOException {
+    long deadline = System.nanoTime() + ANSWER_MAX.toNanos();
+    while (true) {
+      // Not asked before it says so: each refusal is a line in its log.
+      @Nullable Connection asked = started.status().equals("standby") ? control() : null;
+      if (asked != null) {
+        try (Statement statement = asked.createStatement();
+            ResultSet row =
+                statement.executeQuery("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()")) {
+          row.next();
+          // Short of it when the position lies inside a record.
+          return row.getBoolean(1) && !Lsn.parse(row.getString(2)).isBefore(end);
+        } catch (SQLException e) {
+          e.printStackTrace();
+          closeControl(); // replaying DROP DATABASE ends connections
+        }
+      }
+      if (System.nanoTime() > deadline || !started.server().isAlive()) {
+        return false;
+      }
+      StartedServer.pause(source.what());
+    }
+  }
+
+  /** Our own connection as superuser; null when there is none to be had now. */
+  private @Nullable Connection control() throws SQLException {
+    if (control != null) {
+      return control;
+    }
+    if (superuser == null) {
+      superuser = findSuperuser();
+    }
+    for (String database : DATABASES) {
+      if (superuser != null && control == null) {
+        control = tried(superuser, database, true);
+      }
+    }
+    if (control == null) {
+      superuser = null; // renamed, perhaps
+    }
+    return control;
+  }
+
+  private @Nullable String findSuperuser() throws SQLException {
+    for (String user : users) {
+      for (String database : DATABASES) {
+        try (Connection connection = tried(user, database, false)) {
+          if (connection != null) {
+            try (Statement statement = connection.createStatement();
+                ResultSet row =
+                    statement.executeQuery(
+                        "SELECT rolname FROM pg_catalog.pg_roles"
+                            + " WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1")) {
+              return row.next() ? row.getString(1) : null;
+            }
+          }
+        }
+      }
+    }
+    return null;
+  }
+
+  private @Nullable Connection tried(String user, String database, boolean isSuperuser)
+      throws SQLException {
+    try {
+      return open(user, database, isSuperuser);
+    } catch (SQLException e) {
+      if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
+        throw e;
+      }
+      e.printStackTrace();
+      return null;
+    }
+  }
+
+  private Connection open(String user, String database, boolean isSuperuser) throws SQLException {
+    Properties properties = new Properties();
+    properties.setProperty("user", user);
+    properties.setProperty("ApplicationName", "holdfast");
+    properties.setProperty("options", options(isSuperuser));
+    UnixSocketFactory.use(properties, socket(socketFolder, started.server().port()));
+    return DriverManager.getConnection(
+        "jdbc:postgresql://localhost/" + Fork.encoded(database), properties);
+  }
+
+  /**
+   * Nothing that production set for a role or a database may run at our connections, load a library
+   * this machine lacks, or end our statements: what a connection asks for wins over both.
+   */
+  private String options(boolean isSuperuser) {
+    StringBuilder options =
+        new StringBuilder(
+            "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
+                + " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+                + " -c local_preload_libraries=");
+    if (binaries.major() >= 17) {
+      options.append(" -c transaction_timeout=0");
+    }
+    if (isSuperuser) {
+      options.append(" -c session_preload_libraries=");
+      if (binaries.major() >= 17) {
+        options.append(" -c event_triggers=off"); // login triggers came with 17
+      }
+    }
+    return options.toString();
+  }
+
+  private static String socket(Path folder, int port) {
+    return folder.resolve(".s.PGSQL." + port).toString();
+  }
+
+  /**
+   * A connection as superuser.
+   *
+   * @throws SQLException when the server refuses
+   */
+  Connection connect(String database) throws SQLException, IOException {
+    for (int attempt = 1; ; attempt++) {
+      control();
+      try {
+        return open(superuser == null ? users.iterator().next() : superuser, database, true);
+      } catch (SQLException e) {
+        String complaint = String.valueOf(e.getMessage());
+        if (attempt == StartedServer.ATTEMPTS_MAX
+            || ForkFailure.missingLocale(complaint).isEmpty()
+            || !remedied(complaint)) {
+          throw e;
+        }
+        startAgain();
+        if (!awaitDrained() || !answers()) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  /** Ends what readers left open. */
+  void endConnections() {
+    endConnections("true");
+  }
+
+  private void endConnections(String which) {
+    if (control == null) {
+      return;
+    }
+    try (Statement statement = control.createStatement()) {
+      statement.execute(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+              + " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND ("
+              + which
+              + ")");
+    } catch (SQLException e) {
+      closeControl(); // the server is gone, as whoever waits for it sees, or lost its database
+    }
+  }
+
+  /** Makes what it complains to lack, if that can be made. */
+  private boolean remedied(String complaint) throws IOException {
+    Optional<String> locale = ForkFailure.missingLocale(complaint);
+    Optional<String> tooSmall = ForkFailure.tooSmall(complaint);
+    if (locale.isPresent()) {
+      locales.make(source.what(), locale.get());
+    } else if (tooSmall.isPresent()) {
+      configuration.raise(tooSmall.get());
+    }
+    return locale.isPresent() || tooSmall.isPresent();
+  }
+
+  private void startAgain() throws IOException {
+    closeControl();
+    started.server().stop(PostgresServer.Stop.IMMEDIATE);
+    spool.startAgain();
+    scratch.giveToServer(scratch.path());
+    started = startServer();
+  }
+
+  private void closeControl() {
+    if (control != null) {
+      try {
+        control.close();
+      } catch (SQLException e) {
+        // It was lost already.
+      }
+      control = null;
+    }
+  }
+
+  /** Its server process. */
+  PostgresServer server() {
+    return started.server();
+  }
+
+  @Override
+  public void close() {
+    closeControl();
+    try {
+      started.server().stop(PostgresServer.Stop.IMMEDIATE);
+    } finally {
+      spool.close();
+      closeSocketScratch();
+    }
+  }
+
+  private void closeSocketScratch() {
+    if (socketScratch != scratch) {
+      socketScratch.close();
+    }
+  }
+}
