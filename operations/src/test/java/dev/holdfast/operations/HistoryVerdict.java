@@ -51,7 +51,7 @@ final class HistoryVerdict {
     }
     return verdict.wrong.stream()
         .limit(TOLD_MAX)
-        .map(text -> table.name + ": " + text)
+        .map(text -> table.name + ": " + text.replaceAll("[0-9a-f]{40,}", "…"))
         .collect(Collectors.toList());
   }
 
