@@ -55,6 +55,29 @@ final class HistoryVerdict {
         .collect(Collectors.toList());
   }
 
+  /**
+   * Whether a value that must be unique, and is no key, stands in the way: of a row hit by the bad
+   * transactions, and of another one now.
+   */
+  static boolean valuesTaken(HistoryTable table) {
+    for (HistoryLine line : table.lines) {
+      for (Object value : table.mustBeUnique(line.hit() ? line.beforeBad() : null)) {
+        boolean taken =
+            value instanceof String
+                && table.lines.stream()
+                    .anyMatch(
+                        other ->
+                            !other.equals(line)
+                                && table.mustBeUnique(other.now).contains(value)
+                                && (!other.hit() || other.mixed()));
+        if (taken) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   private long reported() {
     return plan.tables().stream()
         .filter(told -> table.holds(told.schema(), told.table()))
@@ -185,12 +208,16 @@ final class HistoryVerdict {
         continue;
       }
       differing.add(key);
-      boolean stays = is != null && was != null && excused.contains(was);
+      boolean stays =
+          is != null
+              && (was != null
+                  ? excused.contains(was)
+                  : ever(key).stream().anyMatch(line -> isBack(line, excused)));
       boolean misses = should.stream().anyMatch(excused::contains);
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
             "%s is %s, should be %s; %s"
-                .formatted(key, is, told(should, references), lives(was, should)));
+                .formatted(key, is, told(should, references), lives(was, should.isEmpty() ? ever(key) : should)));
       }
     }
     long reported = reported();
@@ -206,6 +233,20 @@ final class HistoryVerdict {
     excused.stream()
         .filter(HistoryLine::mixed)
         .forEach(line -> lastWord(line, rows, now, references));
+  }
+
+  /** Put in by a bad transaction, written by good traffic, deleted by a bad transaction. */
+  private static boolean isBack(HistoryLine line, Set<HistoryLine> excused) {
+    return line.now == null && excused.contains(line) && line.writes.getLast().bad();
+  }
+
+  /** The rows that ever had a key. */
+  private List<HistoryLine> ever(List<@Nullable String> key) {
+    return table.lines.stream()
+        .filter(line ->
+            line.writes.stream()
+                .anyMatch(w -> w.after() != null && table.keyOf(w.after()).equals(key)))
+        .toList();
   }
 
   /** Rows that may differ from the reference. */
@@ -277,9 +318,7 @@ final class HistoryVerdict {
     for (List<@Nullable String> key : differing) {
       List<HistoryLine> lines = new ArrayList<>(wanted.getOrDefault(key, List.of()));
       HistoryLine was = now.get(key);
-      if (was != null) {
-        lines.add(was);
-      }
+      lines.addAll(was != null ? List.of(was) : ever(key));
       boolean named =
           lines.stream()
               .flatMap(line -> line.writes.stream())
