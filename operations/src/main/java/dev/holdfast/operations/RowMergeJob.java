@@ -198,7 +198,7 @@ final class RowMergeJob {
     throw new IllegalArgumentException("there is no life " + number);
   }
 
-  private Life life(int number, RowHistory history) {
+  private @Nullable Life life(int number, RowHistory history) {
     List<Step> steps = history.steps();
     boolean each = options.lostKeysOnly();
     List<Hit> hits = new ArrayList<>(1);
@@ -214,13 +214,20 @@ final class RowMergeJob {
           last + 1 < steps.size()
               && !steps.get(last + 1).writer().inSet()
               && steps.get(last + 1).left() != Left.UNKNOWN;
-      hits.add(
-          new Hit(
-              version(number, history, first),
-              version(number, history, last + 1),
-              touched,
-              each ? since(number, history, last + 1) : List.of()));
+      Row before = version(number, history, first);
+      Row after = version(number, history, last + 1);
+      if (before != null || after != null) {
+        hits.add(
+            new Hit(
+                before,
+                after,
+                touched,
+                each ? since(number, history, last + 1) : List.of()));
+      } // else the set put the row in and took it out
       first = last;
+    }
+    if (hits.isEmpty()) {
+      return null;
     }
     Life life = new Life(hits);
     Step last = history.last();
@@ -421,9 +428,10 @@ final class RowMergeJob {
           number < rows.count()
               ? history != null && beganMeanwhile(history)
               : after(deleted).test(truncation(number));
-      if (mayGoOn) {
+      Row first = mayGoOn ? firstRow(number) : null;
+      if (first != null) {
         byKey
-            .computeIfAbsent(hash(match.keyOf(firstRow(number))), _ -> new ArrayList<>(1))
+            .computeIfAbsent(hash(match.keyOf(first)), _ -> new ArrayList<>(1))
             .add(new Began(number, firstCommit(number)));
       }
     }
@@ -435,8 +443,8 @@ final class RowMergeJob {
       if (number < rows.count() && (history == null || !endsDeletedBySet(history))) {
         continue;
       }
-      Life life = Objects.requireNonNull(life(number));
-      if (!life.endsDeleted()) {
+      Life life = life(number);
+      if (life == null || !life.endsDeleted()) {
         continue;
       }
       RowKey key = match.keyOf(life.deleted());
@@ -457,12 +465,17 @@ final class RowMergeJob {
   }
 
   private boolean sameKey(RowKey key, int life) {
-    return key.equals(match.keyOf(firstRow(life)));
+    return key.equals(match.keyOf(Objects.requireNonNull(firstRow(life))));
   }
 
-  private Row firstRow(int life) {
-    Hit first = Objects.requireNonNull(life(life)).hits.getFirst();
-    return Objects.requireNonNull(first.before() != null ? first.before() : first.after());
+  /** Null when nothing is left of it. */
+  private @Nullable Row firstRow(int number) {
+    Life life = life(number);
+    if (life == null) {
+      return null;
+    }
+    Hit first = life.hits.getFirst();
+    return first.before() != null ? first.before() : first.after();
   }
 
   private static Lsn earlier(@Nullable Lsn one, Lsn other) {

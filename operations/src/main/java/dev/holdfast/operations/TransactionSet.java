@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.Relation;
 import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.SegmentSummary;
@@ -99,11 +100,17 @@ final class TransactionSet {
         }
       }
     }
+    // A file may have come and gone between two recorded catalogs: the log tells whose it was.
+    Lsn taken = names.takenBefore(first);
+    Lsn from = taken != null && wal.holds(taken, first) ? taken : first;
+    DamageScan following = new DamageScan(names, _ -> {});
+    Lsn[] at = {from};
     RowHistories histories =
         new RowHistories(
             set,
             file -> {
-              Relation relation = names.byFile(file, last);
+              Relation told = following.names().byFile(file, at[0]);
+              Relation relation = told == null ? names.byFile(file, last) : told;
               return relation != null
                       && relation.kind() == Relation.Kind.TABLE
                       && wanted.contains(relation.oid())
@@ -113,9 +120,19 @@ final class TransactionSet {
     try (Progress.Phase phase =
         progress.begin(
             "reading what was changed, and what was changed since",
-            wal.bytesFrom(first),
+            wal.bytesFrom(from),
             Progress.Unit.BYTES)) {
-      wal.read(first, null, phase, histories::accept);
+      wal.read(
+          from,
+          null,
+          phase,
+          record -> {
+            at[0] = new Lsn(record.lsn());
+            if (!at[0].isBefore(first)) {
+              histories.accept(record);
+            }
+            following.accept(record);
+          });
     }
     TransactionSet found =
         new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
