@@ -27,6 +27,9 @@ import java.util.stream.Collectors;
 
 /** The transactions to undo, and what the log says of the rows they changed. */
 final class TransactionSet {
+  /** The first OID that a user's relation can have (FirstNormalObjectId, access/transam.h). */
+  private static final long FIRST_NORMAL_OID = 16384;
+
   /** Each is kept in memory: about a kilobyte. */
   static final int TRANSACTIONS_MAX = 100_000;
 
@@ -100,17 +103,45 @@ final class TransactionSet {
         }
       }
     }
-    // A file may have come and gone between two recorded catalogs: the log tells whose it was.
+    Histories read = histories(wal, names, set, wanted, first, first, progress);
     Lsn taken = names.takenBefore(first);
-    Lsn from = taken != null && wal.holds(taken, first) ? taken : first;
+    if (read.nameless && taken != null && wal.holds(taken, first)) {
+      // A file came and went between two recorded catalogs: the log since the first tells whose.
+      read = histories(wal, names, set, wanted, taken, first, progress);
+    }
+    TransactionSet found =
+        new TransactionSet(cluster, names, selection, List.copyOf(set), read.histories, wal.end());
+    found.refuseWhatCannotBeUndoneInPlace();
+    return found;
+  }
+
+  /**
+   * @param nameless whether rows were changed in a file of the database that nobody knows
+   */
+  private record Histories(RowHistories histories, boolean nameless) {}
+
+  /**
+   * @param from where to begin to learn whose a file is
+   * @param first where to begin with rows
+   */
+  private static Histories histories(
+      RecordedWal wal,
+      RecordedNames names,
+      List<TransactionDamage> set,
+      Set<Long> wanted,
+      Lsn from,
+      Lsn first,
+      Progress progress) {
+    Lsn last = set.getLast().commitEnd();
     DamageScan following = new DamageScan(names, _ -> {});
-    Lsn[] at = {from};
+    Following at = new Following();
     RowHistories histories =
         new RowHistories(
             set,
             file -> {
-              Relation told = following.names().byFile(file, at[0]);
+              Relation told = following.names().byFile(file, new Lsn(at.lsn));
               Relation relation = told == null ? names.byFile(file, last) : told;
+              at.nameless |= relation == null && file.number() >= FIRST_NORMAL_OID;
               return relation != null
                       && relation.kind() == Relation.Kind.TABLE
                       && wanted.contains(relation.oid())
@@ -127,17 +158,20 @@ final class TransactionSet {
           null,
           phase,
           record -> {
-            at[0] = new Lsn(record.lsn());
-            if (!at[0].isBefore(first)) {
+            at.lsn = record.lsn();
+            if (Long.compareUnsigned(at.lsn, first.position()) >= 0) {
               histories.accept(record);
             }
             following.accept(record);
           });
     }
-    TransactionSet found =
-        new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
-    found.refuseWhatCannotBeUndoneInPlace();
-    return found;
+    return new Histories(histories, at.nameless);
+  }
+
+  /** Where the log is being read, and whether a file was met that nobody knows. */
+  private static final class Following {
+    private long lsn;
+    private boolean nameless;
   }
 
   /** In order of commit. */
