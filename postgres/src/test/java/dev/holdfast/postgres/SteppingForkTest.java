@@ -351,7 +351,8 @@ class SteppingForkTest {
       Files.createFile(server.server().data().resolve("standby.signal"));
       server.startAgain();
       server.execute("SELECT pg_promote()", "INSERT INTO t VALUES (3, 2)");
-      Lsn second = recorded.commit("DROP TABLE t");
+      Lsn second = recorded.insertLsn();
+      server.execute("DROP TABLE t");
       Lsn third = recorded.insertLsn();
       server.execute("SELECT pg_switch_wal()", "CREATE TABLE flushed (id int)");
       recorded.recordWal();
