@@ -23,7 +23,9 @@ final class CopyText {
           .onMalformedInput(CodingErrorAction.REPORT)
           .onUnmappableCharacter(CodingErrorAction.REPORT);
 
-  /** What a value with escapes reads without them; kept, since most lines are as long as the last. */
+  /**
+   * What a value with escapes reads without them; kept, since most lines are as long as the last.
+   */
   private byte[] plain = {};
 
   /** How many values the last line had. */
