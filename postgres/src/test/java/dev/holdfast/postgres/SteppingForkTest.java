@@ -90,9 +90,6 @@ class SteppingForkTest {
         }
         assertThat(fork.promotedStops()).isZero();
         assertThat(fork.position()).isGreaterThanOrEqualTo(moments.getFirst().lsn());
-        System.out.printf(
-            "%d, %d MB segments: %d stops, %d ms each%n",
-            major, segmentMegabytes, fork.stops(), fork.moving().toMillis() / fork.stops());
         Lsn unrecorded = recorded.recordedEnd().plus(1);
         assertThatThrownBy(() -> fork.moveTo(unrecorded))
             .isInstanceOfSatisfying(
