@@ -83,11 +83,19 @@ final class RowMergeJob {
     /** Whether {@link #now} is known, null included; else it is looked for. */
     private boolean known;
 
+    /** Whether others wrote it before the set ended, so that the set did not leave it so. */
+    private boolean goneBeforeEnd;
+
     /** The xmin of the version that is the row's last, as the log tells; 0 when it does not. */
     private long xmin;
 
     private Life(List<Hit> hits) {
       this.hits = hits;
+    }
+
+    /** The row as the set left it; null when there was none, or when it was not left so. */
+    @Nullable Row left() {
+      return goneBeforeEnd ? null : hits.getLast().after();
     }
 
     /** The row that the last hit deleted. */
@@ -218,11 +226,7 @@ final class RowMergeJob {
       Row after = version(number, history, last + 1);
       if (before != null || after != null) {
         hits.add(
-            new Hit(
-                before,
-                after,
-                touched,
-                each ? since(number, history, last + 1) : List.of()));
+            new Hit(before, after, touched, each ? since(number, history, last + 1) : List.of()));
       } // else the set put the row in and took it out
       first = last;
     }
@@ -231,6 +235,11 @@ final class RowMergeJob {
     }
     Life life = new Life(hits);
     Step last = history.last();
+    life.goneBeforeEnd =
+        !last.writer().inSet()
+            && steps.stream()
+                .filter(step -> !step.writer().inSet())
+                .anyMatch(step -> !step.writer().commitEnd().isAfter(set.lastCommitEnd()));
     if (present.isAsLogged(number)) {
       life.now = presentRow(Objects.requireNonNull(present.row(number)));
       life.known = true;
@@ -381,8 +390,7 @@ final class RowMergeJob {
   private void touchedUnlessWrittenBy(Life life, long xmin) {
     Hit last = life.hits.getLast();
     if (xmin != life.xmin && !last.touched() && last.after() != null && !rewritten) {
-      life.hits.set(
-          life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
+      life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
   }
 
@@ -533,17 +541,14 @@ final class RowMergeJob {
     WholeRows wholes = new WholeRows();
     eachLife(life -> {
       if (!life.known) {
-        wholes.changed(life.hits.getFirst().before(), life.hits.getLast().after());
+        wholes.changed(life.hits.getFirst().before(), life.left());
       }
     });
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
-    now.all(
-        match.table(),
-        match.now().subList(0, match.then().size()),
-        wholes::now);
+    now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
     eachLife(life -> {
       if (!life.known) {
-        life.now = wholes.claim(life.hits.getFirst().before(), life.hits.getLast().after());
+        life.now = wholes.claim(life.hits.getFirst().before(), life.left());
       }
       revert.undo(life.hits, life.now);
       phase.advance(1);

@@ -22,7 +22,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** The transactions to undo, and what the log says of the rows they changed. */
@@ -288,7 +287,7 @@ final class TransactionSet {
     for (TransactionDamage each : dropped.values()) {
       last = each.commitLsn().isAfter(last.commitLsn()) ? each : last;
     }
-    if (last == first) {
+    if (last.xid() == first.xid()) {
       return first;
     }
     Lsn from = first.commitLsn();
@@ -364,7 +363,9 @@ final class TransactionSet {
     for (TransactionDamage damage : transactions) {
       for (TableDamage table : damage.tables()) {
         TransactionDamage drop = dropped.get(table.oid());
-        if (drop != null && drop != damage && table.action() != TableDamage.Action.DROPPED) {
+        if (drop != null
+            && drop.xid() != damage.xid()
+            && table.action() != TableDamage.Action.DROPPED) {
           throw new OperatorException(
               Kind.REFUSED,
               told() + " cannot be undone together",
@@ -408,7 +409,7 @@ final class TransactionSet {
       List<TransactionDamage> found = new ArrayList<>();
       new RecordedDamage(cluster, wal, names)
           .all(
-              mayFit(),
+              this::mayFit,
               progress,
               damage -> {
                 if (selection.wants(damage, names)) {
@@ -440,11 +441,10 @@ final class TransactionSet {
       return found;
     }
 
-    private Predicate<SegmentSummary> mayFit() {
-      return summary ->
-          (selection.since() == null && selection.until() == null)
-              || new Log.Filter(false, null, selection.since(), selection.until(), null, null)
-                  .mayHold(summary);
+    private boolean mayFit(SegmentSummary summary) {
+      return (selection.since() == null && selection.until() == null)
+          || new Log.Filter(false, null, selection.since(), selection.until(), null, null)
+              .mayHold(summary);
     }
 
     private OperatorException nothingFits() {
@@ -452,7 +452,10 @@ final class TransactionSet {
           Kind.REFUSED,
           "there is nothing to undo",
           "no recorded transaction that changed rows fits " + selection,
-          "holdfast log " + cluster.document().name() + " shows what is recorded (" + wal.describe()
+          "holdfast log "
+              + cluster.document().name()
+              + " shows what is recorded ("
+              + wal.describe()
               + ")");
     }
 

@@ -65,11 +65,10 @@ final class HistoryVerdict {
         boolean taken =
             value instanceof String
                 && table.lines.stream()
-                    .anyMatch(
-                        other ->
-                            !other.equals(line)
-                                && table.mustBeUnique(other.now).contains(value)
-                                && (!other.hit() || other.mixed()));
+                    .anyMatch(other ->
+                        !other.equals(line)
+                            && table.mustBeUnique(other.now).contains(value)
+                            && (!other.hit() || other.mixed()));
         if (taken) {
           return true;
         }
@@ -217,7 +216,11 @@ final class HistoryVerdict {
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
             "%s is %s, should be %s; %s"
-                .formatted(key, is, told(should, references), lives(was, should.isEmpty() ? ever(key) : should)));
+                .formatted(
+                    key,
+                    is,
+                    told(should, references),
+                    lives(was, should.isEmpty() ? ever(key) : should)));
       }
     }
     long reported = reported();
