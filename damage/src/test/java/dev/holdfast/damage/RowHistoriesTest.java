@@ -33,7 +33,8 @@ final class RowHistoriesTest {
   private static Map<Integer, Tid> places(TestServer server) {
     Map<Integer, Tid> places = new HashMap<>();
     for (String line :
-        server.query("SELECT id, (ctid::text::point)[0]::int8, (ctid::text::point)[1]::int FROM r")) {
+        server.query(
+            "SELECT id, (ctid::text::point)[0]::int8, (ctid::text::point)[1]::int FROM r")) {
       String[] parts = line.split("\\|");
       places.put(
           Integer.parseInt(parts[0]),
@@ -60,7 +61,8 @@ final class RowHistoriesTest {
   }
 
   private static RowHistories read(
-      TestServer server, RecordedNames names, Lsn start, Set<Long> bad, RelFile... files) throws Exception {
+      TestServer server, RecordedNames names, Lsn start, Set<Long> bad, RelFile... files)
+      throws Exception {
     List<TransactionDamage> set = new ArrayList<>();
     DamageScan scan =
         new DamageScan(
@@ -151,10 +153,7 @@ final class RowHistoriesTest {
       Set<Integer> touched = new HashSet<>();
       for (RowHistory history : found) {
         List<Step> later =
-            history.steps().stream()
-                .skip(1)
-                .filter(step -> step.left() != Left.UNKNOWN)
-                .toList();
+            history.steps().stream().skip(1).filter(step -> step.left() != Left.UNKNOWN).toList();
         assertThat(later).noneMatch(step -> step.writer().inSet());
         if (!later.isEmpty()) {
           after.forEach((id, tid) -> {
