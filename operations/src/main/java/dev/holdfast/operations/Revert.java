@@ -53,6 +53,7 @@ import org.slf4j.LoggerFactory;
 /** Undoes committed transactions in place: a plan first, then that plan and no other. */
 public final class Revert {
   private static final Logger LOG = LoggerFactory.getLogger(Revert.class);
+
   /** What its own transactions are known by in the log. */
   static final String APPLICATION = "holdfast revert";
 
@@ -91,8 +92,8 @@ public final class Revert {
    * @param since only those committed at or after this; null for all
    * @param until only those committed before this; null for all
    * @param tables {@code table}, {@code schema.table} or {@code database.schema.table}, a
-   *     partitioned table standing for its partitions: only what was done to these is undone;
-   *     empty for all
+   *     partitioned table standing for its partitions: only what was done to these is undone; empty
+   *     for all
    * @param user only this role's; null for all. Transactions whose user the log does not say are
    *     left out
    * @param application as {@code user}, by application_name. What an earlier revert wrote is left
@@ -327,7 +328,11 @@ public final class Revert {
       }
       digest.add(
           "options",
-          options.restoreLostKeys + " " + options.overwriteTouched + " " + set.selection().tables());
+          options.restoreLostKeys
+              + " "
+              + options.overwriteTouched
+              + " "
+              + set.selection().tables());
       List<String> warnings = new ArrayList<>();
       if (!behind.isEmpty()) {
         warnings.add(behind);
@@ -418,8 +423,7 @@ public final class Revert {
       }
     }
 
-    private SteppingFork stepping(
-        List<TransactionSet.Table> tables, Lsn first, Progress progress) {
+    private SteppingFork stepping(List<TransactionSet.Table> tables, Lsn first, Progress progress) {
       Set<Long> oids = new HashSet<>();
       tables.forEach(table -> oids.add(table.oid()));
       return Forks.stepping(

@@ -149,7 +149,10 @@ final class RowImages implements AutoCloseable {
   void read(Progress progress) {
     plan();
     long versions =
-        work.values().stream().flatMap(at -> at.values().stream()).mapToLong(each -> each.size).sum();
+        work.values().stream()
+            .flatMap(at -> at.values().stream())
+            .mapToLong(each -> each.size)
+            .sum();
     if (work.isEmpty()) {
       return;
     }

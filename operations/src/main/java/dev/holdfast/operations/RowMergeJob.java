@@ -218,11 +218,7 @@ final class RowMergeJob {
       Row after = version(number, history, last + 1);
       if (before != null || after != null) {
         hits.add(
-            new Hit(
-                before,
-                after,
-                touched,
-                each ? since(number, history, last + 1) : List.of()));
+            new Hit(before, after, touched, each ? since(number, history, last + 1) : List.of()));
       } // else the set put the row in and took it out
       first = last;
     }
@@ -381,8 +377,7 @@ final class RowMergeJob {
   private void touchedUnlessWrittenBy(Life life, long xmin) {
     Hit last = life.hits.getLast();
     if (xmin != life.xmin && !last.touched() && last.after() != null && !rewritten) {
-      life.hits.set(
-          life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
+      life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
   }
 
@@ -537,10 +532,7 @@ final class RowMergeJob {
       }
     });
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
-    now.all(
-        match.table(),
-        match.now().subList(0, match.then().size()),
-        wholes::now);
+    now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
     eachLife(life -> {
       if (!life.known) {
         life.now = wholes.claim(life.hits.getFirst().before(), life.hits.getLast().after());

@@ -418,7 +418,10 @@ final class TransactionSet {
           Kind.REFUSED,
           "there is nothing to undo",
           "no recorded transaction that changed rows fits " + selection,
-          "holdfast log " + cluster.document().name() + " shows what is recorded (" + wal.describe()
+          "holdfast log "
+              + cluster.document().name()
+              + " shows what is recorded ("
+              + wal.describe()
               + ")");
     }
 

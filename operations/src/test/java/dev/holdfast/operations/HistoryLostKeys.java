@@ -25,7 +25,8 @@ final class HistoryLostKeys {
     Map<List<@Nullable String>, Integer> lives = new HashMap<>();
     for (HistoryLine line : table.lines) {
       line.writes.stream()
-          .flatMap(write -> write.after() == null ? null : java.util.stream.Stream.of(write.after()))
+          .flatMap(
+              write -> write.after() == null ? null : java.util.stream.Stream.of(write.after()))
           .map(table::keyOf)
           .distinct()
           .forEach(key -> lives.merge(key, 1, Integer::sum));
@@ -70,13 +71,12 @@ final class HistoryLostKeys {
         }
       }
       if (write.bad()) {
-        was.forEach(
-            (path, value) -> {
-              int column = column(path);
-              if (!became.containsKey(path) && table.columns.get(column).type().document()) {
-                lost.put(path, value);
-              }
-            });
+        was.forEach((path, value) -> {
+          int column = column(path);
+          if (!became.containsKey(path) && table.columns.get(column).type().document()) {
+            lost.put(path, value);
+          }
+        });
       }
     }
     Map<String, String> wanted = table.cells(line.now);

@@ -65,13 +65,12 @@ final class HistoryVerdict {
         boolean taken =
             value instanceof String
                 && table.lines.stream()
-                    .anyMatch(
-                        other ->
-                            !other.equals(line)
-                                && table.mustBeUnique(other.now).contains(value)
-                                && (!other.hit()
-                                    || other.mixed()
-                                    || table.mustBeUnique(other.beforeBad()).contains(value)));
+                    .anyMatch(other ->
+                        !other.equals(line)
+                            && table.mustBeUnique(other.now).contains(value)
+                            && (!other.hit()
+                                || other.mixed()
+                                || table.mustBeUnique(other.beforeBad()).contains(value)));
         if (taken) {
           return true;
         }
@@ -219,7 +218,11 @@ final class HistoryVerdict {
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
             "%s is %s, should be %s; %s"
-                .formatted(key, is, told(should, references), lives(was, should.isEmpty() ? ever(key) : should)));
+                .formatted(
+                    key,
+                    is,
+                    told(should, references),
+                    lives(was, should.isEmpty() ? ever(key) : should)));
       }
     }
     long reported = reported();
@@ -271,7 +274,9 @@ final class HistoryVerdict {
         }
         for (Object value : table.mustBeUnique(line.mixed() ? null : line.beforeBad())) {
           HistoryLine holder = holders.get(value);
-          if (holder != null && holder != line && (!holder.hit()
+          if (holder != null
+              && holder != line
+              && (!holder.hit()
                   || excused.contains(holder)
                   || table.mustBeUnique(holder.beforeBad()).contains(value))) {
             more |= excused.add(line);

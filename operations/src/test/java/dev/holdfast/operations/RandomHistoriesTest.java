@@ -61,7 +61,9 @@ final class RandomHistoriesTest {
   private static void run(int major, boolean lostKeys) throws Exception {
     List<Integer> majors = majors();
     List<Long> seeds = new ArrayList<>();
-    for (long n = majors.indexOf(major); n < (lostKeys ? (COUNT + 2) / 3 : COUNT); n += majors.size()) {
+    for (long n = majors.indexOf(major);
+        n < (lostKeys ? (COUNT + 2) / 3 : COUNT);
+        n += majors.size()) {
       seeds.add(SEED + n);
     }
     Map<Long, String> failures = new TreeMap<>();
@@ -71,10 +73,9 @@ final class RandomHistoriesTest {
         together(acme, some, lostKeys, from / TOGETHER % 2 == 0, failures);
       }
     }
-    failures.replaceAll(
-        (seed, wrong) ->
-            "-Dholdfast.histories.seed=%d -Dholdfast.histories.count=1 -Dholdfast.histories.majors=%d%n%s"
-                .formatted(seed, major, wrong));
+    failures.replaceAll((seed, wrong) ->
+        "-Dholdfast.histories.seed=%d -Dholdfast.histories.count=1 -Dholdfast.histories.majors=%d%n%s"
+            .formatted(seed, major, wrong));
     assertThat(failures.values())
         .as(failures.size() + " of " + seeds.size() + " histories; statements in target/histories")
         .isEmpty();
@@ -126,11 +127,7 @@ final class RandomHistoriesTest {
   }
 
   private static void alone(
-      ProtectedServer acme,
-      long seed,
-      History history,
-      boolean lostKeys,
-      Map<Long, String> wrong) {
+      ProtectedServer acme, long seed, History history, boolean lostKeys, Map<Long, String> wrong) {
     try {
       wrong.putAll(undo(acme, Map.of(seed, history), lostKeys, false));
     } catch (OperatorException e) {
@@ -164,27 +161,29 @@ final class RandomHistoriesTest {
       done = planned.apply(plan.digest(), Progress.SILENT);
     }
     Map<Long, String> wrong = new TreeMap<>();
-    histories.forEach(
-        (seed, history) -> {
-          List<String> found = new ArrayList<>();
-          for (HistoryTable table : history.tables) {
-            List<HistoryRow> rows = history.read(table);
-            found.addAll(
-                lostKeys
-                    ? HistoryLostKeys.of(table, plan, rows)
-                    : HistoryVerdict.of(table, plan, rows));
-          }
-          if (!found.isEmpty()) {
-            wrong.put(seed, String.join("\n", found));
-          }
-        });
+    histories.forEach((seed, history) -> {
+      List<String> found = new ArrayList<>();
+      for (HistoryTable table : history.tables) {
+        List<HistoryRow> rows = history.read(table);
+        found.addAll(
+            lostKeys
+                ? HistoryLostKeys.of(table, plan, rows)
+                : HistoryVerdict.of(table, plan, rows));
+      }
+      if (!found.isEmpty()) {
+        wrong.put(seed, String.join("\n", found));
+      }
+    });
     if (further && wrong.isEmpty()) {
       acme.caughtUp();
       try (Revert.Planned again = plan(acme, xids, options)) {
         if (again.plan().rowsToRestore() != 0) {
           wrong.put(
               histories.keySet().iterator().next(),
-              "of " + histories.keySet() + ", undone again, it would write " + again.plan().tables());
+              "of "
+                  + histories.keySet()
+                  + ", undone again, it would write "
+                  + again.plan().tables());
         }
       }
       if (wrong.isEmpty() && done.rowsRestored() > 0) {
@@ -196,10 +195,12 @@ final class RandomHistoriesTest {
 
   /** Undoing the undoing gives the damaged state back. */
   private static void back(
-      ProtectedServer acme, Map<Long, History> histories, Map<Long, String> wrong) throws Exception {
+      ProtectedServer acme, Map<Long, History> histories, Map<Long, String> wrong)
+      throws Exception {
     LogEntry undoing =
         acme.log(Log.Filter.ALL).stream()
-            .filter(entry -> entry.tables().stream().anyMatch(told -> !told.schema().startsWith("pg_")))
+            .filter(
+                entry -> entry.tables().stream().anyMatch(told -> !told.schema().startsWith("pg_")))
             .reduce((_, last) -> last)
             .orElseThrow();
     String conflicts;
@@ -207,22 +208,21 @@ final class RandomHistoriesTest {
       conflicts = String.join("; ", planned.plan().conflicts());
       planned.apply(planned.plan().digest(), Progress.SILENT);
     }
-    histories.forEach(
-        (seed, history) -> {
-          for (HistoryTable table : history.tables) {
-            List<HistoryRow> now = history.read(table);
-            List<@Nullable HistoryRow> damaged = new ArrayList<>();
-            table.live().forEach(line -> damaged.add(line.now));
-            now.forEach(damaged::remove);
-            if (!damaged.isEmpty() || now.size() != table.live().size() || !conflicts.isEmpty()) {
-              wrong.merge(
-                  seed,
-                  "undoing the undoing of %s lacks %s; in conflict: %s"
-                      .formatted(table.name, damaged, conflicts),
-                  (one, other) -> one + "\n" + other);
-            }
-          }
-        });
+    histories.forEach((seed, history) -> {
+      for (HistoryTable table : history.tables) {
+        List<HistoryRow> now = history.read(table);
+        List<@Nullable HistoryRow> damaged = new ArrayList<>();
+        table.live().forEach(line -> damaged.add(line.now));
+        now.forEach(damaged::remove);
+        if (!damaged.isEmpty() || now.size() != table.live().size() || !conflicts.isEmpty()) {
+          wrong.merge(
+              seed,
+              "undoing the undoing of %s lacks %s; in conflict: %s"
+                  .formatted(table.name, damaged, conflicts),
+              (one, other) -> one + "\n" + other);
+        }
+      }
+    });
   }
 
   private static Revert.Planned plan(
