@@ -59,7 +59,7 @@ final class HistoryLostKeys {
 
   private static Map<String, String> wanted(HistoryTable table, HistoryLine line) {
     Map<String, String> lost = new TreeMap<>();
-    for (HistoryLine.Write write : line.writes) {
+    for (HistoryLine.Write write : byTransaction(line)) {
       if (write.before() == null || write.after() == null) {
         continue;
       }
@@ -83,6 +83,17 @@ final class HistoryLostKeys {
     lost.forEach(wanted::putIfAbsent);
     HistoryDocument.dropOrphans(wanted);
     return wanted;
+  }
+
+  /** What each transaction did to the row in all: what came and went within one was never there. */
+  private static List<HistoryLine.Write> byTransaction(HistoryLine line) {
+    List<HistoryLine.Write> net = new ArrayList<>();
+    for (HistoryLine.Write write : line.writes) {
+      boolean same = !net.isEmpty() && net.getLast().by().equals(write.by());
+      HistoryRow before = same ? net.removeLast().before() : write.before();
+      net.add(new HistoryLine.Write(write.by(), line, before, write.after()));
+    }
+    return net;
   }
 
   private static int column(String path) {

@@ -68,7 +68,9 @@ final class HistoryVerdict {
                     .anyMatch(other ->
                         !other.equals(line)
                             && table.mustBeUnique(other.now).contains(value)
-                            && (!other.hit() || other.mixed()));
+                            && (!other.hit()
+                                || other.mixed()
+                                || table.mustBeUnique(other.beforeBad()).contains(value)));
         if (taken) {
           return true;
         }
@@ -272,7 +274,11 @@ final class HistoryVerdict {
         }
         for (Object value : table.mustBeUnique(line.mixed() ? null : line.beforeBad())) {
           HistoryLine holder = holders.get(value);
-          if (holder != null && holder != line && (!holder.hit() || excused.contains(holder))) {
+          if (holder != null
+              && holder != line
+              && (!holder.hit()
+                  || excused.contains(holder)
+                  || table.mustBeUnique(holder.beforeBad()).contains(value))) {
             more |= excused.add(line);
           }
         }

@@ -254,6 +254,37 @@ final class RandomHistoriesTest {
     }
   }
 
+  @Test
+  void what_random_histories_found() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18)) {
+      List<String> bad = new ArrayList<>();
+      try (Connection connection = acme.server.connect()) {
+        write(connection, "CREATE TABLE twice (id int PRIMARY KEY)");
+        write(connection, "INSERT INTO twice VALUES (1)");
+        bad.add(write(connection, "TRUNCATE twice"));
+        write(connection, "INSERT INTO twice VALUES (2)");
+        bad.add(write(connection, "TRUNCATE twice"));
+        // Its first file came and went before anybody recorded the catalog.
+        write(connection, "CREATE TABLE quick (id int PRIMARY KEY)");
+        write(connection, "INSERT INTO quick VALUES (1), (2)");
+        bad.add(write(connection, "DELETE FROM quick WHERE id = 2"));
+        write(connection, "TRUNCATE quick");
+        write(connection, "CREATE TABLE gone (id int PRIMARY KEY)");
+        write(connection, "INSERT INTO gone VALUES (1)");
+        bad.add(write(connection, "DELETE FROM gone WHERE id = 1"));
+        bad.add(write(connection, "INSERT INTO gone VALUES (2)"));
+        bad.add(write(connection, "DELETE FROM gone WHERE id = 2"));
+      }
+      acme.caughtUp();
+      try (Revert.Planned planned = plan(acme, bad, PLAIN)) {
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+      assertThat(acme.server.query("SELECT id FROM twice ORDER BY id")).containsExactly("1", "2");
+      assertThat(acme.server.query("SELECT id FROM quick ORDER BY id")).containsExactly("2");
+      assertThat(acme.server.query("SELECT id FROM gone ORDER BY id")).containsExactly("1");
+    }
+  }
+
   /** In a transaction of its own; says its number. */
   private static String write(Connection connection, String sql) throws SQLException {
     connection.setAutoCommit(false);
