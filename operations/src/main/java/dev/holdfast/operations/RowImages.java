@@ -87,7 +87,15 @@ final class RowImages implements AutoCloseable {
   }
 
   /** Rows that went with a truncation. */
-  private record Lost(long[] places, TableShape shape) {}
+  private static final class Lost {
+    private final long[] places;
+    private final TableShape shape;
+
+    private Lost(long[] places, TableShape shape) {
+      this.places = places;
+      this.shape = shape;
+    }
+  }
 
   /** All rows of a table as the set left it: a stretch of the spool. */
   private record Afterwards(long from, long to, TableShape shape) {}

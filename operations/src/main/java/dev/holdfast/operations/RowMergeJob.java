@@ -57,7 +57,7 @@ final class RowMergeJob {
 
   private final List<Truncation> truncations;
   private final ColumnMatch match;
-  private final Map<TableShape, int[]> positions = new IdentityHashMap<>();
+  private final IdentityHashMap<TableShape, int[]> positions = new IdentityHashMap<>();
   private final int[] presentPositions;
   private boolean rewritten;
 
@@ -395,11 +395,24 @@ final class RowMergeJob {
   }
 
   /** Which life goes on in which other one. */
-  private record Continuations(int @Nullable [] next, BitSet later) {
-    static final Continuations NONE = new Continuations(null, new BitSet());
+  private static final class Continuations {
+    private final int[] next;
+    private final BitSet later;
+
+    /**
+     * @param next by life, -1 for none; empty when none goes on in another
+     */
+    private Continuations(int[] next, BitSet later) {
+      this.next = next;
+      this.later = later;
+    }
+
+    static Continuations none() {
+      return new Continuations(new int[0], new BitSet());
+    }
 
     int of(int life) {
-      return next == null ? -1 : next[life];
+      return next.length == 0 ? -1 : next[life];
     }
 
     boolean isContinuation(int life) {
@@ -426,7 +439,7 @@ final class RowMergeJob {
       deleted = earlier(deleted, truncation.writer().commitLsn());
     }
     if (deleted == null || !(began || truncated(after(deleted)))) {
-      return Continuations.NONE;
+      return Continuations.none();
     }
     Map<Long, List<Began>> byKey = new HashMap<>();
     int count = lives();
