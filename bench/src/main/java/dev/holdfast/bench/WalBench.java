@@ -41,8 +41,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the same WAL with our reader and with {@code pg_waldump --stats}, taking turns, and prints
- * both rates and their ratio: decoding alone, filtering, and decoding with damage and summaries, on one thread
- * and on two, over growing lengths.
+ * both rates and their ratio: decoding alone, filtering, and decoding with damage and summaries, on
+ * one thread and on two, over growing lengths.
  *
  * <p>Ours runs in a warmed-up process; pg_waldump is started anew each time, as it is used. The log
  * is pgbench's, of Debian's PostgreSQL 15, read from the page cache by both.

@@ -132,7 +132,8 @@ final class ForkCommand extends CliCommand {
     CountDownLatch ended = new CountDownLatch(1);
     try (Fork.Running fork =
         new Fork(repository.location(holdfast.repository, environment), name, scratch)
-            .start(target, contents == null ? Fork.Wanted.ALL : contents.wanted(name), progress())) {
+            .start(
+                target, contents == null ? Fork.Wanted.ALL : contents.wanted(name), progress())) {
       CountDownLatch stopped = new CountDownLatch(1);
       Shutdown.onSignal(stopped::countDown, ended);
       ForkReady ready = fork.ready();

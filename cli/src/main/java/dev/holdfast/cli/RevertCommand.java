@@ -159,7 +159,11 @@ final class RevertCommand extends CliCommand {
         .append(plan.database())
         .append("\n\n");
     if (plan.transactions().size() > 1) {
-      list(text, "transactions", plan.transactions().stream().map(RevertCommand::line).toList(), null);
+      list(
+          text,
+          "transactions",
+          plan.transactions().stream().map(RevertCommand::line).toList(),
+          null);
     }
     if (!plan.tables().isEmpty()) {
       TextTable table =
@@ -247,10 +251,7 @@ final class RevertCommand extends CliCommand {
   }
 
   private void list(
-      StringBuilder text,
-      String heading,
-      List<String> lines,
-      Terminal.@Nullable Colour colour) {
+      StringBuilder text, String heading, List<String> lines, Terminal.@Nullable Colour colour) {
     if (lines.isEmpty()) {
       return;
     }

@@ -31,6 +31,7 @@ public final class DamageScan {
   private final TransactionScan scan;
   private final Settlements settlements;
   private final Consumer<TransactionDamage> onCommit;
+  private final RelationNames learnt;
 
   /**
    * @param names resolves files and OIDs
@@ -40,6 +41,7 @@ public final class DamageScan {
     FileNumbers files = new FileNumbers();
     LearntNames learnt = new LearntNames(names);
     this.onCommit = onCommit;
+    this.learnt = learnt;
     this.scan = new TransactionScan(learnt, files, this::committed);
     this.settlements = new Settlements(learnt, files, scan);
   }
@@ -47,6 +49,11 @@ public final class DamageScan {
   /** Takes the next record. */
   public void accept(RawRecord record) {
     scan.accept(record);
+  }
+
+  /** The names it was given, and what the records handed over so far told since. */
+  public RelationNames names() {
+    return learnt;
   }
 
   private void committed(

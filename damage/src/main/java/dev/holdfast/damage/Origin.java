@@ -22,8 +22,7 @@ record Origin(@Nullable String user, @Nullable String application, @Nullable Str
   static Origin of(byte[] message) {
     try {
       JsonNode said = JSON.readTree(message);
-      return new Origin(
-          text(said, "user"), text(said, "application"), text(said, "address"));
+      return new Origin(text(said, "user"), text(said, "application"), text(said, "address"));
     } catch (JacksonException e) {
       return UNKNOWN; // anybody may write such a message, and anything into it
     }

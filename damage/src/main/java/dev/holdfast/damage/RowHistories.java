@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
@@ -198,7 +199,10 @@ public final class RowHistories {
 
   private final List<Writer> writers = new ArrayList<>();
   private final List<Truncation> truncations = new ArrayList<>();
-  private final Set<RelFile> madeBySet = new HashSet<>();
+
+  /** Files that a transaction of the set made, each with its top-level transaction id. */
+  private final Map<RelFile, Long> madeBySet = new HashMap<>();
+
   private int steps;
   private int[] stepWriter = new int[16];
   private long[] stepTid = new long[16];
@@ -369,7 +373,7 @@ public final class RowHistories {
         member.damage.subtransactions().forEach(xid -> forget(xid, rows.number));
       }
     } else if (record instanceof WalRecord.StorageCreate create) {
-      madeBySet.add(create.file());
+      madeBySet.put(create.file(), Objects.requireNonNull(members.get(raw.xid())).damage.xid());
     }
   }
 
@@ -540,7 +544,7 @@ public final class RowHistories {
       return;
     }
     boolean truncated = member != null && member.truncated.contains(table);
-    if (truncated && !madeBySet.contains(file)) {
+    if (truncated && !Long.valueOf(writer.xid).equals(madeBySet.get(file))) {
       truncations.add(new Truncation(writer, file, table));
     }
     if (rows == null) {
@@ -624,6 +628,6 @@ public final class RowHistories {
    * Whether a transaction of the set made this file: for a new table, or to replace another file.
    */
   public boolean madeBySet(RelFile file) {
-    return madeBySet.contains(file);
+    return madeBySet.containsKey(file);
   }
 }

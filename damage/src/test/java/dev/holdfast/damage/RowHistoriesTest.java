@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -33,8 +34,9 @@ final class RowHistoriesTest {
   private static Map<Integer, Tid> places(TestServer server) {
     Map<Integer, Tid> places = new HashMap<>();
     for (String line :
-        server.query("SELECT id, (ctid::text::point)[0]::int8, (ctid::text::point)[1]::int FROM r")) {
-      String[] parts = line.split("\\|");
+        server.query(
+            "SELECT id, (ctid::text::point)[0]::int8, (ctid::text::point)[1]::int FROM r")) {
+      String[] parts = line.split("\\|", -1);
       places.put(
           Integer.parseInt(parts[0]),
           new Tid(Long.parseLong(parts[1]), Integer.parseInt(parts[2])));
@@ -60,7 +62,8 @@ final class RowHistoriesTest {
   }
 
   private static RowHistories read(
-      TestServer server, RecordedNames names, Lsn start, Set<Long> bad, RelFile... files) throws Exception {
+      TestServer server, RecordedNames names, Lsn start, Set<Long> bad, RelFile... files)
+      throws Exception {
     List<TransactionDamage> set = new ArrayList<>();
     DamageScan scan =
         new DamageScan(
@@ -151,10 +154,7 @@ final class RowHistoriesTest {
       Set<Integer> touched = new HashSet<>();
       for (RowHistory history : found) {
         List<Step> later =
-            history.steps().stream()
-                .skip(1)
-                .filter(step -> step.left() != Left.UNKNOWN)
-                .toList();
+            history.steps().stream().skip(1).filter(step -> step.left() != Left.UNKNOWN).toList();
         assertThat(later).noneMatch(step -> step.writer().inSet());
         if (!later.isEmpty()) {
           after.forEach((id, tid) -> {
@@ -237,7 +237,7 @@ final class RowHistoriesTest {
       Lsn start = ServerLog.begin(server);
       names.record(server);
       long one = xid(server, "UPDATE r SET v = 1 WHERE id = 1");
-      Tid place = places(server).get(1);
+      Tid place = Objects.requireNonNull(places(server).get(1));
       server.execute("DELETE FROM r WHERE id = 1", "VACUUM r");
       Lsn vacuumed = ServerLog.end(server);
       for (int id = 300; !place.equals(places(server).get(id - 1)); id++) {

@@ -133,8 +133,7 @@ final class Afternoon {
       }
       firstCall =
           Incident.transaction(
-              connection,
-              "UPDATE users SET data = '{\"phone\": \"+1 555 1\"}' WHERE id = 1");
+              connection, "UPDATE users SET data = '{\"phone\": \"+1 555 1\"}' WHERE id = 1");
       person(1).set("phone", "+1 555 1");
       calls.incrementAndGet();
       List<Future<Client>> clients = new ArrayList<>();

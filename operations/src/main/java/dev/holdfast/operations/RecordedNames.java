@@ -139,6 +139,11 @@ final class RecordedNames implements RecordedCatalog {
     return snapshot;
   }
 
+  /** Where the newest snapshot before a position was taken; null when there is none. */
+  @Nullable Lsn takenBefore(Lsn at) {
+    return snapshots.lowerKey(at);
+  }
+
   /** The topmost parent; 0 for no partition, null when parents were not recorded. */
   private static @Nullable Long root(
       Catalog.Relation relation, Map<Long, Catalog.Relation> relations) {

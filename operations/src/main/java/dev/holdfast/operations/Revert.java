@@ -50,6 +50,7 @@ import org.slf4j.LoggerFactory;
 /** Undoes committed transactions in place: a plan first, then that plan and no other. */
 public final class Revert {
   private static final Logger LOG = LoggerFactory.getLogger(Revert.class);
+
   /** What its own transactions are known by in the log. */
   static final String APPLICATION = "holdfast revert";
 
@@ -87,9 +88,8 @@ public final class Revert {
    *     such as {@code 812..830}; empty: whatever else fits
    * @param since only those committed at or after this; null for all
    * @param until only those committed before this; null for all
-   * @param tables {@code table}, {@code schema.table} or {@code database.schema.table}, a
-   *     partitioned table standing for its partitions: only what was done to these is undone;
-   *     empty for all
+   * @param tables {@code NAME}, {@code SCHEMA.NAME} or {@code DATABASE.SCHEMA.NAME}, a partitioned
+   *     table standing for its partitions: only what was done to these is undone; empty for all
    * @param user only this role's; null for all. Transactions whose user the log does not say are
    *     left out
    * @param application as {@code user}, by application_name. What an earlier revert wrote is left
@@ -324,7 +324,11 @@ public final class Revert {
       }
       digest.add(
           "options",
-          options.restoreLostKeys + " " + options.overwriteTouched + " " + set.selection().tables());
+          options.restoreLostKeys
+              + " "
+              + options.overwriteTouched
+              + " "
+              + set.selection().tables());
       List<String> warnings = new ArrayList<>();
       if (!behind.isEmpty()) {
         warnings.add(behind);

@@ -91,7 +91,15 @@ final class RowImages implements AutoCloseable {
   }
 
   /** Rows that went with a truncation. */
-  private record Lost(long[] places, TableShape shape) {}
+  private static final class Lost {
+    private final long[] places;
+    private final TableShape shape;
+
+    private Lost(long[] places, TableShape shape) {
+      this.places = places;
+      this.shape = shape;
+    }
+  }
 
   /** What a table held: how many rows, and some of them. */
   record Held(TableShape shape, long count, List<Row> some) {}
@@ -151,8 +159,8 @@ final class RowImages implements AutoCloseable {
   }
 
   /**
-   * Says that some rows of a table are wanted as it stood at a position, whichever they are, and how
-   * many there were.
+   * Says that some rows of a table are wanted as it stood at a position, whichever they are, and
+   * how many there were.
    *
    * @param some how many at most
    */
@@ -164,7 +172,10 @@ final class RowImages implements AutoCloseable {
   void read(Progress progress) {
     plan();
     long versions =
-        work.values().stream().flatMap(at -> at.values().stream()).mapToLong(each -> each.size).sum();
+        work.values().stream()
+            .flatMap(at -> at.values().stream())
+            .mapToLong(each -> each.size)
+            .sum();
     if (work.isEmpty()) {
       return;
     }

@@ -57,7 +57,7 @@ final class RowMergeJob {
 
   private final List<Truncation> truncations;
   private final ColumnMatch match;
-  private final Map<TableShape, int[]> positions = new IdentityHashMap<>();
+  private final IdentityHashMap<TableShape, int[]> positions = new IdentityHashMap<>();
   private final int[] presentPositions;
   private boolean rewritten;
 
@@ -83,11 +83,19 @@ final class RowMergeJob {
     /** Whether {@link #now} is known, null included; else it is looked for. */
     private boolean known;
 
+    /** Whether others wrote it before the set ended, so that the set did not leave it so. */
+    private boolean goneBeforeEnd;
+
     /** The xmin of the version that is the row's last, as the log tells; 0 when it does not. */
     private long xmin;
 
     private Life(List<Hit> hits) {
       this.hits = hits;
+    }
+
+    /** The row as the set left it; null when there was none, or when it was not left so. */
+    @Nullable Row left() {
+      return goneBeforeEnd ? null : hits.getLast().after();
     }
 
     /** The row that the last hit deleted. */
@@ -198,7 +206,7 @@ final class RowMergeJob {
     throw new IllegalArgumentException("there is no life " + number);
   }
 
-  private Life life(int number, RowHistory history) {
+  private @Nullable Life life(int number, RowHistory history) {
     List<Step> steps = history.steps();
     boolean each = options.lostKeysOnly();
     List<Hit> hits = new ArrayList<>(1);
@@ -214,16 +222,24 @@ final class RowMergeJob {
           last + 1 < steps.size()
               && !steps.get(last + 1).writer().inSet()
               && steps.get(last + 1).left() != Left.UNKNOWN;
-      hits.add(
-          new Hit(
-              version(number, history, first),
-              version(number, history, last + 1),
-              touched,
-              each ? since(number, history, last + 1) : List.of()));
+      Row before = version(number, history, first);
+      Row after = version(number, history, last + 1);
+      if (before != null || after != null) {
+        hits.add(
+            new Hit(before, after, touched, each ? since(number, history, last + 1) : List.of()));
+      } // else the set put the row in and took it out
       first = last;
+    }
+    if (hits.isEmpty()) {
+      return null;
     }
     Life life = new Life(hits);
     Step last = history.last();
+    life.goneBeforeEnd =
+        !last.writer().inSet()
+            && steps.stream()
+                .filter(step -> !step.writer().inSet())
+                .anyMatch(step -> !step.writer().commitEnd().isAfter(set.lastCommitEnd()));
     if (present.isAsLogged(number)) {
       life.now = presentRow(Objects.requireNonNull(present.row(number)));
       life.known = true;
@@ -374,17 +390,29 @@ final class RowMergeJob {
   private void touchedUnlessWrittenBy(Life life, long xmin) {
     Hit last = life.hits.getLast();
     if (xmin != life.xmin && !last.touched() && last.after() != null && !rewritten) {
-      life.hits.set(
-          life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
+      life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
   }
 
   /** Which life goes on in which other one. */
-  private record Continuations(int @Nullable [] next, BitSet later) {
-    static final Continuations NONE = new Continuations(null, new BitSet());
+  private static final class Continuations {
+    private final int[] next;
+    private final BitSet later;
+
+    /**
+     * @param next by life, -1 for none; empty when none goes on in another
+     */
+    private Continuations(int[] next, BitSet later) {
+      this.next = next;
+      this.later = later;
+    }
+
+    static Continuations none() {
+      return new Continuations(new int[0], new BitSet());
+    }
 
     int of(int life) {
-      return next == null ? -1 : next[life];
+      return next.length == 0 ? -1 : next[life];
     }
 
     boolean isContinuation(int life) {
@@ -411,7 +439,7 @@ final class RowMergeJob {
       deleted = earlier(deleted, truncation.writer().commitLsn());
     }
     if (deleted == null || !(began || truncated(after(deleted)))) {
-      return Continuations.NONE;
+      return Continuations.none();
     }
     Map<Long, List<Began>> byKey = new HashMap<>();
     int count = lives();
@@ -421,9 +449,10 @@ final class RowMergeJob {
           number < rows.count()
               ? history != null && beganMeanwhile(history)
               : after(deleted).test(truncation(number));
-      if (mayGoOn) {
+      Row first = mayGoOn ? firstRow(number) : null;
+      if (first != null) {
         byKey
-            .computeIfAbsent(hash(match.keyOf(firstRow(number))), _ -> new ArrayList<>(1))
+            .computeIfAbsent(hash(match.keyOf(first)), _ -> new ArrayList<>(1))
             .add(new Began(number, firstCommit(number)));
       }
     }
@@ -435,8 +464,8 @@ final class RowMergeJob {
       if (number < rows.count() && (history == null || !endsDeletedBySet(history))) {
         continue;
       }
-      Life life = Objects.requireNonNull(life(number));
-      if (!life.endsDeleted()) {
+      Life life = life(number);
+      if (life == null || !life.endsDeleted()) {
         continue;
       }
       RowKey key = match.keyOf(life.deleted());
@@ -457,12 +486,17 @@ final class RowMergeJob {
   }
 
   private boolean sameKey(RowKey key, int life) {
-    return key.equals(match.keyOf(firstRow(life)));
+    return key.equals(match.keyOf(Objects.requireNonNull(firstRow(life))));
   }
 
-  private Row firstRow(int life) {
-    Hit first = Objects.requireNonNull(life(life)).hits.getFirst();
-    return Objects.requireNonNull(first.before() != null ? first.before() : first.after());
+  /** Null when nothing is left of it. */
+  private @Nullable Row firstRow(int number) {
+    Life life = life(number);
+    if (life == null) {
+      return null;
+    }
+    Hit first = life.hits.getFirst();
+    return first.before() != null ? first.before() : first.after();
   }
 
   private static Lsn earlier(@Nullable Lsn one, Lsn other) {
@@ -520,17 +554,14 @@ final class RowMergeJob {
     WholeRows wholes = new WholeRows();
     eachLife(life -> {
       if (!life.known) {
-        wholes.changed(life.hits.getFirst().before(), life.hits.getLast().after());
+        wholes.changed(life.hits.getFirst().before(), life.left());
       }
     });
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
-    now.all(
-        match.table(),
-        match.now().subList(0, match.then().size()),
-        wholes::now);
+    now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
     eachLife(life -> {
       if (!life.known) {
-        life.now = wholes.claim(life.hits.getFirst().before(), life.hits.getLast().after());
+        life.now = wholes.claim(life.hits.getFirst().before(), life.left());
       }
       revert.undo(life.hits, life.now);
       phase.advance(1);

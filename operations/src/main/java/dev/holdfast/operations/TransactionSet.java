@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.Relation;
 import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.SegmentSummary;
@@ -23,12 +24,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The transactions to undo or to show, and what the log says of the rows they changed. */
 final class TransactionSet {
+  /** The first OID that a user's relation can have (FirstNormalObjectId, access/transam.h). */
+  private static final long FIRST_NORMAL_OID = 16384;
+
   /** Each is kept in memory: about a kilobyte. */
   static final int TRANSACTIONS_MAX = 100_000;
 
@@ -120,28 +123,78 @@ final class TransactionSet {
         }
       }
     }
+    @Nullable Lsn to = upToCommit ? last : null;
+    Histories read = histories(wal, names, set, wanted, first, first, to, progress);
+    Lsn taken = names.takenBefore(first);
+    if (read.nameless && taken != null && wal.holds(taken, first)) {
+      // A file came and went between two recorded catalogs: the log since the first tells whose.
+      read = histories(wal, names, set, wanted, taken, first, to, progress);
+    }
+    return new TransactionSet(
+        cluster, names, selection, List.copyOf(set), read.histories, wal.end());
+  }
+
+  /**
+   * @param nameless whether rows were changed in a file of the database that nobody knows
+   */
+  private record Histories(RowHistories histories, boolean nameless) {}
+
+  /**
+   * @param from where to begin to learn whose a file is
+   * @param first where to begin with rows
+   * @param to where to end; null: where the log does
+   */
+  private static Histories histories(
+      RecordedWal wal,
+      RecordedNames names,
+      List<TransactionDamage> set,
+      Set<Long> wanted,
+      Lsn from,
+      Lsn first,
+      @Nullable Lsn to,
+      Progress progress) {
+    Lsn last = set.getLast().commitEnd();
+    DamageScan following = new DamageScan(names, _ -> {});
+    Following at = new Following();
     RowHistories histories =
         new RowHistories(
             set,
             file -> {
-              Relation relation = names.byFile(file, last);
+              Relation told = following.names().byFile(file, new Lsn(at.lsn));
+              Relation relation = told == null ? names.byFile(file, last) : told;
+              at.nameless |= relation == null && file.number() >= FIRST_NORMAL_OID;
               return relation != null
                       && relation.kind() == Relation.Kind.TABLE
                       && wanted.contains(relation.oid())
                   ? relation.oid()
                   : 0;
             });
-    @Nullable Lsn end = upToCommit ? last : null;
     try (Progress.Phase phase =
         progress.begin(
-            upToCommit
-                ? "reading what was changed"
-                : "reading what was changed, and what was changed since",
-            wal.bytes(first, end),
+            to == null
+                ? "reading what was changed, and what was changed since"
+                : "reading what was changed",
+            wal.bytes(from, to),
             Progress.Unit.BYTES)) {
-      wal.read(first, end, phase, histories::accept);
+      wal.read(
+          from,
+          to,
+          phase,
+          record -> {
+            at.lsn = record.lsn();
+            if (Long.compareUnsigned(at.lsn, first.position()) >= 0) {
+              histories.accept(record);
+            }
+            following.accept(record);
+          });
     }
-    return new TransactionSet(cluster, names, selection, List.copyOf(set), histories, wal.end());
+    return new Histories(histories, at.nameless);
+  }
+
+  /** Where the log is being read, and whether a file was met that nobody knows. */
+  private static final class Following {
+    private long lsn;
+    private boolean nameless;
   }
 
   /** In order of commit. */
@@ -263,7 +316,7 @@ final class TransactionSet {
     for (TransactionDamage each : dropped.values()) {
       last = each.commitLsn().isAfter(last.commitLsn()) ? each : last;
     }
-    if (last == first) {
+    if (last.xid() == first.xid()) {
       return first;
     }
     Lsn from = first.commitLsn();
@@ -364,7 +417,9 @@ final class TransactionSet {
     for (TransactionDamage damage : transactions) {
       for (TableDamage table : damage.tables()) {
         TransactionDamage drop = dropped.get(table.oid());
-        if (drop != null && drop != damage && table.action() != TableDamage.Action.DROPPED) {
+        if (drop != null
+            && drop.xid() != damage.xid()
+            && table.action() != TableDamage.Action.DROPPED) {
           throw new OperatorException(
               Kind.REFUSED,
               told() + " cannot be undone together",
@@ -408,7 +463,7 @@ final class TransactionSet {
       List<TransactionDamage> found = new ArrayList<>();
       new RecordedDamage(cluster, wal, names)
           .all(
-              mayFit(),
+              this::mayFit,
               progress,
               damage -> {
                 if (selection.wants(damage, names)) {
@@ -440,11 +495,10 @@ final class TransactionSet {
       return found;
     }
 
-    private Predicate<SegmentSummary> mayFit() {
-      return summary ->
-          (selection.since() == null && selection.until() == null)
-              || new Log.Filter(false, null, selection.since(), selection.until(), null, null)
-                  .mayHold(summary);
+    private boolean mayFit(SegmentSummary summary) {
+      return (selection.since() == null && selection.until() == null)
+          || new Log.Filter(false, null, selection.since(), selection.until(), null, null)
+              .mayHold(summary);
     }
 
     private OperatorException nothingFits() {
@@ -452,7 +506,10 @@ final class TransactionSet {
           Kind.REFUSED,
           "there is nothing to undo",
           "no recorded transaction that changed rows fits " + selection,
-          "holdfast log " + cluster.document().name() + " shows what is recorded (" + wal.describe()
+          "holdfast log "
+              + cluster.document().name()
+              + " shows what is recorded ("
+              + wal.describe()
               + ")");
     }
 

@@ -33,9 +33,7 @@ record WantedImages(boolean all) {
     int count = 0;
     for (int image = 0; image <= steps.size(); image++) {
       boolean exists =
-          image == 0
-              ? history.first() != null
-              : steps.get(image - 1).left() == Left.VERSION;
+          image == 0 ? history.first() != null : steps.get(image - 1).left() == Left.VERSION;
       boolean before = image < steps.size() && steps.get(image).writer().inSet();
       boolean after = image > 0 && steps.get(image - 1).writer().inSet();
       boolean edge = all || before != after;
@@ -62,8 +60,7 @@ record WantedImages(boolean all) {
   static Interval interval(RowHistory history, int image, long table, Lsn lastCommitEnd) {
     List<Step> steps = history.steps();
     Lsn from = image == 0 ? history.since() : steps.get(image - 1).writer().commitEnd();
-    Lsn to =
-        image < steps.size() ? steps.get(image).writer().lastBefore(table) : lastCommitEnd;
+    Lsn to = image < steps.size() ? steps.get(image).writer().lastBefore(table) : lastCommitEnd;
     return new Interval(to.isBefore(from) ? to : from, to);
   }
 }

@@ -31,7 +31,8 @@ class RevertUpdateTest {
               .filter(e -> updated(e) == 50_000)
               .findFirst()
               .orElseThrow();
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
         RevertPlan plan = planned.plan();
         assertThat(plan.counts())
             .containsEntry("restored", 49_400L)
@@ -157,7 +158,8 @@ class RevertUpdateTest {
       assertThat(bad.tables().getFirst().action()).isEqualTo("changed");
       assertThat(bad.tables().getFirst().rowsDeleted()).isEqualTo(1);
       assertThat(bad.tables().getFirst().columnsDropped()).containsExactly("note");
-      assertThatThrownBy(() -> acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT))
+      assertThatThrownBy(
+              () -> acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT))
           .isInstanceOfSatisfying(
               OperatorException.class,
               e -> {
@@ -189,14 +191,16 @@ class RevertUpdateTest {
       acme.server.execute("DELETE FROM t WHERE id <= 10");
       acme.caughtUp();
       LogEntry bad = acme.log(new Log.Filter(true, "t", null, null, null, null)).getFirst();
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
         acme.server.execute("INSERT INTO t VALUES (3, 33)", "UPDATE t SET v = 0 WHERE id = 50");
         assertThatThrownBy(() -> planned.apply(planned.plan().digest(), Progress.SILENT))
             .isInstanceOfSatisfying(
                 OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED));
       }
       assertThat(acme.server.value("SELECT count(*) FROM t")).isEqualTo("91");
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(bad.xid()), Progress.SILENT)) {
         acme.server.execute("UPDATE t SET v = 1 WHERE id = 60");
         RevertResult result = planned.apply(planned.plan().digest(), Progress.SILENT);
         assertThat(result.rowsRestored()).isEqualTo(9);

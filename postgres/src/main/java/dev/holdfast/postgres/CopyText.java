@@ -23,38 +23,67 @@ final class CopyText {
           .onMalformedInput(CodingErrorAction.REPORT)
           .onUnmappableCharacter(CodingErrorAction.REPORT);
 
+  /**
+   * What a value with escapes reads without them; kept, since most lines are as long as the last.
+   */
+  private byte[] plain = {};
+
+  /** How many values the last line had. */
+  private int columns = 10;
+
   /** Reads one line, with or without its line feed. */
   Row row(byte[] line) {
     int end = line.length;
     if (end > 0 && line[end - 1] == '\n') {
       end--;
     }
-    List<@Nullable String> values = new ArrayList<>();
-    byte[] plain = new byte[end];
-    int length = 0;
-    boolean isNull = false;
+    List<@Nullable String> values = new ArrayList<>(columns);
+    int begin = 0;
+    boolean escaped = false;
+    byte all = 0; // its sign tells whether any byte is not ASCII
     for (int at = 0; at <= end; at++) {
       if (at == end || line[at] == '\t') {
-        values.add(isNull ? null : text(plain, length));
-        length = 0;
-        isNull = false;
-      } else if (line[at] != '\\') {
-        plain[length++] = line[at];
+        values.add(escaped ? unescaped(line, begin, at) : text(line, begin, at - begin, all));
+        begin = at + 1;
+        escaped = false;
+        all = 0;
       } else {
-        byte escape = line[++at];
-        switch (escape) {
-          case 'N' -> isNull = true; // COPY writes no other \N: a backslash in a value is doubled
-          case 'b' -> plain[length++] = '\b';
-          case 'f' -> plain[length++] = '\f';
-          case 'n' -> plain[length++] = '\n';
-          case 'r' -> plain[length++] = '\r';
-          case 't' -> plain[length++] = '\t';
-          case 'v' -> plain[length++] = 0x0b;
-          default -> plain[length++] = escape;
-        }
+        escaped |= line[at] == '\\';
+        all |= line[at];
       }
     }
+    columns = values.size();
     return Row.copyOf(values);
+  }
+
+  private @Nullable String unescaped(byte[] line, int begin, int end) {
+    if (plain.length < end - begin) {
+      plain = new byte[end - begin];
+    }
+    int length = 0;
+    byte all = 0;
+    for (int at = begin; at < end; at++) {
+      byte b = line[at];
+      if (b == '\\') {
+        b = line[++at];
+        if (b == 'N') {
+          return null; // COPY writes no other \N: a backslash in a value is doubled
+        }
+        b =
+            switch (b) {
+              case 'b' -> '\b';
+              case 'f' -> '\f';
+              case 'n' -> '\n';
+              case 'r' -> '\r';
+              case 't' -> '\t';
+              case 'v' -> 0x0b;
+              default -> b;
+            };
+      }
+      plain[length++] = b;
+      all |= b;
+    }
+    return text(plain, 0, length, all);
   }
 
   /** Appends one value as COPY reads it. */
@@ -75,9 +104,12 @@ final class CopyText {
     }
   }
 
-  private String text(byte[] bytes, int length) {
+  private String text(byte[] bytes, int begin, int length, byte all) {
+    if (all >= 0) {
+      return new String(bytes, begin, length, StandardCharsets.ISO_8859_1);
+    }
     try {
-      return decoder.decode(ByteBuffer.wrap(bytes, 0, length)).toString();
+      return decoder.decode(ByteBuffer.wrap(bytes, begin, length)).toString();
     } catch (CharacterCodingException e) {
       throw new OperatorException(
           Kind.FAILED,

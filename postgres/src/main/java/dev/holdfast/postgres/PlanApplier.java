@@ -33,6 +33,13 @@ public final class PlanApplier {
 
   private static final String WHAT = "cannot apply the plan";
 
+  /** So that a million planned rows are joined in memory; more stays more. In kB. */
+  private static final String ENOUGH_WORK_MEM =
+      """
+      SELECT set_config('work_mem', '65536', true)
+        FROM pg_catalog.pg_settings WHERE name = 'work_mem' AND setting::int8 < 65536
+      """;
+
   /**
    * @param inserted rows put in
    * @param updated rows changed
@@ -112,6 +119,8 @@ public final class PlanApplier {
       CanonicalText.setLocal(connection);
       execute("SET LOCAL lock_timeout = " + lockTimeout.toMillis());
       execute("SET LOCAL idle_in_transaction_session_timeout = 0");
+      execute("SET LOCAL jit = off"); // compiling each statement costs more than it saves
+      execute(ENOUGH_WORK_MEM);
       UserTriggers triggers = UserTriggers.begin(connection);
       List<Prepared> tables = new ArrayList<>();
       List<TableChanges> ordered =

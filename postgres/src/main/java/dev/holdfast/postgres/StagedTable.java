@@ -12,7 +12,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.HexFormat;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
@@ -36,13 +36,31 @@ import org.postgresql.copy.CopyIn;
 final class StagedTable {
   private static final int COPY_BUFFER_BYTES = 1 << 16;
   private static final int SAMPLES_MAX = 3;
-  private static final String NULL_DIGEST = "'\\x" + "00".repeat(32) + "'::bytea";
+
+  /** "access/htup_details.h", MaxHeapAttributeNumber, PostgreSQL 18. */
+  private static final int COLUMNS_MAX = 1600;
+
+  private static final BitSet NOTHING = new BitSet();
+  private static final BitSet ALL = new BitSet();
+
+  static {
+    ALL.set(0, COLUMNS_MAX);
+  }
+
+  /** Of the 100 arguments that a function takes. */
+  private static final int FORMATTED_MAX = 90;
 
   private final Connection connection;
   private final TableStructure structure;
   private final TableChanges table;
-  private final Set<Integer> movingColumns;
+  private final BitSet movingPositions = new BitSet();
+  private final RowDigest digest = new RowDigest();
   private final Set<Integer> changedColumns = new TreeSet<>();
+
+  /** Positions that every update made in place changes. */
+  private BitSet everyChange = new BitSet();
+
+  private long updatedInPlace;
   private final String change;
   private final String found;
   private final String written;
@@ -63,7 +81,9 @@ final class StagedTable {
     this.connection = connection;
     this.structure = structure;
     this.table = table;
-    this.movingColumns = movingColumns;
+    for (int i = 0; i < table.columns().size(); i++) {
+      movingPositions.set(i, movingColumns.contains(table.columns().get(i).number()));
+    }
     this.change = "pg_temp.holdfast_change_" + number;
     this.found = "pg_temp.holdfast_found_" + number;
     this.written = "pg_temp.holdfast_written_" + number;
@@ -238,6 +258,10 @@ final class StagedTable {
       Column column = column(i);
       if (changedColumns.contains(column.number())) {
         String name = TableName.quote(column.name());
+        if (everyChange.get(i)) {
+          assignments.add("%s = p.w%d".formatted(name, i));
+          continue;
+        }
         assignments.add(
             "%s = CASE WHEN %d::int2 = ANY (p.changed) THEN p.w%d ELSE t.%s END"
                 .formatted(name, column.number(), i, name));
@@ -314,62 +338,68 @@ final class StagedTable {
     switch (planned) {
       case RowChange.Insert insert -> {
         inserts++;
-        head(line, seq, "i", null, insert.wanted(), Set.of());
-        tail(line, insert.wanted(), insert.wanted(), _ -> true);
+        head(line, seq, 'i', null, insert.wanted(), NOTHING);
+        tail(line, insert.wanted(), insert.wanted(), ALL);
       }
       case RowChange.Delete delete -> {
         deletes++;
-        head(line, seq, "d", delete.now(), null, Set.of());
-        tail(line, delete.now(), delete.now(), _ -> false);
+        head(line, seq, 'd', delete.now(), null, NOTHING);
+        tail(line, delete.now(), delete.now(), NOTHING);
       }
       case RowChange.Update update -> {
         updates++;
-        Set<Integer> changed = new TreeSet<>();
+        BitSet changed = new BitSet();
         for (int i = 0; i < update.now().size(); i++) {
           if (!Objects.equals(update.now().value(i), update.wanted().value(i))) {
-            changed.add(column(i).number());
+            changed.set(i);
           }
         }
-        boolean moves = changed.stream().anyMatch(movingColumns::contains);
+        boolean moves = changed.intersects(movingPositions);
         if (!moves) {
-          changedColumns.addAll(changed);
+          everyChange = updatedInPlace == 0 ? changed : and(everyChange, changed);
+          updatedInPlace++;
+          changed.stream().forEach(i -> changedColumns.add(column(i).number()));
         }
-        head(line, seq, moves ? "m" : "u", update.now(), update.wanted(), changed);
-        tail(
-            line,
-            update.now(),
-            update.wanted(),
-            i -> moves || changed.contains(column(i).number()));
+        head(line, seq, moves ? 'm' : 'u', update.now(), update.wanted(), changed);
+        tail(line, update.now(), update.wanted(), moves ? ALL : changed);
       }
     }
   }
 
-  private static void head(
+  private static BitSet and(BitSet left, BitSet right) {
+    BitSet both = (BitSet) left.clone();
+    both.and(right);
+    return both;
+  }
+
+  private void head(
       StringBuilder line,
       long seq,
-      String verb,
+      char verb,
       @Nullable Row expected,
       @Nullable Row wanted,
-      Set<Integer> changed) {
-    line.append(seq).append('\t').append(verb);
-    for (@Nullable Row row : new @Nullable Row[] {expected, wanted}) {
-      line.append('\t');
-      CopyText.append(
-          line, row == null ? null : "\\x" + HexFormat.of().formatHex(row.fingerprint()));
+      BitSet changed) {
+    line.append(seq).append('\t').append(verb).append('\t');
+    digest.append(line, expected);
+    line.append('\t');
+    digest.append(line, wanted);
+    line.append("\t{");
+    String comma = "";
+    for (int i = changed.nextSetBit(0); i >= 0; i = changed.nextSetBit(i + 1)) {
+      line.append(comma).append(column(i).number());
+      comma = ",";
     }
-    line.append('\t').append('{');
-    line.append(changed.stream().map(String::valueOf).collect(Collectors.joining(",")));
     line.append('}');
   }
 
-  private void tail(StringBuilder line, Row keyed, Row wanted, Predicate<Integer> given) {
+  private void tail(StringBuilder line, Row keyed, Row wanted, BitSet given) {
     for (int position : table.key()) {
       line.append('\t');
       CopyText.append(line, keyed.value(position));
     }
     for (int i = 0; i < table.columns().size(); i++) {
       line.append('\t');
-      CopyText.append(line, i < wanted.size() && given.test(i) ? wanted.value(i) : null);
+      CopyText.append(line, i < wanted.size() && given.get(i) ? wanted.value(i) : null);
     }
     line.append('\n');
   }
@@ -384,17 +414,22 @@ final class StagedTable {
     }
   }
 
-  /** As {@link Row#fingerprint}, computed by the server over row {@code t}. */
+  /** As {@link RowDigest}, computed by the server over row {@code t}. */
   private static String fingerprint(List<Column> columns) {
-    // IS NOT DISTINCT FROM NULL: a composite value whose fields are all null IS NULL, and is none.
-    return "sha256("
-        + columns.stream()
-            .map(column -> "t." + TableName.quote(column.name()))
-            .map(value ->
-                "CASE WHEN %s IS NOT DISTINCT FROM NULL THEN %s ELSE sha256(convert_to(format('%%s', %s), 'UTF8')) END"
-                    .formatted(value, NULL_DIGEST, value))
-            .collect(Collectors.joining(" || "))
-        + ")";
+    // format() writes what the types' output functions give, and NULL for nulls alone.
+    List<String> parts = new ArrayList<>();
+    for (int from = 0; from < columns.size(); from += FORMATTED_MAX) {
+      List<Column> some = columns.subList(from, Math.min(columns.size(), from + FORMATTED_MAX));
+      parts.add(
+          "format('%s', %s)"
+              .formatted(
+                  "%L,".repeat(some.size()),
+                  some.stream()
+                      .map(column -> "t." + TableName.quote(column.name()))
+                      .collect(Collectors.joining(", "))));
+    }
+    String text = parts.isEmpty() ? "''" : String.join(" || ", parts);
+    return "sha256(convert_to(" + text + ", 'UTF8'))";
   }
 
   private String sameKey(String planned) {

@@ -267,8 +267,7 @@ final class WalSpool implements AutoCloseable {
   private boolean asksForMore(String name, Lsn until) {
     boolean hadIt = name.equals(lastTaken) && name.equals(cutName) && cutAt.equals(until);
     // Past the end it may be a segment of any timeline, and one that was never recorded.
-    return hadIt
-        || (SegmentName.isSegmentName(name) && !segment(name).start().isBefore(until));
+    return hadIt || (SegmentName.isSegmentName(name) && !segment(name).start().isBefore(until));
   }
 
   private void forgetTaken() {

@@ -212,6 +212,31 @@ class RowsTest {
     }
 
     @Test
+    void a_table_wider_than_a_function_takes_arguments_is_changed_in_each_rows_own_columns() {
+      StringBuilder columns = new StringBuilder();
+      for (int i = 1; i <= 250; i++) {
+        columns.append(", c").append(i).append(" text");
+      }
+      server.execute(
+          "CREATE TABLE t (id int PRIMARY KEY" + columns + ")",
+          "INSERT INTO t (id, c1, c100, c250) VALUES (1, 'a', 'b', 'c'), (2, 'a', NULL, 'c')");
+      Table table = table("public", "t");
+      List<RowChange> changes = new ArrayList<>();
+      for (Row row : table.rows()) {
+        Row wanted = table.with(row, "c100", "it's");
+        changes.add(
+            new RowChange.Update(
+                row, "2".equals(row.value(0)) ? table.with(wanted, "c250", "\\") : wanted));
+      }
+      apply(table, changes);
+      assertThat(server.query("SELECT id, c1, c100, c250 FROM t ORDER BY id"))
+          .containsExactly("1|a|it's|c", "2|a|it's|\\");
+      Row planned = table.with(table.rows().getFirst(), "c249", "other");
+      assertThat(refused(() -> apply(table, List.of(new RowChange.Delete(planned)))).kind())
+          .isEqualTo(Kind.REFUSED);
+    }
+
+    @Test
     void a_key_that_is_used_again_refuses_the_plan() {
       server.execute(
           "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'new')");

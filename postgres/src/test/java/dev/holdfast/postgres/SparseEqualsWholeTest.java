@@ -84,9 +84,9 @@ final class SparseEqualsWholeTest {
   }
 
   private void round(int major, long seed) throws Exception {
-    Random random = new Random(seed);
-    boolean checksums = random.nextBoolean();
-    boolean fullPages = random.nextBoolean();
+    Random random = new Random(seed * 0x9E37_79B9_7F4A_7C15L); // neighbours begin alike otherwise
+    boolean checksums = (seed + major) % 2 == 1;
+    boolean fullPages = (seed + major) / 2 % 2 == 0;
     List<String> initdb = new ArrayList<>(List.of("--wal-segsize=1"));
     if (checksums) {
       initdb.add("--data-checksums");
@@ -286,7 +286,8 @@ final class SparseEqualsWholeTest {
         }
         for (Map.Entry<Long, String> table : names.entrySet()) {
           String name = table.getValue().substring(0, table.getValue().length() - 1);
-          String row = table.getValue().endsWith("S") ? "last_value, log_cnt, is_called" : "t::text";
+          String row =
+              table.getValue().endsWith("S") ? "last_value, log_cnt, is_called" : "t::text";
           digests.put(
               table.getKey(),
               digest(

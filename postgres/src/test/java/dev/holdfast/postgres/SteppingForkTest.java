@@ -90,9 +90,6 @@ class SteppingForkTest {
         }
         assertThat(fork.promotedStops()).isZero();
         assertThat(fork.position()).isGreaterThanOrEqualTo(moments.getFirst().lsn());
-        System.out.printf(
-            "%d, %d MB segments: %d stops, %d ms each%n",
-            major, segmentMegabytes, fork.stops(), fork.moving().toMillis() / fork.stops());
         Lsn unrecorded = recorded.recordedEnd().plus(1);
         assertThatThrownBy(() -> fork.moveTo(unrecorded))
             .isInstanceOfSatisfying(
@@ -351,7 +348,8 @@ class SteppingForkTest {
       Files.createFile(server.server().data().resolve("standby.signal"));
       server.startAgain();
       server.execute("SELECT pg_promote()", "INSERT INTO t VALUES (3, 2)");
-      Lsn second = recorded.commit("DROP TABLE t");
+      Lsn second = recorded.insertLsn();
+      server.execute("DROP TABLE t");
       Lsn third = recorded.insertLsn();
       server.execute("SELECT pg_switch_wal()", "CREATE TABLE flushed (id int)");
       recorded.recordWal();

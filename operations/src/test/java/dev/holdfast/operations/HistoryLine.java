@@ -1,0 +1,81 @@
+package dev.holdfast.operations;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One row's life in a random history, from its INSERT to its DELETE, through changes of its key:
+ * the generator's ledger. A row put in with the key of a deleted one is another line.
+ */
+final class HistoryLine {
+  /** One statement's write to the row. A null row was not there. */
+  record Write(
+      HistoryTransaction by,
+      HistoryLine line,
+      @Nullable HistoryRow before,
+      @Nullable HistoryRow after) {
+    boolean bad() {
+      return by.bad;
+    }
+  }
+
+  /** In order; what was rolled back is taken out again. */
+  List<Write> writes = new ArrayList<>();
+
+  @Nullable HistoryRow now;
+
+  /** The open transaction that wrote it last: nobody else can until that ends. */
+  @Nullable HistoryTransaction heldBy;
+
+  boolean hit() {
+    return writes.stream().anyMatch(Write::bad);
+  }
+
+  /** Whether good traffic wrote the row after a bad transaction did: a conflict may be reported. */
+  boolean mixed() {
+    boolean hit = false;
+    for (Write write : writes) {
+      if (write.bad()) {
+        hit = true;
+      } else if (hit) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The row as it was before the first bad transaction hit it; as it is when none did. */
+  @Nullable HistoryRow beforeBad() {
+    for (Write write : writes) {
+      if (write.bad()) {
+        return write.before();
+      }
+    }
+    return now;
+  }
+
+  /** The writes from the first bad one on. */
+  List<Write> sinceHit() {
+    for (int i = 0; i < writes.size(); i++) {
+      if (writes.get(i).bad()) {
+        return writes.subList(i, writes.size());
+      }
+    }
+    return List.of();
+  }
+
+  void columnAdded(@Nullable String value) {
+    List<Write> longer = new ArrayList<>();
+    for (Write write : writes) {
+      longer.add(
+          new Write(write.by(), this, longer(write.before(), value), longer(write.after(), value)));
+    }
+    writes = longer;
+    now = longer(now, value);
+  }
+
+  private static @Nullable HistoryRow longer(@Nullable HistoryRow row, @Nullable String value) {
+    return row == null ? null : row.and(value);
+  }
+}
