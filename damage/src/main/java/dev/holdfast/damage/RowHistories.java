@@ -6,9 +6,12 @@ import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.Tid;
 import dev.holdfast.wal.WalRecord;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -16,7 +19,9 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.function.LongUnaryOperator;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -28,8 +33,9 @@ import org.jspecify.annotations.Nullable;
  * committed counts: not what was rolled back, to a savepoint or whole, not what is still prepared,
  * not locks. What one transaction did to a row is one step, however often it wrote it.
  *
- * <p>A row is known by its place: a row moved to another partition, or deleted and inserted again
- * with the same key, begins another history.
+ * <p>A row is known by its place: a row moved to another partition (see {@link
+ * #wasWrittenWhereItMoved}), or deleted and inserted again with the same key, begins another
+ * history.
  *
  * <p>About 100 bytes for each row and step; not thread-safe.
  */
@@ -38,6 +44,9 @@ public final class RowHistories {
   private static final int CREATED_MAX = 1 << 20;
 
   private static final long LOST = TidMap.NONE - 1;
+
+  /** Marks a deletion that is one half of a row's move to another partition. */
+  private static final int MOVED = 1 << 30;
 
   /**
    * A committed transaction that wrote rows of these histories.
@@ -131,10 +140,18 @@ public final class RowHistories {
       size++;
     }
 
+    private int file(int index) {
+      return file[index] & ~MOVED;
+    }
+
+    private boolean isMove(int index) {
+      return (file[index] & MOVED) != 0;
+    }
+
     private void forget(int ofFile) {
       int kept = 0;
       for (int index = 0; index < size; index++) {
-        if (file[index] != ofFile) {
+        if (file(index) != ofFile) {
           order[kept] = order[index];
           file[kept] = file[index];
           from[kept] = from[index];
@@ -186,6 +203,7 @@ public final class RowHistories {
 
   private final Map<Long, Member> members = new HashMap<>();
   private final ToLongFunction<RelFile> tables;
+  private final LongUnaryOperator roots;
   private final Map<RelFile, FileRows> files = new LinkedHashMap<>();
   private final List<FileRows> byNumber = new ArrayList<>();
   private final Set<RelFile> unwanted = new HashSet<>();
@@ -209,6 +227,15 @@ public final class RowHistories {
   private int[] stepXid = new int[16];
   private int[] stepNext = new int[16];
 
+  /** A history: the number of its file, and its own there. */
+  private record Place(int file, int history) {}
+
+  /** Rows of the transaction being settled that left a partition and came nowhere yet. */
+  private final Deque<Place> moving = new ArrayDeque<>();
+
+  /** Of a row that the set moved to another partition: its history there. */
+  private final Map<Place, Place> movedTo = new HashMap<>();
+
   private int createdCount;
   private long createdFrom;
   private long createdFloor;
@@ -217,9 +244,13 @@ public final class RowHistories {
    * @param set the transactions, as the log was found to hold them
    * @param tables the OID of the table whose rows a file holds; 0 for files that do not matter,
    *     such as catalogs, indexes and TOAST, which cost nothing
+   * @param roots the OID of the table at the top of the tree of partitions that a table is a leaf
+   *     of; the table's own for others
    */
-  public RowHistories(Collection<TransactionDamage> set, ToLongFunction<RelFile> tables) {
+  public RowHistories(
+      Collection<TransactionDamage> set, ToLongFunction<RelFile> tables, LongUnaryOperator roots) {
     this.tables = tables;
+    this.roots = roots;
     for (TransactionDamage damage : set) {
       Set<Long> truncated = new HashSet<>();
       for (TableDamage table : damage.tables()) {
@@ -323,7 +354,9 @@ public final class RowHistories {
     if (!ofSet && history < 0) {
       return;
     }
-    open.computeIfAbsent(xid, _ -> new Writes()).add(order++, rows.number, old, young);
+    boolean move = record.rowChange() == RawRecord.RowChange.DELETE && record.isPartitionMove();
+    open.computeIfAbsent(xid, _ -> new Writes())
+        .add(order++, move ? rows.number | MOVED : rows.number, old, young);
     if (!ofSet && young != TidMap.NONE) {
       rows.places.put(young, history); // the same transaction may write it again
     }
@@ -439,6 +472,7 @@ public final class RowHistories {
     int number = writers.size();
     writers.add(writer);
     int stepsBefore = steps;
+    moving.clear();
     inOrder(all, (each, index) -> settle(all.get(each), index, xids.get(each), number, ofSet));
     for (RelFile file : droppedFiles) {
       dropped(file, writer, number);
@@ -468,30 +502,31 @@ public final class RowHistories {
 
   /** Goes through the writes of a transaction and its subtransactions as the log has them. */
   private static void inOrder(List<Writes> all, Each each) {
+    if (all.size() == 1) {
+      for (int index = 0; index < all.getFirst().size; index++) {
+        each.accept(0, index);
+      }
+      return;
+    }
     int[] next = new int[all.size()];
-    while (true) {
-      int first = -1;
-      for (int i = 0; i < all.size(); i++) {
-        if (next[i] < all.get(i).size
-            && (first < 0 || all.get(i).order[next[i]] < all.get(first).order[next[first]])) {
-          first = i;
-        }
+    PriorityQueue<Integer> queue =
+        new PriorityQueue<>(Comparator.comparingInt(i -> all.get(i).order[next[i]]));
+    for (int i = 0; i < all.size(); i++) {
+      if (all.get(i).size > 0) {
+        queue.add(i);
       }
-      if (first < 0) {
-        return;
-      }
-      if (all.size() == 1) {
-        for (int index = 0; index < all.getFirst().size; index++) {
-          each.accept(0, index);
-        }
-        return;
-      }
+    }
+    while (!queue.isEmpty()) {
+      int first = queue.remove();
       each.accept(first, next[first]++);
+      if (next[first] < all.get(first).size) {
+        queue.add(first);
+      }
     }
   }
 
   private void settle(Writes writes, int index, long xid, int writer, boolean ofSet) {
-    FileRows rows = byNumber.get(writes.file[index]);
+    FileRows rows = byNumber.get(writes.file(index));
     long old = writes.from[index];
     long young = writes.to[index];
     int history = old == TidMap.NONE ? -1 : rows.places.get(old);
@@ -502,6 +537,15 @@ public final class RowHistories {
       history = rows.begin(old, old == TidMap.NONE ? 0 : knownSince(rows, old));
     }
     step(rows, history, writer, young, xid);
+    if (writes.isMove(index)) {
+      moving.push(new Place(rows.number, history));
+    } else if (old == TidMap.NONE && !moving.isEmpty()) {
+      FileRows from = byNumber.get(moving.peek().file);
+      if (from.table != rows.table
+          && roots.applyAsLong(from.table) == roots.applyAsLong(rows.table)) {
+        movedTo.put(moving.pop(), new Place(rows.number, history));
+      }
+    }
     if (old != TidMap.NONE) {
       rows.places.remove(old);
     }
@@ -617,6 +661,20 @@ public final class RowHistories {
    */
   public List<Writer> writers() {
     return List.copyOf(writers);
+  }
+
+  /**
+   * Whether the set moved a row to another partition, where others wrote it since: taken back here
+   * as well, it would be there twice.
+   */
+  public boolean wasWrittenWhereItMoved(RelFile file, int number) {
+    FileRows rows = files.get(file);
+    Place place = rows == null ? null : movedTo.get(new Place(rows.number, number));
+    if (place == null) {
+      return false;
+    }
+    RowHistory there = history(byNumber.get(place.file).file, place.history);
+    return there != null && there.steps().stream().anyMatch(step -> !step.writer().inSet());
   }
 
   /** Tables that the set truncated, in order of commit. */

@@ -225,10 +225,10 @@ final class TransactionScan {
   private void insert(RawRecord record) {
     int file = file(record);
     fill(file);
+    OpenTransaction transaction = transaction(record); // it may begin here
     if (record.isSpeculative()) {
       return; // counted when confirmed
     }
-    OpenTransaction transaction = transaction(record);
     if (transaction.isMoving() && isMovedTo(transaction, file, record)) {
       return;
     }

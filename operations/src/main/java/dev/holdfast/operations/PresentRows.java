@@ -8,7 +8,6 @@ import dev.holdfast.postgres.RowSpool;
 import dev.holdfast.postgres.RowVersion;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.TableShape;
-import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.Tid;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,15 +22,16 @@ import org.jspecify.annotations.Nullable;
  * the log says: the very versions. Of the others nothing is known but that the log does not tell
  * all about them: they were written after its end, or moved by a rewrite of the table.
  */
-final class PresentRows implements AutoCloseable {
+final class PresentRows {
   private static final int BATCH = 5_000;
 
   private final TableShape shape;
-  private final RowSpool spool = RowSpool.create();
+  private final RowSpool spool;
   private final long[] places;
 
-  private PresentRows(TableShape shape, int count) {
+  private PresentRows(TableShape shape, int count, RowSpool spool) {
     this.shape = shape;
+    this.spool = spool;
     this.places = new long[count];
     Arrays.fill(places, -1);
   }
@@ -42,10 +42,11 @@ final class PresentRows implements AutoCloseable {
    * @param rows the rows' histories, numbered through the table's files
    * @param now reads production
    * @param table the table there; when it was made since, none of its rows lies where the log says
+   * @param spool keeps them
    */
-  static PresentRows read(TableRows rows, RowReader now, TableNow table, Progress progress) {
-    PresentRows present = new PresentRows(table.shape(), rows.count());
-    boolean whole = false;
+  static PresentRows read(
+      TableRows rows, RowReader now, TableNow table, RowSpool spool, Progress progress) {
+    PresentRows present = new PresentRows(table.shape(), rows.count(), spool);
     try (Progress.Phase phase =
         progress.begin(
             "reading rows of " + rows.table().name() + " as they are",
@@ -56,40 +57,41 @@ final class PresentRows implements AutoCloseable {
       List<Step> steps = new ArrayList<>(BATCH);
       for (int number = 0; number < rows.count(); number++) {
         RowHistory history = rows.history(number);
-        RelFile in = rows.file(number);
         if (history != null
             && history.last().left() == RowHistories.Left.VERSION
-            && in.number() == file) {
+            && rows.file(number).number() == file) {
           numbers.add(number);
           steps.add(history.last());
         }
-        if (numbers.size() == BATCH) {
-          present.read(now, numbers, steps);
-          phase.advance(BATCH);
+        boolean isLast = number == rows.count() - 1;
+        if (numbers.size() == BATCH || (isLast && !numbers.isEmpty())) {
+          Map<Tid, RowVersion> found = present.at(now, steps);
+          if (now.fileNumber(table.oid()) != file) {
+            return present; // rewritten meanwhile: other rows may lie at these places now
+          }
+          present.keep(numbers, steps, found);
+          phase.advance(numbers.size());
+          numbers.clear();
+          steps.clear();
         }
       }
-      present.read(now, numbers, steps);
-      whole = true;
       return present;
-    } finally {
-      if (!whole) {
-        present.close();
-      }
     }
   }
 
-  private void read(RowReader now, List<Integer> numbers, List<Step> steps) {
+  private Map<Tid, RowVersion> at(RowReader now, List<Step> steps) {
     Collection<Tid> tids = new ArrayList<>(steps.size());
     steps.forEach(step -> tids.add(Objects.requireNonNull(step.tid())));
-    Map<Tid, RowVersion> found = now.versionsByTid(shape.name(), shape.columns(), tids);
+    return now.versionsByTid(shape.name(), shape.columns(), tids);
+  }
+
+  private void keep(List<Integer> numbers, List<Step> steps, Map<Tid, RowVersion> found) {
     for (int i = 0; i < numbers.size(); i++) {
       RowVersion version = found.get(steps.get(i).tid());
       if (version != null && version.xmin() == steps.get(i).xid()) {
         places[numbers.get(i)] = spool.add(version.row());
       }
     }
-    numbers.clear();
-    steps.clear();
   }
 
   /** How the table's columns stood when the rows were read. */
@@ -105,10 +107,5 @@ final class PresentRows implements AutoCloseable {
   /** That version; null when it is not there. */
   @Nullable Row row(int number) {
     return places[number] < 0 ? null : spool.read(places[number]);
-  }
-
-  @Override
-  public void close() {
-    spool.close();
   }
 }

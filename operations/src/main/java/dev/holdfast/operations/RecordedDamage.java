@@ -103,6 +103,17 @@ final class RecordedDamage {
     }
   }
 
+  /** Whether of any wanted segment the summary is left and its log gone. */
+  boolean hasSummariesWithoutLog(Predicate<SegmentSummary> wanted) {
+    for (Known one : known()) {
+      SegmentSummary summary = one.log == null ? summary(one) : null;
+      if (summary != null && wanted.test(summary)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /**
    * Where to begin reading for the first commit decided after a time: what was open in the first
    * segment that may hold one is known from there. Null when nothing is recorded.

@@ -12,6 +12,7 @@ import dev.holdfast.postgres.PlanApplier;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
+import dev.holdfast.postgres.RowSpool;
 import dev.holdfast.postgres.TableChanges;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.definition.DroppedObjects;
@@ -41,6 +42,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -165,23 +167,48 @@ public final class Revert {
       return xids.stream().filter(xid -> !RANGE.matcher(xid).matches()).toList();
     }
 
-    boolean wants(TransactionDamage damage, RecordedNames names) {
+    /** Says of a transaction whether its number is wanted. */
+    LongPredicate numbers() {
+      long[] from = new long[xids.size()];
+      long[] to = new long[xids.size()];
+      for (int index = 0; index < from.length; index++) {
+        Matcher range = RANGE.matcher(xids.get(index));
+        boolean isRange = range.matches();
+        from[index] = RecordedTransactions.parse(isRange ? range.group(1) : xids.get(index));
+        to[index] = isRange ? RecordedTransactions.parse(range.group(2)) : from[index];
+      }
+      return xid -> {
+        for (int index = 0; index < from.length; index++) {
+          if (from[index] <= xid && xid <= to[index]) {
+            return true;
+          }
+        }
+        return from.length == 0;
+      };
+    }
+
+    boolean wants(TransactionDamage damage, LongPredicate numbers, RecordedNames names) {
       return (since == null || !damage.committedAt().isBefore(since))
           && (until == null || damage.committedAt().isBefore(until))
           && (user == null || user.equals(damage.user()))
           && (application == null
               ? !xids.isEmpty() || !APPLICATION.equals(damage.application())
               : application.equals(damage.application()))
-          && (xids.isEmpty() || xids.stream().anyMatch(xid -> isNamed(xid, damage)))
+          && (numbers.test(damage.xid()) || damage.subtransactions().stream().anyMatch(numbers::test))
           && damage.tables().stream().anyMatch(table -> wants(table, names, damage));
     }
 
-    private static boolean isNamed(String xid, TransactionDamage damage) {
-      Matcher range = RANGE.matcher(xid);
-      return range.matches()
-          ? damage.xid() >= RecordedTransactions.parse(range.group(1))
-              && damage.xid() <= RecordedTransactions.parse(range.group(2))
-          : RecordedTransactions.isOf(xid, damage);
+    /** The tables that were named and that nothing of this was done to. */
+    List<String> untouched(List<TransactionDamage> set, RecordedNames names) {
+      return tables.stream()
+          .filter(name ->
+              set.stream()
+                  .noneMatch(damage ->
+                      damage.tables().stream()
+                          .anyMatch(table ->
+                              new Selection(List.of(), null, null, List.of(name))
+                                  .wants(table, names, damage))))
+          .toList();
     }
 
     /** Whether what was done to a table is to be undone. */
@@ -320,7 +347,7 @@ public final class Revert {
     private void make(String behind, Progress progress, long begun) throws SQLException {
       PlanDigest digest = new PlanDigest();
       for (TransactionDamage damage : set.transactions()) {
-        digest.add("transaction", damage.xid() + " " + damage.commitLsn());
+        digest.add("transaction " + damage.xid(), damage.commitLsn().toString());
       }
       digest.add(
           "options",
@@ -333,6 +360,7 @@ public final class Revert {
       if (!behind.isEmpty()) {
         warnings.add(behind);
       }
+      warnings.addAll(set.notes());
       Map<String, Long> recreatedRows = findDropped(digest, warnings, progress);
       List<TransactionSet.Table> tables = set.tables();
       if (!tables.isEmpty()) {
@@ -358,6 +386,14 @@ public final class Revert {
               "fork just before " + first.xid(),
               progress);
       before = fork;
+      if (!fork.absent().isEmpty()) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            set.told() + " cannot be undone together",
+            "%d of the tables they dropped were made only after the first drop (%d)"
+                .formatted(fork.absent().size(), first.xid()),
+            "undo them one by one, the latest first");
+      }
       try (Connection production = owner.open();
           Connection then = fork.connect(set.database())) {
         RecreationPlan found;
@@ -382,12 +418,13 @@ public final class Revert {
         List<String> warnings,
         Progress progress)
         throws SQLException {
-      List<PresentRows> opened = new ArrayList<>();
-      try (Connection production = owner.open();
+      List<PresentRows> presents = new ArrayList<>();
+      try (RowSpool present = RowSpool.create();
+          Connection production = owner.open();
           RowImages images = new RowImages(set)) {
         RowReader now = new RowReader(production);
         WantedImages wanted = new WantedImages(options.restoreLostKeys);
-        Map<TableRows, TableNow> there = new LinkedHashMap<>();
+        Map<TableRows, TableNow> merged = new LinkedHashMap<>();
         for (TransactionSet.Table table : tables) {
           Optional<TableNow> found = TableNow.find(now, table);
           if (found.isEmpty()) {
@@ -395,27 +432,25 @@ public final class Revert {
             continue;
           }
           TableRows rows = new TableRows(table, set.histories());
-          there.put(rows, found.get());
-          PresentRows present = PresentRows.read(rows, now, found.get(), progress);
-          opened.add(present);
-          images.want(rows, wanted, present, found.get().shape().key().isEmpty());
+          merged.put(rows, found.get());
+          PresentRows there = PresentRows.read(rows, now, found.get(), present, progress);
+          presents.add(there);
+          images.want(rows, wanted, there, found.get().shape().key().isEmpty());
         }
         images.read(progress);
         int index = 0;
-        for (Map.Entry<TableRows, TableNow> table : there.entrySet()) {
+        for (Map.Entry<TableRows, TableNow> table : merged.entrySet()) {
           RowMergeJob job =
               new RowMergeJob(
                   set,
                   images,
                   table.getKey(),
                   table.getValue(),
-                  opened.get(index++),
+                  presents.get(index++),
                   now,
                   new RevertOptions(options.overwriteTouched, options.restoreLostKeys));
           merge(job, table.getKey().table(), digest, warnings, progress);
         }
-      } finally {
-        opened.forEach(PresentRows::close);
       }
     }
 
@@ -561,8 +596,8 @@ public final class Revert {
       try (Connection production = owner.open()) {
         production.setAutoCommit(false);
         try {
-          sign(production, agreed);
           long restored = applyRows(production, progress) + recreate(production, progress);
+          sign(production, agreed);
           commit(production, agreed);
           analyze(production);
           return new RevertResult(

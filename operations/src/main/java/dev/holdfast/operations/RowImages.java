@@ -304,6 +304,7 @@ final class RowImages implements AutoCloseable {
         long from = spool.end();
         reader.all(shape.get().name(), shape.get().columns(), spool::add);
         wanted.left = new Afterwards(from, spool.end(), shape.get());
+        here.whole = false;
       }
       long file = reader.fileNumber(table);
       while (done < here.size) {
@@ -316,7 +317,7 @@ final class RowImages implements AutoCloseable {
       if (!isState(LOCKED, e)) {
         throw e;
       }
-      if (!here.truncations.isEmpty()) {
+      if (!here.truncations.isEmpty() || here.whole) {
         throw notSeen(wanted.rows.table().name(), at, "the table was locked");
       }
       later(wanted, here, done, at, "the table was locked");

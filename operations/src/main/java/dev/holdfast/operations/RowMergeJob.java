@@ -89,6 +89,9 @@ final class RowMergeJob {
     /** The xmin of the version that is the row's last, as the log tells; 0 when it does not. */
     private long xmin;
 
+    /** Whether the table was rewritten by others since: who wrote the row, only its xmin tells. */
+    private boolean rewritten;
+
     private Life(List<Hit> hits) {
       this.hits = hits;
     }
@@ -101,6 +104,11 @@ final class RowMergeJob {
     /** The row that the last hit deleted. */
     Row deleted() {
       return Objects.requireNonNull(hits.getLast().before());
+    }
+
+    /** The row as the last hit left it. */
+    Row kept() {
+      return Objects.requireNonNull(hits.getLast().after());
     }
 
     boolean endsDeleted() {
@@ -233,6 +241,10 @@ final class RowMergeJob {
     if (hits.isEmpty()) {
       return null;
     }
+    Hit end = hits.getLast();
+    if (end.after() == null && rows.wasWrittenWhereItMoved(number)) {
+      hits.set(hits.size() - 1, new Hit(end.before(), null, true, end.since()));
+    }
     Life life = new Life(hits);
     Step last = history.last();
     life.goneBeforeEnd =
@@ -248,7 +260,7 @@ final class RowMergeJob {
     } else if (last.left() == Left.VERSION && last.writer().inSet()) {
       life.xmin = last.xid();
     } else if (last.left() == Left.UNKNOWN && steps.size() > 1) {
-      rewritten = true;
+      life.rewritten = true;
       life.xmin = steps.get(steps.size() - 2).xid();
     }
     return life;
@@ -352,7 +364,12 @@ final class RowMergeJob {
     List<Hit> hits = new ArrayList<>(one.hits);
     Hit end = hits.removeLast();
     Hit begin = next.hits.getFirst();
-    if (begin.before() == null) {
+    if (end.after() != null) {
+      // The table was rewritten in between; another image means that somebody wrote the row, too.
+      boolean touched = end.touched() || !end.after().equals(begin.before());
+      hits.add(new Hit(end.before(), end.after(), touched, end.since()));
+      hits.addAll(next.hits);
+    } else if (begin.before() == null) {
       // Deleted and put in again by the set: one row updated.
       hits.add(new Hit(end.before(), begin.after(), begin.touched(), begin.since()));
       hits.addAll(next.hits.subList(1, next.hits.size()));
@@ -389,7 +406,12 @@ final class RowMergeJob {
   /** The log may end before production does, or the table was rewritten meanwhile. */
   private void touchedUnlessWrittenBy(Life life, long xmin) {
     Hit last = life.hits.getLast();
-    if (xmin != life.xmin && !last.touched() && last.after() != null && !rewritten) {
+    if (xmin == life.xmin) {
+      return;
+    }
+    if (life.rewritten) {
+      rewritten = true; // ALTER TABLE writes rows anew under its own id
+    } else if (!last.touched() && last.after() != null) {
       life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
   }
@@ -426,9 +448,11 @@ final class RowMergeJob {
   private Continuations continuations() {
     @Nullable Lsn deleted = null;
     boolean began = false;
+    boolean moved = false;
     for (int number = 0; number < rows.count(); number++) {
       RowHistory history = rows.history(number);
       if (history != null) {
+        moved |= endsRewritten(history);
         if (endsDeletedBySet(history)) {
           deleted = earlier(deleted, history.last().writer().commitLsn());
         }
@@ -438,7 +462,8 @@ final class RowMergeJob {
     for (Truncation truncation : truncations) {
       deleted = earlier(deleted, truncation.writer().commitLsn());
     }
-    if (deleted == null || !(began || truncated(after(deleted)))) {
+    boolean cameBack = deleted != null && (began || truncated(after(deleted)));
+    if (!cameBack && !moved) {
       return Continuations.none();
     }
     Map<Long, List<Began>> byKey = new HashMap<>();
@@ -447,8 +472,8 @@ final class RowMergeJob {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       boolean mayGoOn =
           number < rows.count()
-              ? history != null && beganMeanwhile(history)
-              : after(deleted).test(truncation(number));
+              ? history != null && (beganMeanwhile(history) || (moved && isOfLaterFile(number)))
+              : deleted != null && after(deleted).test(truncation(number));
       Row first = mayGoOn ? firstRow(number) : null;
       if (first != null) {
         byKey
@@ -461,23 +486,29 @@ final class RowMergeJob {
     BitSet later = new BitSet(count);
     for (int number = 0; number < count; number++) {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
-      if (number < rows.count() && (history == null || !endsDeletedBySet(history))) {
+      if (number < rows.count()
+          && (history == null || !(endsDeletedBySet(history) || endsRewritten(history)))) {
         continue;
       }
       Life life = life(number);
-      if (life == null || !life.endsDeleted()) {
+      boolean rewrite = history != null && endsRewritten(history);
+      if (life == null || life.endsDeleted() == rewrite) {
         continue;
       }
-      RowKey key = match.keyOf(life.deleted());
+      RowKey key = match.keyOf(rewrite ? life.kept() : life.deleted());
       Lsn ended = lastCommit(number);
       Began best = null;
       for (Began other : byKey.getOrDefault(hash(key), List.of())) {
-        boolean after = other.at.compareTo(ended) >= 0 && other.life != number;
+        boolean after =
+            other.at.compareTo(ended) >= 0
+                && other.life != number
+                && (!rewrite || isOfOtherFile(other.life, number));
         if (after && !later.get(other.life) && (best == null || other.at.isBefore(best.at))) {
           best = other;
         }
       }
-      if (best != null && sameKey(key, best.life)) {
+      boolean fits = best != null && (!rewrite || !isInsert(best.life));
+      if (best != null && fits && sameKey(key, best.life)) {
         next[number] = best.life;
         later.set(best.life);
       }
@@ -510,6 +541,22 @@ final class RowMergeJob {
   /** A row that went with such a truncation may have been put in after the set deleted another. */
   private static Predicate<Truncation> after(Lsn deleted) {
     return truncation -> truncation.writer().commitLsn().isAfter(deleted);
+  }
+
+  private static boolean endsRewritten(RowHistory history) {
+    return history.last().left() == Left.UNKNOWN && !history.last().writer().inSet();
+  }
+
+  private boolean isOfLaterFile(int number) {
+    return !rows.file(number).equals(rows.table().files().getFirst());
+  }
+
+  private boolean isOfOtherFile(int one, int other) {
+    return one < rows.count() && !rows.file(one).equals(rows.file(other));
+  }
+
+  private boolean isInsert(int life) {
+    return Objects.requireNonNull(rows.history(life)).first() == null;
   }
 
   private static boolean endsDeletedBySet(RowHistory history) {

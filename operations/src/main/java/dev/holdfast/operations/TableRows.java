@@ -46,6 +46,12 @@ final class TableRows {
     return histories.history(table.files().get(index), number - begins[index]);
   }
 
+  /** See {@link RowHistories#wasWrittenWhereItMoved}. */
+  boolean wasWrittenWhereItMoved(int number) {
+    int index = fileIndex(number);
+    return histories.wasWrittenWhereItMoved(table.files().get(index), number - begins[index]);
+  }
+
   /** The file a history's rows lie in. */
   RelFile file(int number) {
     return table.files().get(fileIndex(number));

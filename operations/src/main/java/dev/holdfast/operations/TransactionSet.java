@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.LongPredicate;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -115,11 +116,14 @@ final class TransactionSet {
               .formatted(first, last, wal.describe()),
           "holdfast log " + cluster.document().name() + " --destructive tells what was done");
     }
-    Set<Long> wanted = new HashSet<>();
+    Set<TableId> wanted = new HashSet<>();
     for (TransactionDamage damage : set) {
       for (TableDamage table : damage.tables()) {
         if (table.action() != TableDamage.Action.DROPPED && selection.wants(table, names, damage)) {
-          wanted.add(table.oid());
+          wanted.add(new TableId(table.database(), table.oid()));
+          // A row moved to another partition is counted where it came from.
+          long root = root(names, table.database(), table.oid(), damage.commitLsn());
+          wanted.add(new TableId(table.database(), root));
         }
       }
     }
@@ -133,6 +137,23 @@ final class TransactionSet {
     return new TransactionSet(
         cluster, names, selection, List.copyOf(set), read.histories, wal.end());
   }
+
+  private static boolean isWanted(
+      Set<TableId> wanted, RecordedNames names, Relation relation, Lsn at) {
+    String database = relation.databaseName();
+    return wanted.contains(new TableId(database, relation.oid()))
+        || wanted.contains(new TableId(database, root(names, database, relation.oid(), at)));
+  }
+
+  /** The table at the top of the tree of partitions a table is a leaf of; else the table itself. */
+  private static long root(RecordedNames names, String database, long table, Lsn at) {
+    Long oid = names.databaseOid(database, at);
+    long root = oid == null ? 0 : names.partitionRoot(oid, table, at);
+    return root <= 0 ? table : root;
+  }
+
+  /** Databases made from one template share OIDs. */
+  private record TableId(String database, long oid) {}
 
   /**
    * @param nameless whether rows were changed in a file of the database that nobody knows
@@ -148,7 +169,7 @@ final class TransactionSet {
       RecordedWal wal,
       RecordedNames names,
       List<TransactionDamage> set,
-      Set<Long> wanted,
+      Set<TableId> wanted,
       Lsn from,
       Lsn first,
       @Nullable Lsn to,
@@ -165,10 +186,11 @@ final class TransactionSet {
               at.nameless |= relation == null && file.number() >= FIRST_NORMAL_OID;
               return relation != null
                       && relation.kind() == Relation.Kind.TABLE
-                      && wanted.contains(relation.oid())
+                      && isWanted(wanted, names, relation, last)
                   ? relation.oid()
                   : 0;
-            });
+            },
+            table -> root(names, set.getFirst().tables().getFirst().database(), table, last));
     try (Progress.Phase phase =
         progress.begin(
             to == null
@@ -195,6 +217,25 @@ final class TransactionSet {
   private static final class Following {
     private long lsn;
     private boolean nameless;
+  }
+
+  /** What the operator should know of how they were found. */
+  List<String> notes() {
+    boolean lost =
+        selection.single().size() < Math.max(1, selection.xids().size())
+            && new RecordedDamage(cluster, new RecordedWal(cluster), names)
+                .hasSummariesWithoutLog(this::mayFit);
+    return lost
+        ? List.of(
+            "the log of the first part of that time is not in the repository any more: of small"
+                + " changes then (inserts, updates of few rows) nothing is known, and they are not"
+                + " undone")
+        : List.of();
+  }
+
+  private boolean mayFit(SegmentSummary summary) {
+    return new Log.Filter(false, null, selection.since(), selection.until(), null, null)
+        .mayHold(summary);
   }
 
   /** In order of commit. */
@@ -283,6 +324,20 @@ final class TransactionSet {
                         one.truncations,
                         one.firstCommit)
                     : one);
+      }
+    }
+    for (Map.Entry<Long, List<RelFile>> other : files.entrySet()) {
+      Relation relation = names.byFile(other.getValue().getFirst(), lastCommitEnd());
+      if (!tables.containsKey(other.getKey()) && relation != null) {
+        tables.put(
+            other.getKey(),
+            new Table(
+                other.getKey(),
+                relation.name(),
+                TableDamage.Action.CHANGED,
+                other.getValue(),
+                List.of(),
+                transactions.getFirst().commitLsn()));
       }
     }
     return List.copyOf(tables.values());
@@ -461,12 +516,13 @@ final class TransactionSet {
         return new ArrayList<>(List.of(only));
       }
       List<TransactionDamage> found = new ArrayList<>();
+      LongPredicate numbers = selection.numbers();
       new RecordedDamage(cluster, wal, names)
           .all(
               this::mayFit,
               progress,
               damage -> {
-                if (selection.wants(damage, names)) {
+                if (selection.wants(damage, numbers, names)) {
                   if (found.size() == TRANSACTIONS_MAX) {
                     throw tooMany();
                   }
@@ -491,6 +547,15 @@ final class TransactionSet {
       }
       if (found.isEmpty()) {
         throw nothingFits();
+      }
+      List<String> untouched = selection.untouched(found, names);
+      if (!untouched.isEmpty()) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "nothing was done to " + String.join(", ", untouched),
+            "none of the %,d transactions that fit touched a table of that name"
+                .formatted(found.size()),
+            "check the spelling, as `holdfast log` shows it, or leave it out");
       }
       return found;
     }

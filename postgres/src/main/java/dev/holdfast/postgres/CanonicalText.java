@@ -24,6 +24,7 @@ final class CanonicalText {
           "array_nulls = on",
           "xmloption = content",
           "row_security = off", // an error instead of missing rows
+          "idle_session_timeout = 0", // the fork is waited for in between
           "statement_timeout = 0"); // ours to bound, not a role's default
 
   private CanonicalText() {}

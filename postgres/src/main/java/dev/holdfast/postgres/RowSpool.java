@@ -13,6 +13,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,15 +24,31 @@ import org.jspecify.annotations.Nullable;
  * several threads.
  */
 public final class RowSpool implements AutoCloseable {
-  private static final int BUFFER_BYTES = 1 << 18;
+  private static final int BUFFER_BYTES = 1 << 16;
+
+  /** Stretches of the file held in memory: rows are read from a few places by turns. */
+  private static final int WINDOWS = 6;
+
   private static final int NULL_LENGTH = -1;
 
   private final FileChannel file;
   private ByteBuffer unwritten = ByteBuffer.allocate(BUFFER_BYTES);
-  private byte[] bytes = {};
-  private ByteBuffer window = ByteBuffer.wrap(bytes);
-  private long windowAt;
+  private final @Nullable Window[] windows = new Window[WINDOWS];
   private long written;
+  private long uses;
+
+  /** A stretch of the file. */
+  private static final class Window {
+    private byte[] bytes = new byte[BUFFER_BYTES];
+    private ByteBuffer buffer = ByteBuffer.wrap(bytes);
+    private long from;
+    private long to;
+    private long used;
+
+    private boolean holds(long at, int length) {
+      return at >= from && at + length <= to;
+    }
+  }
 
   /**
    * Makes an empty spool.
@@ -112,7 +129,7 @@ public final class RowSpool implements AutoCloseable {
   public void forEach(long from, long to, RowSink sink) {
     for (long at = from; at < to; ) {
       Row row = read(at);
-      at += Integer.BYTES + window(at, Integer.BYTES).getInt();
+      at += Integer.BYTES + length(at);
       sink.accept(row);
     }
   }
@@ -122,8 +139,9 @@ public final class RowSpool implements AutoCloseable {
     if (unwritten.position() > 0) {
       flush();
     }
-    int length = window(at, Integer.BYTES).getInt();
-    ByteBuffer row = window(at + Integer.BYTES, length);
+    int length = length(at);
+    Window window = window(at + Integer.BYTES, length);
+    ByteBuffer row = window.buffer.position((int) (at + Integer.BYTES - window.from));
     int size = row.getInt();
     List<@Nullable String> values = new ArrayList<>(size);
     for (int i = 0; i < size; i++) {
@@ -131,30 +149,52 @@ public final class RowSpool implements AutoCloseable {
       if (text == NULL_LENGTH) {
         values.add(null);
       } else {
-        values.add(new String(bytes, row.position(), text, StandardCharsets.UTF_8));
+        values.add(new String(window.bytes, row.position(), text, StandardCharsets.UTF_8));
         row.position(row.position() + text);
       }
     }
     return Row.copyOf(values);
   }
 
-  /** The buffer at a place of the file, with at least so many bytes. */
-  private ByteBuffer window(long at, int length) {
-    if (at < windowAt || at + length > windowAt + window.limit()) {
-      if (bytes.length < Math.max(length, BUFFER_BYTES)) {
-        bytes = new byte[Math.max(length, BUFFER_BYTES)];
-        window = ByteBuffer.wrap(bytes);
+  private int length(long at) {
+    Window window = window(at, Integer.BYTES);
+    return window.buffer.getInt((int) (at - window.from));
+  }
+
+  /** One that holds these bytes; else the one not used for longest is moved there. */
+  private Window window(long at, int length) {
+    Window oldest = null;
+    for (int index = 0; index < WINDOWS; index++) {
+      Window window = windows[index];
+      if (window == null) {
+        window = new Window();
+        windows[index] = window;
+        oldest = window;
+        break;
       }
-      window.clear();
-      windowAt = at;
-      try {
-        while (window.hasRemaining() && file.read(window, windowAt + window.position()) > 0) {}
-      } catch (IOException e) {
-        throw new UncheckedIOException("cannot read rows back", e);
+      if (window.holds(at, length)) {
+        window.used = ++uses;
+        return window;
       }
-      window.flip();
+      oldest = oldest == null || window.used < oldest.used ? window : oldest;
     }
-    return window.position((int) (at - windowAt));
+    Window moved = Objects.requireNonNull(oldest);
+    if (moved.bytes.length < length) {
+      moved.bytes = new byte[length];
+      moved.buffer = ByteBuffer.wrap(moved.bytes);
+    }
+    moved.used = ++uses;
+    moved.from = at;
+    moved.buffer.clear();
+    try {
+      while (moved.buffer.hasRemaining()
+          && file.read(moved.buffer, at + moved.buffer.position()) > 0) {}
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot read rows back", e);
+    }
+    moved.to = at + moved.buffer.position();
+    moved.buffer.clear();
+    return moved;
   }
 
   @Override

@@ -331,7 +331,8 @@ final class Standby implements AutoCloseable {
   private String options(boolean isSuperuser) {
     StringBuilder options =
         new StringBuilder(
-            "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
+            "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
+                + " -c statement_timeout=0 -c lock_timeout=0"
                 + " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
                 + " -c local_preload_libraries=");
     if (binaries.major() >= 17) {

@@ -1,0 +1,271 @@
+package dev.holdfast.operations;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.holdfast.failure.OperatorException;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+final class RevertSetTest {
+  private static final Revert.Options PLAIN = new Revert.Options(false, false, false);
+  private static final Revert.Options LOST_KEYS = new Revert.Options(true, false, false);
+
+  /** Runs statements as one transaction and says its number. */
+  private static String bad(ProtectedServer acme, String... statements) throws Exception {
+    acme.server.execute(
+        "BEGIN; "
+            + String.join("; ", statements)
+            + "; INSERT INTO bad VALUES (txid_current()); COMMIT");
+    return acme.server.value("SELECT max(x) FROM bad");
+  }
+
+  private static RevertResult undo(ProtectedServer acme, Revert.Selection selection)
+      throws Exception {
+    return undo(acme, selection, PLAIN);
+  }
+
+  private static RevertResult undo(
+      ProtectedServer acme, Revert.Selection selection, Revert.Options options) throws Exception {
+    acme.caughtUp();
+    try (Revert.Planned planned = acme.revert(options).plan(selection, Progress.SILENT)) {
+      return planned.apply(planned.plan().digest(), Progress.SILENT);
+    }
+  }
+
+
+  private static Revert.Selection only(String table, String... xids) {
+    return new Revert.Selection(List.of(xids), null, null, List.of(table));
+  }
+
+  private static List<String> rows(ProtectedServer acme, String sql) {
+    return acme.server.query(sql);
+  }
+
+  @Test
+  void a_row_put_in_by_an_upsert_is_taken_out_again() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'a')")) {
+      acme.server.execute("INSERT INTO t VALUES (2, 'bad') ON CONFLICT (id) DO NOTHING");
+      acme.caughtUp();
+      String one = acme.log(Log.Filter.ALL).getLast().xid();
+      String two =
+          bad(
+              acme,
+              "INSERT INTO t VALUES (3, 'bad') ON CONFLICT (id) DO UPDATE SET v = 'no'",
+              "INSERT INTO t VALUES (1, 'bad') ON CONFLICT (id) DO UPDATE SET v = 'bad'");
+      String three = bad(acme, "UPDATE t SET v = 'worse' WHERE id = 2");
+
+      RevertResult result = undo(acme, only("t", one, two, three));
+
+      assertThat(result.rowsRestored()).isEqualTo(3);
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id")).containsExactly("1|a");
+    }
+  }
+
+  @Test
+  void a_table_rewritten_between_two_hits_on_a_row_gives_back_what_was_before_both()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text, w text, good text)",
+            "INSERT INTO t SELECT g, 'v', 'w', '' FROM generate_series(1, 20) g")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE id <= 10");
+      acme.server.execute("UPDATE t SET good = 'before' WHERE id = 1", "VACUUM FULL t");
+      acme.server.execute("UPDATE t SET good = 'between' WHERE id = 2");
+      String two = bad(acme, "UPDATE t SET v = 'worse' WHERE id IN (1, 2, 3)");
+      String three = bad(acme, "UPDATE t SET w = 'bad' WHERE id IN (4, 5)");
+      acme.server.execute("CLUSTER t USING t_pkey");
+      String four = bad(acme, "DELETE FROM t WHERE id IN (5, 6, 7)");
+
+      RevertResult result = undo(acme, only("t", one, two, three, four));
+
+      assertThat(result.rowsInConflict()).isZero();
+      assertThat(rows(acme, "SELECT id, v, w FROM t WHERE v <> 'v' OR w <> 'w' ORDER BY id"))
+          .isEmpty();
+      assertThat(rows(acme, "SELECT count(*) FROM t")).containsExactly("20");
+      assertThat(rows(acme, "SELECT id, good FROM t WHERE good <> '' ORDER BY id"))
+          .containsExactly("1|before", "2|between");
+    }
+  }
+
+  @Test
+  void a_row_moved_to_another_partition_and_written_there_is_not_there_twice() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 6) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id <= 4");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1", "DELETE FROM p WHERE id = 2");
+
+      RevertResult result = undo(acme, only("p", one));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|2|good", "3|1|v", "4|1|v", "5|1|v", "6|1|v");
+      assertThat(result.rowsInConflict() + result.rowsKept()).isGreaterThanOrEqualTo(2);
+    }
+  }
+
+  @Test
+  void a_row_hit_twice_with_a_good_write_between_keeps_that_and_the_naive_trap_is_no_trap()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            16,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text, w text)",
+            "INSERT INTO t SELECT g, 'v', 'w' FROM generate_series(1, 9) g")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE id IN (1, 3)");
+      acme.server.execute(
+          "UPDATE t SET v = 'good' WHERE id = 2", "UPDATE t SET w = 'good' WHERE id = 3");
+      String two = bad(acme, "UPDATE t SET v = 'worse' WHERE id IN (2, 3)");
+      acme.server.execute("INSERT INTO t VALUES (10, 'new', 'new')");
+
+      RevertResult result = undo(acme, only("t", one, two));
+
+      assertThat(result.rowsRestored()).isEqualTo(3);
+      assertThat(rows(acme, "SELECT id, v, w FROM t WHERE id IN (1, 2, 3, 10) ORDER BY id"))
+          .containsExactly("1|v|w", "2|good|w", "3|v|good", "10|new|new");
+    }
+  }
+
+  @Test
+  void a_set_chosen_by_time_and_table_is_listed_first_and_never_undoes_its_own_undoing()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            17,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE users (id int PRIMARY KEY, data jsonb NOT NULL)",
+            "CREATE TABLE other (a int)",
+            "INSERT INTO users SELECT n, jsonb_build_object('phone', 'old', 'address', 'street '"
+                + " || n) FROM generate_series(1, 50) n")) {
+      acme.server.execute("UPDATE users SET data = data || '{\"note\": \"early\"}' WHERE id = 7");
+      acme.caughtUp();
+      Thread.sleep(20); // the afternoon begins at another microsecond, by the server's clock
+      Instant since = Instant.now();
+      Thread.sleep(20);
+      for (int id = 1; id <= 30; id++) {
+        acme.server.execute("UPDATE users SET data = '{\"phone\": \"new\"}' WHERE id = " + id);
+      }
+      acme.server.execute(
+          "INSERT INTO other VALUES (1)",
+          "UPDATE users SET data = data || '{\"address\": \"moved\"}' WHERE id = 3",
+          "UPDATE users SET data = '{\"phone\": \"newer\"}' WHERE id = 3",
+          "UPDATE users SET data = data || '{\"address\": \"again\"}' WHERE id = 4",
+          "UPDATE users SET data = data - 'phone' WHERE id = 40");
+      acme.caughtUp();
+      Revert.Selection afternoon =
+          new Revert.Selection(List.of(), since, null, List.of("users"));
+
+      try (Revert.Planned planned = acme.revert(LOST_KEYS).plan(afternoon, Progress.SILENT)) {
+        assertThat(planned.plan().transactions()).hasSize(34);
+        assertThat(planned.plan().transactions().getFirst().tables())
+            .containsExactly("public.users: 1 updated");
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(
+              rows(
+                  acme,
+                  "SELECT id, data->>'phone', data->>'address', data->>'note' FROM users"
+                      + " WHERE id IN (1, 3, 4, 7, 40) ORDER BY id"))
+          .containsExactly(
+              "1|new|street 1|null",
+              "3|newer|moved|null",
+              "4|new|again|null",
+              "7|new|street 7|early",
+              "40|old|street 40|null");
+      assertThat(rows(acme, "SELECT count(*) FROM users WHERE NOT data ? 'address'"))
+          .containsExactly("0");
+
+      acme.caughtUp();
+      assertThat(
+              acme.log(Log.Filter.ALL).stream()
+                  .filter(entry -> "holdfast revert".equals(entry.application())))
+          .hasSize(1);
+      List<String> again = new ArrayList<>();
+      try (Revert.Planned planned = acme.revert(LOST_KEYS).plan(afternoon, Progress.SILENT)) {
+        planned.plan().transactions().forEach(each -> again.add(each.xid()));
+        assertThat(planned.plan().rowsToRestore()).as("undoing twice").isZero();
+      }
+      assertThat(again).hasSize(34);
+    }
+  }
+
+  @Test
+  void tables_dropped_one_by_one_come_back_together_and_what_cannot_is_refused() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE a (id int PRIMARY KEY)",
+            "CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO a SELECT generate_series(1, 500)",
+            "INSERT INTO b SELECT g, g FROM generate_series(1, 500) g",
+            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 500) g")) {
+      String one = bad(acme, "DROP TABLE b");
+      String two = bad(acme, "DROP TABLE a");
+      acme.server.execute("UPDATE t SET v = 'good' WHERE id = 1");
+      String three = bad(acme, "DROP TABLE t");
+      acme.caughtUp();
+
+      Revert.Selection all =
+          new Revert.Selection(List.of(one, two, three), null, null, List.of("a", "b", "t"));
+      assertThatThrownBy(() -> undo(acme, all))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("cannot be undone together");
+      assertThatThrownBy(
+              () ->
+                  undo(
+                      acme,
+                      new Revert.Selection(List.of(one, two), null, null, List.of("a", "tt"))))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("tt");
+
+      undo(acme, new Revert.Selection(List.of(one, two), null, null, List.of("a", "b")));
+      undo(acme, only("t", three));
+
+      assertThat(
+              rows(acme, "SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b JOIN a ON a.id"
+                  + " = b.a), (SELECT count(*) FROM t), (SELECT v FROM t WHERE id = 1)"))
+          .containsExactly("500|500|500|good");
+      assertThat(
+              rows(acme, "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid ="
+                  + " 'b'::regclass"))
+          .containsExactly("1");
+    }
+  }
+
+  @Test
+  void an_owner_whose_role_asks_for_other_transactions_can_undo() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 9) g",
+            "ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable'",
+            "ALTER DATABASE postgres SET default_transaction_read_only = off")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE id < 5");
+      assertThat(undo(acme, only("t", one)).rowsRestored()).isEqualTo(4);
+    }
+  }
+}
