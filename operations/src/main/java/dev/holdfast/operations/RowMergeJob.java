@@ -80,6 +80,9 @@ final class RowMergeJob {
     private List<Hit> hits;
     private @Nullable Row now;
 
+    /** The row before others rewrote the table: its key is looked for. Null for the last hit's. */
+    private @Nullable Row lastKnown;
+
     /** Whether {@link #now} is known, null included; else it is looked for. */
     private boolean known;
 
@@ -106,9 +109,9 @@ final class RowMergeJob {
       return Objects.requireNonNull(hits.getLast().before());
     }
 
-    /** The row as the last hit left it. */
+    /** The row before others rewrote the table. */
     Row kept() {
-      return Objects.requireNonNull(hits.getLast().after());
+      return Objects.requireNonNull(lastKnown);
     }
 
     boolean endsDeleted() {
@@ -261,6 +264,7 @@ final class RowMergeJob {
       life.xmin = last.xid();
     } else if (last.left() == Left.UNKNOWN && steps.size() > 1) {
       life.rewritten = true;
+      life.lastKnown = version(number, history, steps.size() - 1);
       life.xmin = steps.get(steps.size() - 2).xid();
     }
     return life;
@@ -364,9 +368,9 @@ final class RowMergeJob {
     List<Hit> hits = new ArrayList<>(one.hits);
     Hit end = hits.removeLast();
     Hit begin = next.hits.getFirst();
-    if (end.after() != null) {
+    if (one.lastKnown != null) {
       // The table was rewritten in between; another image means that somebody wrote the row, too.
-      boolean touched = end.touched() || !end.after().equals(begin.before());
+      boolean touched = end.touched() || !one.lastKnown.equals(begin.before());
       hits.add(new Hit(end.before(), end.after(), touched, end.since()));
       hits.addAll(next.hits);
     } else if (begin.before() == null) {
@@ -385,13 +389,13 @@ final class RowMergeJob {
     Set<RowKey> sought = new HashSet<>();
     for (Life life : batch) {
       if (!life.known) {
-        sought.add(revert.keyNow(life.hits));
+        sought.add(keyNow(life, revert));
       }
     }
     Map<RowKey, RowVersion> found = now.versionsByKey(table.oid(), match.now(), sought);
     for (Life life : batch) {
       if (!life.known) {
-        RowVersion version = found.get(revert.keyNow(life.hits));
+        RowVersion version = found.get(keyNow(life, revert));
         life.now = version == null ? null : version.row();
         if (version != null && life.xmin != 0 && !table.madeAgain()) {
           touchedUnlessWrittenBy(life, version.xmin());
@@ -401,6 +405,10 @@ final class RowMergeJob {
     }
     phase.advance(batch.size());
     batch.clear();
+  }
+
+  private RowKey keyNow(Life life, TableRevert revert) {
+    return life.lastKnown == null ? revert.keyNow(life.hits) : match.keyOf(life.lastKnown);
   }
 
   /** The log may end before production does, or the table was rewritten meanwhile. */
@@ -492,7 +500,7 @@ final class RowMergeJob {
       }
       Life life = life(number);
       boolean rewrite = history != null && endsRewritten(history);
-      if (life == null || life.endsDeleted() == rewrite) {
+      if (life == null || (rewrite ? life.lastKnown == null : !life.endsDeleted())) {
         continue;
       }
       RowKey key = match.keyOf(rewrite ? life.kept() : life.deleted());
@@ -596,18 +604,21 @@ final class RowMergeJob {
 
   // ---- without a key ---------------------------------------------------------------------------
 
-  /** Without a key: by place where the log knows it, else by whole rows, equal ones by number. */
+  /**
+   * Without a key: by whole rows, equal ones by their number. A row that others wrote last is known
+   * by its place; one of the set's is not, even if it still lies there: undoing once already may
+   * have taken an equal one.
+   */
   private void wholes(TableRevert revert, Progress.Phase phase) {
     WholeRows wholes = new WholeRows();
-    eachLife(life -> {
-      if (!life.known) {
-        wholes.changed(life.hits.getFirst().before(), life.left());
-      }
-    });
+    eachLife(life -> wholes.changed(life.hits.getFirst().before(), life.left()));
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
-    now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
+    now.all(
+        match.table(),
+        match.now().subList(0, match.then().size()),
+        wholes::now);
     eachLife(life -> {
-      if (!life.known) {
+      if (!life.known || (life.now != null && !life.hits.getLast().touched())) {
         life.now = wholes.claim(life.hits.getFirst().before(), life.left());
       }
       revert.undo(life.hits, life.now);

@@ -36,7 +36,9 @@ record WantedImages(boolean all) {
           image == 0 ? history.first() != null : steps.get(image - 1).left() == Left.VERSION;
       boolean before = image < steps.size() && steps.get(image).writer().inSet();
       boolean after = image > 0 && steps.get(image - 1).writer().inSet();
-      boolean edge = all || before != after;
+      boolean lastKnown =
+          image == steps.size() - 1 && history.last().left() == Left.UNKNOWN; // tells its key then
+      boolean edge = all || before != after || lastKnown;
       boolean present = image == steps.size() && (asLogged || !after);
       if (exists && edge && !present) {
         wanted[count++] = image;

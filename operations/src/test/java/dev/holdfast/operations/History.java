@@ -528,14 +528,21 @@ final class History implements AutoCloseable {
           maintain(
               "CREATE INDEX ON " + name + " ((" + table.columns.getFirst().quoted() + " IS NULL))");
       case 7 -> cluster(table);
-      default -> addColumn(table);
+      default -> {
+        // What a set wrote in a column that was added meanwhile stays (docs/decisions/0012).
+        if (bad.isEmpty() && open.stream().noneMatch(transaction -> transaction.bad)) {
+          addColumn(table);
+        } else {
+          maintain("REINDEX TABLE " + table.leaves().getFirst().quoted());
+        }
+      }
     }
   }
 
   private void cluster(HistoryTable table) throws SQLException {
     if (table.keyed() && table.partitions == HistoryTable.Partitions.NONE) {
       maintain(
-          "DO $$ BEGIN EXECUTE (SELECT 'CLUSTER %s USING ' || indexrelid::regclass FROM pg_index WHERE indrelid = '%s'::regclass AND indisprimary); END $$"
+          "DO $$ BEGIN EXECUTE (SELECT 'CLUSTER %s USING ' || quote_ident(relname) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = '%s'::regclass AND indisprimary); END $$"
               .formatted(
                   table.name.quoted().replace("'", "''"), table.name.quoted().replace("'", "''")));
     } else {
