@@ -286,7 +286,8 @@ final class RowHistoriesTest {
       ServerLog.read(server, start, scan::accept);
       RelFile after = file(server);
       RowHistories histories =
-          new RowHistories(set, each -> each.equals(file) || each.equals(after) ? oid : 0, table -> table);
+          new RowHistories(
+              set, each -> each.equals(file) || each.equals(after) ? oid : 0, table -> table);
       ServerLog.read(server, start, histories::accept);
 
       assertThat(histories.truncations()).hasSize(1);

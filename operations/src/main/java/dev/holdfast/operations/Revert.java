@@ -194,7 +194,8 @@ public final class Revert {
           && (application == null
               ? !xids.isEmpty() || !APPLICATION.equals(damage.application())
               : application.equals(damage.application()))
-          && (numbers.test(damage.xid()) || damage.subtransactions().stream().anyMatch(numbers::test))
+          && (numbers.test(damage.xid())
+              || damage.subtransactions().stream().anyMatch(numbers::test))
           && damage.tables().stream().anyMatch(table -> wants(table, names, damage));
     }
 

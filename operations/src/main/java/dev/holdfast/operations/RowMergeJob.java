@@ -613,10 +613,7 @@ final class RowMergeJob {
     WholeRows wholes = new WholeRows();
     eachLife(life -> wholes.changed(life.hits.getFirst().before(), life.left()));
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
-    now.all(
-        match.table(),
-        match.now().subList(0, match.then().size()),
-        wholes::now);
+    now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
     eachLife(life -> {
       if (!life.known || (life.now != null && !life.hits.getLast().touched())) {
         life.now = wholes.claim(life.hits.getFirst().before(), life.left());

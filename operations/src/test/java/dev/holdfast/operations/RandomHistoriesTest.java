@@ -182,7 +182,16 @@ final class RandomHistoriesTest {
     if (further && wrong.isEmpty()) {
       acme.caughtUp();
       try (Revert.Planned again = plan(acme, xids, options)) {
-        if (again.plan().rowsToRestore() != 0) {
+        // Of equal rows without a key, nobody can say which of them came since.
+        boolean writes =
+            again.plan().tables().stream()
+                .filter(told ->
+                    histories.values().stream()
+                        .flatMap(history -> history.tables.stream())
+                        .noneMatch(
+                            table -> !table.keyed() && table.holds(told.schema(), told.table())))
+                .anyMatch(told -> told.restored() != 0);
+        if (writes) {
           wrong.put(
               histories.keySet().iterator().next(),
               "of "

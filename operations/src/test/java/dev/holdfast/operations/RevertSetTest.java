@@ -38,7 +38,6 @@ final class RevertSetTest {
     }
   }
 
-
   private static Revert.Selection only(String table, String... xids) {
     return new Revert.Selection(List.of(xids), null, null, List.of(table));
   }
@@ -171,8 +170,7 @@ final class RevertSetTest {
           "UPDATE users SET data = data || '{\"address\": \"again\"}' WHERE id = 4",
           "UPDATE users SET data = data - 'phone' WHERE id = 40");
       acme.caughtUp();
-      Revert.Selection afternoon =
-          new Revert.Selection(List.of(), since, null, List.of("users"));
+      Revert.Selection afternoon = new Revert.Selection(List.of(), since, null, List.of("users"));
 
       try (Revert.Planned planned = acme.revert(LOST_KEYS).plan(afternoon, Progress.SILENT)) {
         assertThat(planned.plan().transactions()).hasSize(34);
@@ -232,11 +230,8 @@ final class RevertSetTest {
       assertThatThrownBy(() -> undo(acme, all))
           .isInstanceOf(OperatorException.class)
           .hasMessageContaining("cannot be undone together");
-      assertThatThrownBy(
-              () ->
-                  undo(
-                      acme,
-                      new Revert.Selection(List.of(one, two), null, null, List.of("a", "tt"))))
+      assertThatThrownBy(() ->
+              undo(acme, new Revert.Selection(List.of(one, two), null, null, List.of("a", "tt"))))
           .isInstanceOf(OperatorException.class)
           .hasMessageContaining("tt");
 
@@ -244,12 +239,16 @@ final class RevertSetTest {
       undo(acme, only("t", three));
 
       assertThat(
-              rows(acme, "SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b JOIN a ON a.id"
-                  + " = b.a), (SELECT count(*) FROM t), (SELECT v FROM t WHERE id = 1)"))
+              rows(
+                  acme,
+                  "SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b JOIN a ON a.id"
+                      + " = b.a), (SELECT count(*) FROM t), (SELECT v FROM t WHERE id = 1)"))
           .containsExactly("500|500|500|good");
       assertThat(
-              rows(acme, "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid ="
-                  + " 'b'::regclass"))
+              rows(
+                  acme,
+                  "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid ="
+                      + " 'b'::regclass"))
           .containsExactly("1");
     }
   }
