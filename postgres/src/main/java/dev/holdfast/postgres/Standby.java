@@ -233,7 +233,11 @@ final class Standby implements AutoCloseable {
         }
         logRead = System.nanoTime();
       }
-      StartedServer.pause(source.what());
+      try {
+        spool.awaitDrained();
+      } catch (InterruptedException e) {
+        throw StartedServer.interrupted(source.what(), e);
+      }
     }
   }
 
