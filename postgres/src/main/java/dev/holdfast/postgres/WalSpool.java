@@ -33,10 +33,11 @@ import org.jspecify.annotations.Nullable;
  * started for a segment, and the disk never holds more than the few.
  *
  * <p>The protocol, all of it files in the folder: {@code NAME} is ready to be taken; the script
- * writes {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers that it was never
- * recorded; {@code failed} tells every script to make the server give up. A file is written under
- * another name and renamed, so what is there is whole. Where a wait may be long, {@code bell} is a
- * FIFO that a script waits at instead of looking again and again.
+ * writes its process ID into {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers
+ * that it was never recorded, {@code grown.ID} that the server has it; {@code failed} tells every
+ * script to make the server give up. A file is written under another name and renamed, so what is
+ * there is whole. Where a wait may be long, {@code bell} is a FIFO that a script waits at instead
+ * of looking again and again.
  *
  * <p>What is handed out can end at a position ({@link #feedTo}): the segment that holds it comes
  * with zeros from there on. A server that asks for it again has replayed all it was given; it waits
@@ -75,12 +76,13 @@ final class WalSpool implements AutoCloseable {
       # Above 125 PostgreSQL gives up instead of taking the log as ended.
       spool=${0%/*}
       if [ ! -f "$spool/$1" ]; then
-        : > "$spool/$1.wanted" || exit 255
+        echo $$ > "$spool/$1.wanted" || exit 255
         until [ -f "$spool/$1" ]; do
           if [ -f "$spool/$1.absent" ]; then
             rm -f "$spool/$1.wanted" "$spool/$1.absent"
             exit 1
           fi
+          if [ -f "$spool/grown.$$" ]; then exit 1; fi
           if [ -f "$spool/failed" ] || [ ! -d "$spool" ]; then exit 255; fi
           if [ -p "$spool/bell" ]; then
             read -r _ < "$spool/bell" 2>&- || [ ! -p "$spool/bell" ] || exit 255
@@ -120,6 +122,8 @@ final class WalSpool implements AutoCloseable {
 
   /** That file, wherever it was moved to. */
   private @Nullable FileChannel cutFile;
+
+  private @Nullable Path lastGrown;
 
   /** Both ends of the FIFO, so that nobody waits to open it; null until it was needed. */
   private @Nullable RandomAccessFile bell;
@@ -177,7 +181,7 @@ final class WalSpool implements AutoCloseable {
   String restoreCommand() {
     // In the setting a % starts a placeholder; in the shell's single quotes only ' is special.
     String quoted = "'" + script().toString().replace("'", "'\\''") + "'";
-    return "sh " + quoted.replace("%", "%%") + " %f %p";
+    return "exec sh " + quoted.replace("%", "%%") + " %f %p";
   }
 
   /**
@@ -328,11 +332,6 @@ final class WalSpool implements AutoCloseable {
       if (ahead.contains(name)) {
         continue; // it became ready while the script was asking
       }
-      Path absent = folder.resolve(name + ".absent");
-      // The script removes its question before the answer: without both it has looked.
-      if (Files.exists(absent) || !Files.exists(folder.resolve(name + ".wanted"))) {
-        continue;
-      }
       if (asksForMore(name, until)) {
         hangBell();
         if (!until.equals(drained)) {
@@ -342,9 +341,9 @@ final class WalSpool implements AutoCloseable {
         continue;
       }
       if (name.equals(lastTaken) && isGrowing(name)) {
-        grow(name, until);
-        Files.writeString(absent, "");
-        giveToServer.accept(absent);
+        if (!answerGrown(name, until)) {
+          continue;
+        }
         return true;
       }
       Integer index = indexes.get(name);
@@ -354,7 +353,8 @@ final class WalSpool implements AutoCloseable {
         return true;
       }
       Path file = folder.resolve(name);
-      if (Files.exists(file)) {
+      Path absent = folder.resolve(name + ".absent");
+      if (Files.exists(file) || Files.exists(absent)) {
         continue; // answered; the script has not looked yet
       }
       byte @Nullable [] bytes = source.read(name);
@@ -415,6 +415,30 @@ final class WalSpool implements AutoCloseable {
   /** Whether the file that was handed out cut off is still the one to write on. */
   private boolean isGrowing(String name) {
     return cutFile != null && name.equals(cutName);
+  }
+
+  /**
+   * Writes on what the server has, and tells it. The question is removed before the answer comes,
+   * so the next one of this name is asked after what was written now has been replayed. An old
+   * answer that a later script of the same process ID finds makes the server ask once more.
+   *
+   * @return false when the script has not finished asking
+   */
+  private boolean answerGrown(String name, Lsn until) throws IOException {
+    Path question = folder.resolve(name + ".wanted");
+    String asker = Files.readString(question);
+    if (!asker.endsWith("\n")) {
+      return false;
+    }
+    grow(name, until);
+    Files.delete(question);
+    if (lastGrown != null) {
+      Files.deleteIfExists(lastGrown);
+    }
+    lastGrown = folder.resolve("grown." + asker.strip());
+    Files.writeString(lastGrown, "");
+    giveToServer.accept(lastGrown);
+    return true;
   }
 
   /** Writes on what the server has, and waits for. */
