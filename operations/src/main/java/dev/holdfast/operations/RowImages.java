@@ -189,14 +189,17 @@ final class RowImages implements AutoCloseable {
                 versions,
                 Progress.Unit.ROWS)) {
       forkTimings = fork.timings();
+      @Nullable Session session = null; // ends with the fork
       while (!work.isEmpty()) {
         Map.Entry<Lsn, Map<Long, Work>> next = work.pollFirstEntry();
         fork.moveTo(next.getKey());
         stops++;
-        try (Connection connection = fork.connect(set.database());
-            Statement statement = connection.createStatement()) {
-          RowReader reader = new RowReader(connection);
-          statement.execute(LOCK_TIMEOUT);
+        try {
+          // Idle ones survive moves, unless the server behind them changes or their database goes.
+          if (session == null || !session.connection.isValid(0)) {
+            session = Session.on(fork.connect(set.database()));
+          }
+          RowReader reader = session.reader;
           next.getValue().forEach((table, at) -> read(next.getKey(), table, at, reader, phase));
         } catch (SQLException e) {
           throw new OperatorException(
@@ -207,6 +210,16 @@ final class RowImages implements AutoCloseable {
               e);
         }
       }
+    }
+  }
+
+  /** Made once for many stops: to connect costs more than to read some rows. */
+  private record Session(Connection connection, RowReader reader) {
+    private static Session on(Connection connection) throws SQLException {
+      try (Statement statement = connection.createStatement()) {
+        statement.execute(LOCK_TIMEOUT);
+      }
+      return new Session(connection, new RowReader(connection));
     }
   }
 

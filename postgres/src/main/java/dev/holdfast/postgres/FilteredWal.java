@@ -3,6 +3,7 @@ package dev.holdfast.postgres;
 import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.FilteredLog;
 import dev.holdfast.wal.FilteredSegment;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.WalDamagedException;
 import java.util.ArrayDeque;
@@ -16,6 +17,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,6 +45,7 @@ final class FilteredWal implements AutoCloseable {
   private final int segmentSize;
   private final Recorded recorded;
   private final ReplayHazards hazards;
+  private final Consumer<RawRecord> seen;
   private final ExecutorService threads;
   private final int aheadMax;
 
@@ -62,6 +65,8 @@ final class FilteredWal implements AutoCloseable {
   /**
    * @param route segments in the order in which they will be replayed
    * @param excluded at the start of the first segment
+   * @param seen told of each record before what holds its end is handed out, perhaps several times,
+   *     by several threads and in any order
    * @param threads at least 1, besides the one that reads from here
    */
   FilteredWal(
@@ -70,11 +75,17 @@ final class FilteredWal implements AutoCloseable {
       Recorded recorded,
       ExcludedFiles excluded,
       ReplayHazards hazards,
+      Consumer<RawRecord> seen,
       int threads) {
     this.route = List.copyOf(route);
     this.segmentSize = segmentSize;
     this.recorded = recorded;
     this.hazards = hazards;
+    this.seen =
+        record -> {
+          hazards.check(record);
+          seen.accept(record);
+        };
     for (int index = 0; index < this.route.size(); index++) {
       indexes.put(this.route.get(index), index);
     }
@@ -84,7 +95,7 @@ final class FilteredWal implements AutoCloseable {
         Executors.newFixedThreadPool(
             Math.min(threads, aheadMax),
             Thread.ofPlatform().daemon().name("filtered-wal-", 1).factory());
-    this.log = new FilteredLog(excluded, hazards::check);
+    this.log = new FilteredLog(excluded, this.seen);
     this.excluded = excluded;
   }
 
@@ -124,7 +135,7 @@ final class FilteredWal implements AutoCloseable {
     ahead.forEach(segment -> segment.cancel(false));
     ahead.clear();
     int from = Math.max(0, index - 1);
-    log = new FilteredLog(excludedAt.get(from), hazards::check);
+    log = new FilteredLog(excludedAt.get(from), seen);
     nextAhead = from;
     nextJoined = from;
     nextOut = from;
@@ -156,7 +167,7 @@ final class FilteredWal implements AutoCloseable {
   private FilteredSegment prepare(String name, FilteredLog log) {
     FilteredSegment segment =
         new FilteredSegment(SegmentName.parse(name, segmentSize), recorded.read(name));
-    segment.filter(log.excluded(), hazards::check);
+    segment.filter(log.excluded(), seen);
     return segment;
   }
 

@@ -40,6 +40,7 @@ final class ForkSource {
   private boolean whole;
   private ExcludedFiles leftOut = ExcludedFiles.of(Set.of());
   private @Nullable FilteredWal filtered;
+  private CatalogChanges changes = new CatalogChanges();
 
   ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
     this.cluster = cluster;
@@ -74,6 +75,7 @@ final class ForkSource {
             this::history);
     leftOut = ExcludedFiles.of(Set.of());
     filtered = null;
+    changes = new CatalogChanges();
     if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
       Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
       if (catalog == null) {
@@ -93,6 +95,14 @@ final class ForkSource {
   /** Every file left out, under all names that the replay of {@link #wal} copied it to. */
   ExcludedFiles leftOut() {
     return filtered == null ? leftOut : filtered.excluded();
+  }
+
+  /**
+   * Where the WAL that was handed out so far may have changed what is left out or wanted. Empty
+   * where nothing was left out: no change matters there.
+   */
+  CatalogChanges changes() {
+    return changes;
   }
 
   /** From the next {@link #route} on, files of these numbers are held whatever they belong to. */
@@ -207,6 +217,7 @@ final class ForkSource {
             cluster.wal()::read,
             leftOut,
             hazards,
+            changes::note,
             options.threads());
     filtered = wal;
     return new Filtered(wal, hazards);

@@ -69,6 +69,7 @@ final class Standby implements AutoCloseable {
   private StartedServer started;
   private @Nullable Connection control;
   private @Nullable String superuser;
+  private int starts = 1;
   private volatile long firstTakenNanos;
 
   /**
@@ -232,7 +233,11 @@ final class Standby implements AutoCloseable {
         }
         logRead = System.nanoTime();
       }
-      StartedServer.pause(source.what());
+      try {
+        spool.awaitDrained();
+      } catch (InterruptedException e) {
+        throw StartedServer.interrupted(source.what(), e);
+      }
     }
   }
 
@@ -247,9 +252,10 @@ final class Standby implements AutoCloseable {
       // Not asked before it says so: each refusal is a line in its log.
       @Nullable Connection asked = started.status().equals("ready") ? control() : null;
       if (asked != null) {
-        try (Statement statement = asked.createStatement();
-            ResultSet row =
-                statement.executeQuery("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()")) {
+        // As a prepared statement, which is planned once for many stops.
+        try (PreparedStatement statement =
+                asked.prepareStatement("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()");
+            ResultSet row = statement.executeQuery()) {
           row.next();
           // Short of it when the position lies inside a record.
           return row.getBoolean(1) && !Lsn.parse(row.getString(2)).isBefore(end);
@@ -412,12 +418,13 @@ final class Standby implements AutoCloseable {
     if (control == null) {
       return;
     }
-    try (Statement statement = control.createStatement()) {
-      statement.execute(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-              + " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND ("
-              + which
-              + ")");
+    try (PreparedStatement statement =
+        control.prepareStatement(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                + " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND ("
+                + which
+                + ")")) {
+      statement.execute();
     } catch (SQLException e) {
       closeControl(); // the server is gone, as whoever waits for it sees, or lost its database
     }
@@ -441,6 +448,12 @@ final class Standby implements AutoCloseable {
     spool.startAgain();
     scratch.giveToServer(scratch.path());
     started = startServer();
+    starts++;
+  }
+
+  /** How often its server was started: each start replays again from an earlier place. */
+  int starts() {
+    return starts;
   }
 
   private void closeControl() {

@@ -120,9 +120,14 @@ final class StartedServer {
     try {
       Thread.sleep(POLL_MS); // the server is another process: there is nothing to wait on
     } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OperatorException(
-          Kind.INTERRUPTED, what, "interrupted", "run the same command again", e);
+      throw interrupted(what, e);
     }
+  }
+
+  /** What to throw for it; the thread stays interrupted. */
+  static OperatorException interrupted(String what, InterruptedException e) {
+    Thread.currentThread().interrupt();
+    return new OperatorException(
+        Kind.INTERRUPTED, what, "interrupted", "run the same command again", e);
   }
 }

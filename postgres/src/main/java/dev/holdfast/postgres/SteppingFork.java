@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,6 +49,14 @@ public final class SteppingFork implements AutoCloseable {
   private Lsn position = Lsn.NONE;
   private int stops;
   private int promotedStops;
+
+  /** Where, and at which start of its server, the standby was last seen to hold what is wanted. */
+  private @Nullable Lsn proven;
+
+  private int provenStart;
+
+  /** Handed out by the server that answers now. */
+  private final List<Connection> handedOut = new ArrayList<>();
 
   private SteppingFork(
       ClusterStore cluster,
@@ -140,7 +150,7 @@ public final class SteppingFork implements AutoCloseable {
     if (standby != null
         && !stop.isAfter(route.recordedEnd())
         && standby.moveTo(stop)
-        && holdsWhatIsWanted(standby)) {
+        && holdsWhatIsWanted(standby, stop)) {
       closePromoted();
     } else {
       // What it is refused for, a fork says; what was recorded since, a fork reaches.
@@ -148,6 +158,7 @@ public final class SteppingFork implements AutoCloseable {
       closePromoted();
       promoted = made;
       promotedStops++;
+      closeHandedOut();
       if (standby != null) {
         standby.endConnections();
       }
@@ -167,19 +178,42 @@ public final class SteppingFork implements AutoCloseable {
   }
 
   /** Where it does not, a fork of that stop alone is made, which finds out what it lacks. */
-  private boolean holdsWhatIsWanted(Standby stopped) throws IOException {
+  private boolean holdsWhatIsWanted(Standby stopped, Lsn stop) throws IOException {
     if (!(source.contents() instanceof ForkContents.Sparse sparse)) {
       return true;
     }
+    if (proven != null
+        && provenStart == stopped.starts()
+        && !source.changes().between(proven, stop)) {
+      return true; // as it was found there
+    }
     // Replay makes a file that it is to truncate: empty, which is not what the table was.
     UnwantedFiles.remove(scratch.path().resolve("data"), source.leftOut());
-    return sparse.databaseOid() == 0 || stopped.isProven(sparse, source.leftOut());
+    boolean holds = sparse.databaseOid() == 0 || stopped.isProven(sparse, source.leftOut());
+    proven = holds ? stop : null;
+    provenStart = stopped.starts();
+    return holds;
   }
 
   private void closePromoted() {
     if (promoted != null) {
+      closeHandedOut();
       promoted.close();
       promoted = null;
+    }
+  }
+
+  /** They would go on showing what another server holds. */
+  private void closeHandedOut() {
+    synchronized (handedOut) {
+      for (Connection connection : handedOut) {
+        try {
+          connection.abort(Runnable::run); // in use or not
+        } catch (SQLException e) {
+          // It was lost already.
+        }
+      }
+      handedOut.clear();
     }
   }
 
@@ -191,10 +225,10 @@ public final class SteppingFork implements AutoCloseable {
    */
   public Connection connect(String database) {
     if (promoted != null || standby == null) {
-      return promoted().connect(database);
+      return handingOut(promoted().connect(database));
     }
     try {
-      return standby.connect(database);
+      return handingOut(standby.connect(database));
     } catch (SQLException | IOException e) {
       throw new OperatorException(
           Kind.DATABASE_UNREACHABLE,
@@ -202,6 +236,22 @@ public final class SteppingFork implements AutoCloseable {
           String.valueOf(e.getMessage()),
           "choose a database that existed then and accepts connections",
           e);
+    }
+  }
+
+  private Connection handingOut(Connection made) {
+    synchronized (handedOut) {
+      handedOut.removeIf(SteppingFork::isClosed);
+      handedOut.add(made);
+    }
+    return made;
+  }
+
+  private static boolean isClosed(Connection connection) {
+    try {
+      return connection.isClosed();
+    } catch (SQLException e) {
+      return true;
     }
   }
 

@@ -3,7 +3,9 @@ package dev.holdfast.postgres;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -19,6 +21,9 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -28,13 +33,18 @@ import org.jspecify.annotations.Nullable;
  * started for a segment, and the disk never holds more than the few.
  *
  * <p>The protocol, all of it files in the folder: {@code NAME} is ready to be taken; the script
- * writes {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers that it was never
- * recorded; {@code failed} tells every script to make the server give up. A file is written under
- * another name and renamed, so what is there is whole.
+ * writes its process ID into {@code NAME.wanted} when it has to wait; {@code NAME.absent} answers
+ * that it was never recorded, {@code grown.ID} that the server has it; {@code failed} tells every
+ * script to make the server give up. A file is written under another name and renamed, so what is
+ * there is whole. Where a wait may be long, {@code bell} is a FIFO that a script waits at instead
+ * of looking again and again.
  *
  * <p>What is handed out can end at a position ({@link #feedTo}): the segment that holds it comes
- * with zeros from there on, and is handed out again, longer, when the end has moved. Until then a
- * script that asks for more waits; a server that asks has replayed all it was given.
+ * with zeros from there on. A server that asks for it again has replayed all it was given; it waits
+ * until the end has moved. Then the same file, which is its own by now, is written on in place, and
+ * the script says that there is none to fetch: PostgreSQL goes on with the one it kept in pg_wal
+ * ("access/transam/xlogrecovery.c", XLogFileReadAnyTLI, PostgreSQL 14 to 18). It reads nothing
+ * while the script waits, so it never sees half of what is written.
  */
 final class WalSpool implements AutoCloseable {
   /** Where segments and history files come from. */
@@ -51,23 +61,34 @@ final class WalSpool implements AutoCloseable {
   }
 
   private static final long POLL_MS = 5;
+
+  /** While stops follow each other. */
+  private static final long SHORT_POLL_MS = 1;
+
+  private static final long SHORT_POLLS_NANOS = 100_000_000;
   private static final Lsn UNBOUNDED = new Lsn(-1);
 
   private static final String SCRIPT =
       """
       #!/bin/sh
       # restore_command: $1 is the file PostgreSQL wants, $2 where it wants it.
+      # A bell whose owner died ends read at once, and so do we.
       # Above 125 PostgreSQL gives up instead of taking the log as ended.
       spool=${0%/*}
       if [ ! -f "$spool/$1" ]; then
-        : > "$spool/$1.wanted" || exit 255
+        echo $$ > "$spool/$1.wanted" || exit 255
         until [ -f "$spool/$1" ]; do
           if [ -f "$spool/$1.absent" ]; then
             rm -f "$spool/$1.wanted" "$spool/$1.absent"
             exit 1
           fi
+          if [ -f "$spool/grown.$$" ]; then exit 1; fi
           if [ -f "$spool/failed" ] || [ ! -d "$spool" ]; then exit 255; fi
-          sleep 0.01
+          if [ -p "$spool/bell" ]; then
+            read -r _ < "$spool/bell" 2>&- || [ ! -p "$spool/bell" ] || exit 255
+          else
+            sleep 0.01
+          fi
         done
         rm -f "$spool/$1.wanted"
       fi
@@ -98,6 +119,22 @@ final class WalSpool implements AutoCloseable {
 
   private @Nullable String cutName;
   private Lsn cutAt = UNBOUNDED;
+
+  /** That file, wherever it was moved to. */
+  private @Nullable FileChannel cutFile;
+
+  private @Nullable Path lastGrown;
+
+  /** Both ends of the FIFO, so that nobody waits to open it; null until it was needed. */
+  private @Nullable RandomAccessFile bell;
+
+  private boolean bellHangs;
+
+  /** Permits tell that {@link #end} has changed, and {@link #drained}. */
+  private final Semaphore fed = new Semaphore(0);
+
+  private final Semaphore drainings = new Semaphore(0);
+  private volatile long fedNanos;
   private volatile boolean closed;
   private volatile @Nullable Throwable failure;
 
@@ -144,7 +181,7 @@ final class WalSpool implements AutoCloseable {
   String restoreCommand() {
     // In the setting a % starts a placeholder; in the shell's single quotes only ' is special.
     String quoted = "'" + script().toString().replace("'", "'\\''") + "'";
-    return "sh " + quoted.replace("%", "%%") + " %f %p";
+    return "exec sh " + quoted.replace("%", "%%") + " %f %p";
   }
 
   /**
@@ -153,12 +190,26 @@ final class WalSpool implements AutoCloseable {
    * @param farther where a record ends; not before what was said last
    */
   void feedTo(Lsn farther) {
+    drainings.drainPermits();
     end = farther;
+    fedNanos = System.nanoTime();
+    fed.release();
   }
 
   /** Whether the server has replayed everything before {@link #feedTo}'s position. */
   boolean isDrained() {
     return end.equals(drained);
+  }
+
+  /**
+   * Waits until it {@link #isDrained}, or a few milliseconds.
+   *
+   * @throws InterruptedException as {@link Thread#sleep}
+   */
+  void awaitDrained() throws InterruptedException {
+    if (!isDrained()) {
+      drainings.tryAcquire(POLL_MS, TimeUnit.MILLISECONDS);
+    }
   }
 
   /** The server was stopped, and another will ask from some earlier place on. */
@@ -208,8 +259,10 @@ final class WalSpool implements AutoCloseable {
   private void run() {
     try {
       while (!closed) {
-        if (!step()) {
-          Thread.sleep(POLL_MS); // the server asks by making a file: there is nothing to wait on
+        if (step()) {
+          ring();
+        } else {
+          pause();
         }
       }
     } catch (InterruptedException e) {
@@ -219,6 +272,11 @@ final class WalSpool implements AutoCloseable {
     }
     try {
       Files.writeString(folder.resolve("failed"), "");
+      ring();
+      closeCut();
+      if (bell != null) {
+        bell.close();
+      }
     } catch (IOException e) {
       // The folder is gone or the disk is full. The first ends waiting scripts as well; after the
       // second nothing can be told, and whoever waits for the server sees the failure and stops it.
@@ -228,8 +286,46 @@ final class WalSpool implements AutoCloseable {
     }
   }
 
+  /** The server asks by making a file: there is nothing to wait on. */
+  private void pause() throws InterruptedException {
+    boolean often = System.nanoTime() - fedNanos < SHORT_POLLS_NANOS;
+    fed.tryAcquire(often ? SHORT_POLL_MS : POLL_MS, TimeUnit.MILLISECONDS);
+    fed.drainPermits();
+  }
+
+  /** From now on whoever waits does so at the bell. */
+  private void hangBell() throws IOException, InterruptedException {
+    if (bellHangs) {
+      return;
+    }
+    Path away = folder.resolve("bell.away");
+    if (bell == null) {
+      Process made = new ProcessBuilder("mkfifo", "-m", "600", away.toString()).start();
+      if (made.waitFor() != 0) {
+        throw new IOException("cannot make " + away);
+      }
+      giveToServer.accept(away);
+      bell = new RandomAccessFile(away.toFile(), "rw");
+    }
+    Files.move(away, folder.resolve("bell"), StandardCopyOption.ATOMIC_MOVE);
+    bellHangs = true;
+  }
+
+  /** Something is there: whoever waits looks again. */
+  private void ring() throws IOException {
+    if (!bellHangs || bell == null) {
+      return;
+    }
+    Files.move(folder.resolve("bell"), folder.resolve("bell.away"), StandardCopyOption.ATOMIC_MOVE);
+    bellHangs = false;
+    // A line that nobody read wakes the next as well: they must not pile up.
+    if (new FileInputStream(bell.getFD()).available() == 0) {
+      bell.write('\n');
+    }
+  }
+
   /** One thing that is to be done now; false when there is nothing. */
-  private synchronized boolean step() throws IOException {
+  private synchronized boolean step() throws IOException, InterruptedException {
     forgetTaken();
     Lsn until = end;
     for (String name : wanted()) {
@@ -237,8 +333,18 @@ final class WalSpool implements AutoCloseable {
         continue; // it became ready while the script was asking
       }
       if (asksForMore(name, until)) {
-        drained = until;
+        hangBell();
+        if (!until.equals(drained)) {
+          drained = until;
+          drainings.release();
+        }
         continue;
+      }
+      if (name.equals(lastTaken) && isGrowing(name)) {
+        if (!answerGrown(name, until)) {
+          continue;
+        }
+        return true;
       }
       Integer index = indexes.get(name);
       if (index != null) {
@@ -256,7 +362,7 @@ final class WalSpool implements AutoCloseable {
         Files.writeString(absent, "");
         giveToServer.accept(absent);
       } else {
-        write(name, bytes, bytes.length, bytes.length);
+        write(name, bytes, bytes.length, bytes.length, false);
       }
       return true;
     }
@@ -295,7 +401,79 @@ final class WalSpool implements AutoCloseable {
     }
     ahead.clear();
     cutName = null;
+    closeCut();
     cursor = index;
+  }
+
+  private void closeCut() throws IOException {
+    if (cutFile != null) {
+      cutFile.close();
+      cutFile = null;
+    }
+  }
+
+  /** Whether the file that was handed out cut off is still the one to write on. */
+  private boolean isGrowing(String name) {
+    return cutFile != null && name.equals(cutName);
+  }
+
+  /**
+   * Writes on what the server has, and tells it. The question is removed before the answer comes,
+   * so the next one of this name is asked after what was written now has been replayed. An old
+   * answer that a later script of the same process ID finds makes the server ask once more.
+   *
+   * @return false when the script has not finished asking
+   */
+  private boolean answerGrown(String name, Lsn until) throws IOException {
+    Path question = folder.resolve(name + ".wanted");
+    String asker = Files.readString(question);
+    if (!asker.endsWith("\n")) {
+      return false;
+    }
+    grow(name, until);
+    Files.delete(question);
+    if (lastGrown != null) {
+      Files.deleteIfExists(lastGrown);
+    }
+    lastGrown = folder.resolve("grown." + asker.strip());
+    Files.writeString(lastGrown, "");
+    giveToServer.accept(lastGrown);
+    return true;
+  }
+
+  /** Writes on what the server has, and waits for. */
+  private void grow(String name, Lsn until) throws IOException {
+    FileChannel file = Objects.requireNonNull(cutFile);
+    SegmentName segment = segment(name);
+    byte[] bytes = listed(name);
+    int from = (int) cutAt.minus(segment.start());
+    int length = length(segment, bytes, until);
+    if (from < length) {
+      ByteBuffer rest = ByteBuffer.wrap(bytes, from, length - from);
+      while (rest.hasRemaining()) {
+        file.write(rest, rest.position());
+      }
+    }
+    cutAt = until;
+    if (!segment.end().isAfter(until)) {
+      cutName = null;
+      closeCut();
+      cursor++;
+    }
+  }
+
+  private byte[] listed(String name) throws IOException {
+    byte @Nullable [] bytes = source.read(name);
+    if (bytes == null) {
+      throw new IllegalStateException("segment " + name + " was listed and is gone");
+    }
+    return bytes;
+  }
+
+  /** How much of a segment may be handed out. */
+  private int length(SegmentName segment, byte[] bytes, Lsn until) {
+    boolean isCut = segment.end().isAfter(until);
+    return Math.min(bytes.length, isCut ? (int) until.minus(segment.start()) : segmentSize);
   }
 
   private boolean fill(Lsn until) throws IOException {
@@ -305,15 +483,15 @@ final class WalSpool implements AutoCloseable {
     String name = route.get(cursor);
     SegmentName segment = segment(name);
     boolean isCut = segment.end().isAfter(until);
-    if (!segment.start().isBefore(until) || (name.equals(cutName) && cutAt.equals(until))) {
+    boolean grows = isGrowing(name) && !ahead.contains(name); // when the server asks for it
+    if (!segment.start().isBefore(until)
+        || grows
+        || (name.equals(cutName) && cutAt.equals(until))) {
       return false;
     }
-    byte @Nullable [] bytes = source.read(name);
-    if (bytes == null) {
-      throw new IllegalStateException("segment " + name + " was listed and is gone");
-    }
-    int length = Math.min(bytes.length, isCut ? (int) until.minus(segment.start()) : segmentSize);
-    write(name, bytes, length, segmentSize);
+    byte[] bytes = listed(name);
+    closeCut();
+    cutFile = write(name, bytes, length(segment, bytes, until), segmentSize, isCut);
     if (!name.equals(ahead.peekLast())) {
       ahead.addLast(name);
     }
@@ -330,13 +508,21 @@ final class WalSpool implements AutoCloseable {
     return SegmentName.parse(name, segmentSize);
   }
 
-  /** The first {@code length} bytes, and zeros up to {@code size}. */
-  private void write(String name, byte[] bytes, int length, int size) throws IOException {
+  /**
+   * The first {@code length} bytes, and zeros up to {@code size}.
+   *
+   * @param open whether more will be written
+   * @return the file, if so
+   */
+  private @Nullable FileChannel write(String name, byte[] bytes, int length, int size, boolean open)
+      throws IOException {
     Path partial = folder.resolve(name + ".partial");
     Files.createFile(
         partial,
         PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-    try (FileChannel file = FileChannel.open(partial, StandardOpenOption.WRITE)) {
+    FileChannel file = FileChannel.open(partial, StandardOpenOption.WRITE);
+    boolean kept = false;
+    try {
       ByteBuffer rest = ByteBuffer.wrap(bytes, 0, length);
       while (rest.hasRemaining()) {
         file.write(rest);
@@ -344,8 +530,14 @@ final class WalSpool implements AutoCloseable {
       if (length < size) {
         file.write(ByteBuffer.wrap(new byte[1]), size - 1L); // a hole reads as zeros
       }
+      giveToServer.accept(partial);
+      Files.move(partial, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
+      kept = open;
+      return open ? file : null;
+    } finally {
+      if (!kept) {
+        file.close();
+      }
     }
-    giveToServer.accept(partial);
-    Files.move(partial, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
   }
 }

@@ -100,7 +100,7 @@ class FilteredWalTest {
 
   private static FilteredWal open(Lsn target, int threads) {
     return new FilteredWal(
-        route, SEGMENT, name -> bytes(name).clone(), excluded, hazards(target), threads);
+        route, SEGMENT, name -> bytes(name).clone(), excluded, hazards(target), _ -> {}, threads);
   }
 
   private static byte[] bytes(String name) {
@@ -175,6 +175,7 @@ class FilteredWalTest {
             },
             excluded,
             hazards,
+            _ -> {},
             4)) {
       assertThat(wal.read(names.getFirst())).hasSize(8192);
       assertThat(reads.get()).as("this one and the next").isEqualTo(2);
@@ -205,13 +206,14 @@ class FilteredWalTest {
         };
     Lsn start = SegmentName.parse(hurt, SEGMENT).start();
     try (FilteredWal wal =
-        new FilteredWal(route, SEGMENT, damaged, excluded, hazards(beforeTablespace), 2)) {
+        new FilteredWal(route, SEGMENT, damaged, excluded, hazards(beforeTablespace), _ -> {}, 2)) {
       assertThatThrownBy(() -> route.forEach(wal::read))
           .isInstanceOf(WalDamagedException.class)
           .extracting(e -> ((WalDamagedException) e).at())
           .satisfies(at -> assertThat(at.minus(start)).isBetween(0L, SEGMENT / 2L));
     }
-    try (FilteredWal wal = new FilteredWal(route, SEGMENT, damaged, excluded, hazards(start), 2)) {
+    try (FilteredWal wal =
+        new FilteredWal(route, SEGMENT, damaged, excluded, hazards(start), _ -> {}, 2)) {
       route.forEach(name -> assertThat(wal.read(name)).hasSize(SEGMENT));
     }
   }

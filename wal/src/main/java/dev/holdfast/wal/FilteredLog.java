@@ -20,7 +20,8 @@ public final class FilteredLog {
 
   /**
    * A longer record is not gathered when it cannot be excluded: it has no block references, such as
-   * a logical message. Damage in it is left for the server to find.
+   * a logical message. Damage in it is left for the server to find. Commit records are gathered
+   * whatever their length: whoever asked to be told of records judges catalogs by them.
    */
   private static final int GATHERED_MAX = 4 << 20;
 
@@ -147,7 +148,7 @@ public final class FilteredLog {
     }
     if (reader.pendingHasNoBlocks()) {
       release();
-      if (pending > GATHERED_MAX) {
+      if (pending > GATHERED_MAX && !reader.pendingIsOfTransaction()) {
         open = null;
       }
     }

@@ -545,6 +545,13 @@ public final class WalReader {
         && LittleEndian.u8(partial, RawRecord.HEADER) >= RawRecord.BLOCKS_MAX;
   }
 
+  /** Whether as much of it arrived as shows that it ends a transaction or tells of one. */
+  boolean pendingIsOfTransaction() {
+    return inRecord
+        && partialLength >= RawRecord.HEADER
+        && LittleEndian.u8(partial, 17) == ResourceManager.TRANSACTION;
+  }
+
   private void checkPrevious(long prev) {
     boolean first = previous == NONE;
     boolean holds =
