@@ -69,6 +69,18 @@ final class RevertCommand extends CliCommand {
   @Nullable Instant until;
 
   @Option(
+      names = "--user",
+      paramLabel = "ROLE",
+      description = "Only this role's transactions, where the log says whose they are.")
+  @Nullable String user;
+
+  @Option(
+      names = "--app",
+      paramLabel = "NAME",
+      description = "Only this application's, where the log says whose they are.")
+  @Nullable String application;
+
+  @Option(
       names = "--url",
       paramLabel = "URL",
       description =
@@ -101,18 +113,6 @@ final class RevertCommand extends CliCommand {
   RevertCommand(Terminal terminal, Map<String, String> environment) {
     super(terminal, environment);
   }
-
-  @Option(
-      names = "--user",
-      paramLabel = "ROLE",
-      description = "Only this role's transactions, where the log says whose they are.")
-  @Nullable String user;
-
-  @Option(
-      names = "--app",
-      paramLabel = "NAME",
-      description = "Only this application's, where the log says whose they are.")
-  @Nullable String application;
 
   private Revert.Selection selection() {
     return new Revert.Selection(xids, since, until, tables, user, application);
