@@ -122,6 +122,36 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_moved_by_one_hit_again_by_another_and_deleted_by_others_stays_deleted()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, w date, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p0 PARTITION OF p DEFAULT",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "INSERT INTO p SELECT g, 3, 'v', NULL FROM generate_series(1, 6) g",
+            "INSERT INTO p SELECT g, 1, 'v', NULL FROM generate_series(11, 16) g")) {
+      acme.server.execute("UPDATE p SET v = 'first' WHERE id = 4");
+      String one =
+          bad(
+              acme,
+              "UPDATE p AS t SET id = n.id, part = n.part, w = '2034-07-14'"
+                  + " FROM (VALUES (4, 1), (5, 1), (11, 3), (12, 2)) AS n (id, part)"
+                  + " WHERE t.id = n.id");
+      String two = bad(acme, "UPDATE p SET v = 'worse' WHERE id = 4 AND part = 1");
+      acme.server.execute("DELETE FROM p WHERE (id, part) IN ((4, 1), (1, 3))");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p WHERE id IN (4, 5, 11, 12) ORDER BY id"))
+          .containsExactly("5|3|v", "11|1|v", "12|1|v");
+    }
+  }
+
+  @Test
   void a_row_hit_twice_with_a_good_write_between_keeps_that_and_the_naive_trap_is_no_trap()
       throws Exception {
     try (ProtectedServer acme =
