@@ -21,6 +21,12 @@ import org.jspecify.annotations.Nullable;
 
 /** Tables with their columns, their places among partitions and parents, and their rows. */
 final class TableDefinitions {
+  /**
+   * A mark that the server itself keeps among a column's options since 15.20 (seen there; pg_dump
+   * leaves it out, too): no part of a definition.
+   */
+  private static final String SERVERS_OWN_OPTION = "pg_attver=";
+
   /** A table while it is read. */
   private static final class Table {
     final long oid;
@@ -375,7 +381,10 @@ final class TableDefinitions {
       case "l" -> definition.create(alter(table, name) + " SET COMPRESSION lz4");
       default -> {} // the server's default_toast_compression
     }
-    List<String> options = texts(row, "attoptions");
+    List<String> options =
+        texts(row, "attoptions").stream()
+            .filter(option -> !option.startsWith(SERVERS_OWN_OPTION))
+            .toList();
     if (!options.isEmpty()) {
       definition.create(alter(table, name) + " SET " + SqlText.options(options));
     }

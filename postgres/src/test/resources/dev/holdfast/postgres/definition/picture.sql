@@ -18,7 +18,8 @@ FROM pg_class c LEFT JOIN pg_am a ON a.oid = relam
 WHERE c.oid >= 16384 AND relkind <> 't' AND relnamespace <> 'pg_toast'::regnamespace
 UNION ALL
 SELECT 'column', attrelid::regclass || '.' || attname, concat_ws('|', format_type(atttypid, atttypmod), attnotnull, atthasdef, attidentity,
-  attgenerated, attislocal, attinhcount, coalesce(attstattarget, -1), attstorage, attcompression, attcollation::regcollation, attoptions,
+  attgenerated, attislocal, attinhcount, coalesce(attstattarget, -1), attstorage, attcompression, attcollation::regcollation,
+  (SELECT array_agg(o) FROM unnest(attoptions) o WHERE o !~ '^pg_attver='), -- the server's own mark, since 15.20
   (SELECT string_agg(i::text, ',' ORDER BY i::text) FROM unnest(attacl) i),
   (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum))
 FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
