@@ -1,6 +1,8 @@
 package dev.holdfast.postgres;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.server.ProcessResult;
+import dev.holdfast.server.Processes;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import java.io.FileInputStream;
@@ -294,15 +296,15 @@ final class WalSpool implements AutoCloseable {
   }
 
   /** From now on whoever waits does so at the bell. */
-  private void hangBell() throws IOException, InterruptedException {
+  private void hangBell() throws IOException {
     if (bellHangs) {
       return;
     }
     Path away = folder.resolve("bell.away");
     if (bell == null) {
-      Process made = new ProcessBuilder("mkfifo", "-m", "600", away.toString()).start();
-      if (made.waitFor() != 0) {
-        throw new IOException("cannot make " + away);
+      ProcessResult made = Processes.run(List.of("mkfifo", "-m", "600", away.toString()));
+      if (made.exitCode() != 0) {
+        throw new IOException("cannot make " + away + ": " + made.output().strip());
       }
       giveToServer.accept(away);
       bell = new RandomAccessFile(away.toFile(), "rw");
