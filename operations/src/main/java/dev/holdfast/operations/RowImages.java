@@ -189,7 +189,13 @@ final class RowImages implements AutoCloseable {
                 versions,
                 Progress.Unit.ROWS)) {
       forkTimings = fork.timings();
-      @Nullable Session session = null; // ends with the fork
+      read(fork, phase);
+    }
+  }
+
+  private void read(SteppingFork fork, Progress.Phase phase) {
+    @Nullable Session session = null;
+    try {
       while (!work.isEmpty()) {
         Map.Entry<Lsn, Map<Long, Work>> next = work.pollFirstEntry();
         fork.moveTo(next.getKey());
@@ -197,6 +203,7 @@ final class RowImages implements AutoCloseable {
         try {
           // Idle ones survive moves, unless the server behind them changes or their database goes.
           if (session == null || !session.connection.isValid(0)) {
+            close(session);
             session = Session.on(fork.connect(set.database()));
           }
           RowReader reader = session.reader;
@@ -209,6 +216,18 @@ final class RowImages implements AutoCloseable {
               "nothing was changed; run the same command again",
               e);
         }
+      }
+    } finally {
+      close(session); // before its server: else the driver finds it lost, and says so loudly
+    }
+  }
+
+  private static void close(@Nullable Session session) {
+    if (session != null) {
+      try {
+        session.connection.close();
+      } catch (SQLException e) {
+        return; // the server behind it went first
       }
     }
   }
