@@ -72,7 +72,7 @@ final class LostKeys implements RevertBench.Scenario {
         Instant since = Instant.now();
         Thread.sleep(10); // commit times are measured by another clock reading
         happen();
-        Thread.sleep(10);
+        Thread.sleep(10); // likewise
         Instant until = Instant.now();
         bench.revert(
             reverts,

@@ -145,7 +145,7 @@ public final class SelectiveRestoreBench {
 
     @Override
     public int read() {
-      throw new UnsupportedOperationException();
+      throw new UnsupportedOperationException(); // the writer reads whole buffers, never a byte
     }
 
     @Override

@@ -50,8 +50,8 @@ final class RevertCommand extends CliCommand {
       paramLabel = "T",
       split = ",",
       description =
-          "Only what was done to this table, and its partitions: table, schema.table or"
-              + " database.schema.table. May be given several times.")
+          "Only what was done to this table: table, schema.table or database.schema.table. A"
+              + " partition stands for all of its partitioned table. May be given several times.")
   List<String> tables = new ArrayList<>();
 
   @Option(

@@ -90,8 +90,9 @@ public final class Revert {
    *     such as {@code 812..830}; empty: whatever else fits
    * @param since only those committed at or after this; null for all
    * @param until only those committed before this; null for all
-   * @param tables {@code NAME}, {@code SCHEMA.NAME} or {@code DATABASE.SCHEMA.NAME}, a partitioned
-   *     table standing for its partitions: only what was done to these is undone; empty for all
+   * @param tables {@code NAME}, {@code SCHEMA.NAME} or {@code DATABASE.SCHEMA.NAME}: only what was
+   *     done to these is undone; empty for all. The topmost table of a tree of partitions, or any
+   *     one partition, stands for all of them: a row may have been moved from one to another
    * @param user only this role's; null for all. Transactions whose user the log does not say are
    *     left out
    * @param application as {@code user}, by application_name. What an earlier revert wrote is left

@@ -129,7 +129,6 @@ final class RowImages implements AutoCloseable {
   private final Map<Long, Wanted> tables = new HashMap<>();
   private final NavigableMap<Lsn, Map<Long, Work>> work = new TreeMap<>();
   private final Map<Long, Held> held = new HashMap<>();
-  private int stops;
   private @Nullable ForkTimings forkTimings;
 
   RowImages(TransactionSet set) {
@@ -199,7 +198,6 @@ final class RowImages implements AutoCloseable {
       while (!work.isEmpty()) {
         Map.Entry<Lsn, Map<Long, Work>> next = work.pollFirstEntry();
         fork.moveTo(next.getKey());
-        stops++;
         try {
           // Idle ones survive moves, unless the server behind them changes or their database goes.
           if (session == null || !session.connection.isValid(0)) {
@@ -240,11 +238,6 @@ final class RowImages implements AutoCloseable {
       }
       return new Session(connection, new RowReader(connection));
     }
-  }
-
-  /** At how many positions rows were read. */
-  int stops() {
-    return stops;
   }
 
   /** What the server they were read from took; null when none was needed. */
@@ -434,12 +427,13 @@ final class RowImages implements AutoCloseable {
     }
   }
 
-  private static OperatorException notSeen(TableName table, Lsn at, String why) {
+  private OperatorException notSeen(TableName table, Lsn at, String why) {
     return new OperatorException(
         Kind.FAILED,
         "the rows of " + table + " could not be matched with the log",
         why + ", at " + at,
-        "nothing was changed; look at the data on a fork: holdfast fork NAME --lsn " + at);
+        "nothing was changed; look at the data on a fork: holdfast fork %s --lsn %s"
+            .formatted(set.cluster(), at));
   }
 
   /** Rows that went with a truncation, those left out that have a history of their own. */

@@ -187,8 +187,8 @@ final class RowMergeJob {
         set.told() + " cannot be undone row by row",
         "one of them changed rows of %s and rewrote the table as well (ALTER TABLE): its rows cannot be followed"
             .formatted(rows.table().name()),
-        "look at the data on a fork from before: holdfast fork NAME --before "
-            + set.transactions().getFirst().xid());
+        "look at the data on a fork from before: holdfast fork %s --before %d"
+            .formatted(set.cluster(), set.transactions().getFirst().xid()));
   }
 
   // ---- lives -----------------------------------------------------------------------------------

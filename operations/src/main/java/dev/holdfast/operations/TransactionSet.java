@@ -59,21 +59,18 @@ final class TransactionSet {
   private final Revert.Selection selection;
   private final List<TransactionDamage> transactions;
   private final RowHistories histories;
-  private final Lsn recordedEnd;
 
   private TransactionSet(
       ClusterStore cluster,
       RecordedNames names,
       Revert.Selection selection,
       List<TransactionDamage> transactions,
-      RowHistories histories,
-      Lsn recordedEnd) {
+      RowHistories histories) {
     this.cluster = cluster;
     this.names = names;
     this.selection = selection;
     this.transactions = transactions;
     this.histories = histories;
-    this.recordedEnd = recordedEnd;
   }
 
   /**
@@ -134,8 +131,7 @@ final class TransactionSet {
       // A file came and went between two recorded catalogs: the log since the first tells whose.
       read = histories(wal, names, set, wanted, taken, first, to, progress);
     }
-    return new TransactionSet(
-        cluster, names, selection, List.copyOf(set), read.histories, wal.end());
+    return new TransactionSet(cluster, names, selection, List.copyOf(set), read.histories);
   }
 
   private static boolean isWanted(
@@ -251,9 +247,9 @@ final class TransactionSet {
     return histories;
   }
 
-  /** Where the recorded log ends. */
-  Lsn recordedEnd() {
-    return recordedEnd;
+  /** The cluster's name, for commands to type. */
+  String cluster() {
+    return cluster.document().name();
   }
 
   /** Just past the last of their commits. */
