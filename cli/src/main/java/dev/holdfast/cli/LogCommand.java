@@ -29,8 +29,10 @@ final class LogCommand extends CliCommand {
 
   @Option(
       names = "--table",
-      paramLabel = "T",
-      description = "Only transactions that touched this table: table or schema.table.")
+      paramLabel = "T,…",
+      description =
+          "Only transactions that touched one of these tables: TABLE, SCHEMA.TABLE or"
+              + " DATABASE.SCHEMA.TABLE, commas between.")
   @Nullable String table;
 
   @Option(

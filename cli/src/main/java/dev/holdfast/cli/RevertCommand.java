@@ -47,11 +47,10 @@ final class RevertCommand extends CliCommand {
 
   @Option(
       names = "--table",
-      paramLabel = "T",
-      split = ",",
+      paramLabel = "T,…",
       description =
-          "Only what was done to this table: table, schema.table or database.schema.table. A"
-              + " partition stands for all of its partitioned table. May be given several times.")
+          "Only what was done to these tables: TABLE, SCHEMA.TABLE or DATABASE.SCHEMA.TABLE, commas"
+              + " between. A partition stands for all of its partitioned table.")
   List<String> tables = new ArrayList<>();
 
   @Option(
@@ -234,7 +233,7 @@ final class RevertCommand extends CliCommand {
   private String selected() {
     StringBuilder words = new StringBuilder();
     xids.forEach(xid -> words.append(' ').append(xid));
-    tables.forEach(table -> words.append(" --table ").append(table));
+    tables.forEach(table -> words.append(" --table ").append(Texts.word(table)));
     if (since != null) {
       words.append(" --since ").append(since);
     }
@@ -242,10 +241,10 @@ final class RevertCommand extends CliCommand {
       words.append(" --until ").append(until);
     }
     if (user != null) {
-      words.append(" --user ").append(user);
+      words.append(" --user ").append(Texts.word(user));
     }
     if (application != null) {
-      words.append(" --app '").append(application).append('\'');
+      words.append(" --app ").append(Texts.word(application));
     }
     return words.toString();
   }

@@ -52,6 +52,11 @@ final class Texts {
     return TIME.format(time.truncatedTo(ChronoUnit.SECONDS));
   }
 
+  /** One word of a command line, as a POSIX shell takes it. */
+  static String word(String text) {
+    return text.matches("[\\w@%+=:,./-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
+  }
+
   /** {@code 1 table}, {@code 23 tables}. */
   static String plural(long count, String singular) {
     return count(count) + " " + singular + (count == 1 ? "" : "s");

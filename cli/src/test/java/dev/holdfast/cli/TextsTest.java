@@ -86,4 +86,12 @@ class TextsTest {
     assertThat(written.toString(StandardCharsets.UTF_8))
         .isEqualTo("reading WAL  5.0 KiB  1.0 KiB/s  in 5.00 s" + System.lineSeparator());
   }
+
+  @Test
+  void a_word_is_quoted_where_a_shell_would_take_it_apart() {
+    assertThat(Texts.word("public.users")).isEqualTo("public.users");
+    assertThat(Texts.word("\"Users\"")).isEqualTo("'\"Users\"'");
+    assertThat(Texts.word("it's $HOME")).isEqualTo("'it'\\''s $HOME'");
+    assertThat(Texts.word("")).isEqualTo("''");
+  }
 }

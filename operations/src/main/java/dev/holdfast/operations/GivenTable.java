@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.row.TableName;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -37,6 +38,22 @@ record GivenTable(String text, @Nullable Part database, @Nullable Part schema, P
     boolean folds(String known) {
       return !quoted && known.equals(name.toLowerCase(Locale.ROOT));
     }
+  }
+
+  /**
+   * Whether a table of this name may be meant. Unlike where one table has to be chosen, {@code
+   * Users} means {@code users} and {@code "Users"} where both exist: quotes say which.
+   *
+   * @param database null when it is not known: any may be meant then
+   */
+  boolean means(@Nullable String database, TableName name) {
+    return (this.database == null || database == null || meant(this.database, database))
+        && (schema == null || meant(schema, name.schema()))
+        && meant(table, name.table());
+  }
+
+  private static boolean meant(Part part, String known) {
+    return part.is(known) || part.folds(known);
   }
 
   /**

@@ -23,8 +23,8 @@ public final class Log {
    * Which transactions are wanted.
    *
    * @param destructive only those that may have destroyed something
-   * @param table only those that touched this table, named {@code table} or {@code schema.table};
-   *     null for all
+   * @param table only those that touched one of these tables, as {@code TABLE}, {@code
+   *     SCHEMA.TABLE} or {@code DATABASE.SCHEMA.TABLE}, with commas between; null for all
    * @param since only those committed at or after this; null for all
    * @param until only those committed before this; null for all
    * @param user only this role's; null for all. Transactions whose user the log does not say are
@@ -41,6 +41,13 @@ public final class Log {
     /** Everything. */
     public static final Filter ALL = new Filter(false, null, null, null, null, null);
 
+    /** Refuses names that are none. */
+    public Filter {
+      if (table != null) {
+        GivenTable.parse(table);
+      }
+    }
+
     /** Whether a segment can hold a commit of the wanted time. */
     boolean mayHold(SegmentSummary summary) {
       Instant earliest = summary.earliestCommitAt();
@@ -54,18 +61,19 @@ public final class Log {
     /** Whether a segment can hold changes of the wanted table. */
     boolean mayTouch(SegmentSummary summary, RelationNames names) {
       return table == null
-          || summary.destructive().stream().anyMatch(this::touches)
+          || summary.destructive().stream().anyMatch(damage -> touches(damage, table))
           || summary.relations().stream()
               .map(counts -> names.byFile(counts.file(), summary.to()))
-              .anyMatch(relation -> relation == null || isWanted(relation.name()));
+              .anyMatch(relation -> relation == null || isWanted(null, relation.name(), table));
     }
 
-    private boolean touches(TransactionDamage damage) {
-      return damage.tables().stream().anyMatch(touched -> isWanted(touched.table()));
+    private static boolean touches(TransactionDamage damage, String tables) {
+      return damage.tables().stream()
+          .anyMatch(touched -> isWanted(touched.database(), touched.table(), tables));
     }
 
-    private boolean isWanted(TableName name) {
-      return name.toString().equals(table) || name.table().equals(table);
+    private static boolean isWanted(@Nullable String database, TableName name, String tables) {
+      return GivenTable.parse(tables).stream().anyMatch(given -> given.means(database, name));
     }
 
     boolean wants(TransactionDamage damage) {
@@ -74,7 +82,7 @@ public final class Log {
           && (until == null || damage.committedAt().isBefore(until))
           && (user == null || user.equals(damage.user()))
           && (application == null || application.equals(damage.application()))
-          && (table == null || touches(damage));
+          && (table == null || touches(damage, table));
     }
   }
 

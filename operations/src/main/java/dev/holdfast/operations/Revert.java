@@ -90,9 +90,10 @@ public final class Revert {
    *     such as {@code 812..830}; empty: whatever else fits
    * @param since only those committed at or after this; null for all
    * @param until only those committed before this; null for all
-   * @param tables {@code NAME}, {@code SCHEMA.NAME} or {@code DATABASE.SCHEMA.NAME}: only what was
-   *     done to these is undone; empty for all. The topmost table of a tree of partitions, or any
-   *     one partition, stands for all of them: a row may have been moved from one to another
+   * @param tables {@code TABLE}, {@code SCHEMA.TABLE} or {@code DATABASE.SCHEMA.TABLE}, or several
+   *     with commas between: only what was done to these is undone; empty for all. The topmost
+   *     table of a tree of partitions, or any one partition, stands for all of them: a row may have
+   *     been moved from one to another
    * @param user only this role's; null for all. Transactions whose user the log does not say are
    *     left out
    * @param application as {@code user}, by application_name. What an earlier revert wrote is left
@@ -107,10 +108,14 @@ public final class Revert {
       @Nullable String application) {
     private static final Pattern RANGE = Pattern.compile("([0-9]+)\\.\\.([0-9]+)");
 
-    /** Copies the lists, and refuses what selects nothing or everything. */
+    /** Copies the lists, one table to an entry; refuses what selects nothing or everything. */
     public Selection {
       xids = List.copyOf(xids);
-      tables = List.copyOf(tables);
+      tables =
+          tables.stream()
+              .flatMap(list -> GivenTable.parse(list).stream())
+              .map(GivenTable::text)
+              .toList();
       boolean named = !xids.isEmpty() || !tables.isEmpty();
       boolean bounded = since != null || until != null;
       if (!named && !bounded && user == null && application == null) {
@@ -227,9 +232,9 @@ public final class Revert {
     }
 
     private boolean isNamed(String database, TableName name) {
-      return tables.contains(name.table())
-          || tables.contains(name.toString())
-          || tables.contains(database + "." + name);
+      return tables.stream()
+          .flatMap(text -> GivenTable.parse(text).stream())
+          .anyMatch(given -> given.means(database, name));
     }
 
     /** In words, as a message says what was looked for. */

@@ -10,8 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class WantedTablesTest {
   private static final Catalog CATALOG =
@@ -85,14 +83,6 @@ class WantedTablesTest {
     assertThatThrownBy(() -> find("active_users", null))
         .hasMessageContaining("active_users is a view")
         .hasMessageContaining("name the tables that hold the rows");
-  }
-
-  @ParameterizedTest
-  @ValueSource(strings = {"", "a,", ",a", "a..b", "a.b.c.d", "\"a", "\"a\"b", "\"\"", " "})
-  void what_is_no_list_of_names_is_refused(String text) {
-    assertThatThrownBy(() -> GivenTable.parse(text))
-        .isInstanceOf(OperatorException.class)
-        .hasMessageContaining("DATABASE.SCHEMA.TABLE");
   }
 
   private static Catalog.Database database(
