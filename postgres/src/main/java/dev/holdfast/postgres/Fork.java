@@ -23,8 +23,9 @@ import org.jspecify.annotations.Nullable;
  * not touched.
  *
  * <p>It holds production's data, so nobody is let in but one superuser role made for it, with a
- * random password, over loopback; production's roles are there and cannot log in. During recovery
- * every connection is rejected: there is no moment at which the server trusts anybody.
+ * random password, over loopback; production's roles are there and cannot log in. Until it is ready
+ * every connection over loopback is rejected, and whoever reaches a Unix socket in a folder of mode
+ * 0700 is trusted; so that role is made. Then the socket is shut.
  *
  * <p>Transactions that were open at the target are gone, prepared ones too: they are rolled back,
  * since they would keep their locks. Sequences may be ahead by up to 32 increments, never behind.

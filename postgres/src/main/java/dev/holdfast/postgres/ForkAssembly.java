@@ -15,7 +15,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -40,13 +39,23 @@ final class ForkAssembly {
   private static final int SPARSE_ATTEMPTS_MAX = 2;
 
   private static final Duration USABLE_MAX = Duration.ofSeconds(60);
+  private static final int LOG_LINES = 10;
 
   /** Databases to run single-user SQL in; the last one refuses connections, which is no matter. */
   private static final List<String> SINGLE_USER_DATABASES =
       List.of("template1", "postgres", "template0");
 
+  /** Names travel as hexadecimal: they may hold quotes and line ends. */
+  private static final List<String> QUESTIONS =
+      List.of(
+          "SELECT 'database ' || encode(convert_to(datname::text, 'UTF8'), 'hex') || ' ' ||"
+              + " encode(convert_to(datcollate || '|' || datctype, 'UTF8'), 'hex')"
+              + " FROM pg_database WHERE datallowconn AND datconnlimit <> -2",
+          "SELECT 'prepared ' || encode(convert_to(gid, 'UTF8'), 'hex') || ' ' ||"
+              + " encode(convert_to(database::text, 'UTF8'), 'hex') FROM pg_prepared_xacts");
+
   private static final Pattern FOUND =
-      Pattern.compile("\"(database|prepared) ([0-9a-f]+) ([0-9a-f]*)\"");
+      Pattern.compile("\"(database|prepared|wanted) ([0-9a-f]+) ([0-9a-f]*)\"");
 
   private final ForkSource source;
   private final ForkTarget target;
@@ -92,22 +101,64 @@ final class ForkAssembly {
     long beganNanos = System.nanoTime();
     firstTakenNanos = 0;
     Path data = scratch.path().resolve("data");
-    source.fetch(route.base(), data);
-    long fetchedNanos = System.nanoTime();
     ForkConfiguration configuration = new ForkConfiguration(data, route.base().settings());
-    recover(route, binaries, scratch, data, configuration);
-    ExcludedFiles unwanted = source.leftOut();
-    UnwantedFiles.remove(data, unwanted);
-    long replayedNanos = System.nanoTime();
-    Lsn reached = reached(data);
     ForkLocales locales = new ForkLocales(scratch.path().resolve("locale"));
-    configuration.writeForUse(role.name());
-    scratch.giveToServer(data);
-    Contents contents = createRole(binaries, data, locales);
-    PostgresServer server = open(binaries, scratch, data, locales, contents);
+    PostgresServer server;
+    @Nullable Held held;
+    Lsn reached;
+    long fetchedNanos;
+    long replayedNanos;
+    Contents contents;
+    try (PrivateSocket socket =
+        new PrivateSocket(scratch, binaries.major(), source.user(), source.database())) {
+      int segmentSize = route.base().walSegmentSize();
+      try (WalSpool.Source wal = source.wal(route);
+          // Begun first: while files are fetched the first segments get ready.
+          WalSpool spool =
+              new WalSpool(
+                  scratch.path().resolve("spool"),
+                  route.segments(),
+                  segmentSize,
+                  ForkSource.SEGMENTS_AHEAD,
+                  wal,
+                  scratch::giveToServer,
+                  name -> taken(SegmentName.parse(name, segmentSize)))) {
+        source.fetch(route.base(), data);
+        fetchedNanos = System.nanoTime();
+        configuration.writeForRecovery(
+            target, route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
+        scratch.giveToServer(scratch.path());
+        server = recover(spool, binaries, scratch, data, configuration, socket);
+      }
+      try {
+        ExcludedFiles unwanted = source.leftOut();
+        UnwantedFiles.remove(data, unwanted);
+        replayedNanos = System.nanoTime();
+        reached = reached(data);
+        Admitted admitted = admit(server, socket);
+        if (admitted == null) {
+          server.stop(PostgresServer.Stop.FAST);
+          configuration.writeForUse(role.name());
+          scratch.giveToServer(data);
+          contents = createRole(binaries, data, locales);
+          PostgresServer opened = open(binaries, scratch, data, locales, contents);
+          server = opened;
+          Databases databases = database -> Fork.connect(opened, role, database);
+          rollBackPrepared(databases, contents);
+          held = held(databases, contents, unwanted, attempt);
+        } else {
+          contents = admitted.contents;
+          rollBackPrepared(admitted.databases, contents);
+          held = held(admitted.databases, contents, unwanted, attempt);
+          configuration.writeForUse(role.name());
+          shut(server, socket, admitted);
+        }
+      } catch (IOException | RuntimeException | Error e) {
+        server.close();
+        throw e;
+      }
+    }
     try {
-      rollBackPrepared(server, contents);
-      Held held = held(server, contents, unwanted, attempt);
       long startedNanos = firstTakenNanos == 0 ? replayedNanos : firstTakenNanos;
       timings =
           timings.plus(
@@ -144,7 +195,7 @@ final class ForkAssembly {
    * another one's file than the catalogs of this attempt could show.
    */
   private @Nullable Held held(
-      PostgresServer server, Contents contents, ExcludedFiles unwanted, int attempt) {
+      Databases databases, Contents contents, ExcludedFiles unwanted, int attempt) {
     if (!(options.contents() instanceof ForkContents.Sparse sparse)) {
       return Held.everything(attempt);
     }
@@ -152,11 +203,11 @@ final class ForkAssembly {
       return new Held(source.contents(), null, List.of(), Set.of(), attempt);
     }
     try {
-      String database = database(server, contents, sparse.databaseOid());
+      String database = contents.wanted;
       if (database == null) {
         return new Held(source.contents(), null, List.of(), sparse.tables(), attempt);
       }
-      try (Connection connection = Fork.connect(server, role, database)) {
+      try (Connection connection = databases.connect(database)) {
         WantedProof proof = WantedProof.of(connection, sparse, unwanted);
         if (proof.holed().isEmpty()) {
           proof.hideIndexes(connection);
@@ -178,66 +229,138 @@ final class ForkAssembly {
     }
   }
 
-  private @Nullable String database(PostgresServer server, Contents contents, long oid)
-      throws SQLException {
-    String any = contents.databases.getFirst().name;
-    try (Connection connection = Fork.connect(server, role, any);
-        PreparedStatement statement =
-            connection.prepareStatement(
-                "SELECT datname FROM pg_catalog.pg_database WHERE oid = ?::oid")) {
-      statement.setLong(1, oid);
-      try (ResultSet row = statement.executeQuery()) {
-        return row.next() ? row.getString(1) : null;
+  /** Starts the server in recovery and returns when it is promoted. */
+  private PostgresServer recover(
+      WalSpool spool,
+      PostgresBinaries binaries,
+      ScratchFolder scratch,
+      Path data,
+      ForkConfiguration configuration,
+      PrivateSocket socket)
+      throws IOException {
+    for (int attempt = 1; ; attempt++) {
+      StartedServer started =
+          StartedServer.start(
+              what,
+              binaries,
+              scratch,
+              data,
+              Map.of("unix_socket_directories", socket.setting()),
+              Map.of());
+      boolean ready = false;
+      try {
+        ready = started.awaitReady(spool);
+      } finally {
+        if (!ready) {
+          // The folder stays for now: the caller removes it, or goes on in it.
+          started.server().stop(PostgresServer.Stop.IMMEDIATE);
+        }
+      }
+      if (ready) {
+        return started.server();
+      }
+      String log = started.log();
+      if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
+        continue;
+      }
+      Optional<String> tooSmall = ForkFailure.tooSmall(log);
+      if (tooSmall.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
+        throw ForkFailure.of(what, target, binaries, log, null);
+      }
+      configuration.raise(tooSmall.get());
+      scratch.giveToServer(data);
+    }
+  }
+
+  /** How a server is reached as superuser. */
+  private interface Databases {
+    Connection connect(String database) throws SQLException;
+  }
+
+  /**
+   * Our role, made through the private socket.
+   *
+   * @param control the connection it was made by
+   * @param superuser who made it
+   */
+  private record Admitted(
+      Connection control, String superuser, Databases databases, Contents contents) {}
+
+  /**
+   * Makes our role in the server that was just promoted; null where no superuser is let in, or
+   * something else is in the way: what single-user mode can do about it is seen there.
+   */
+  private @Nullable Admitted admit(PostgresServer server, PrivateSocket socket) {
+    @Nullable Connection control = null;
+    boolean admitted = false;
+    try {
+      control = socket.openAny(what, server.port());
+      if (control == null) {
+        return null;
+      }
+      String superuser = control.getMetaData().getUserName();
+      Databases databases = database -> socket.open(server.port(), superuser, database);
+      // One transaction: where all this does not come to its end, there is no role.
+      control.setAutoCommit(false);
+      StringBuilder found = new StringBuilder();
+      try (Statement statement = control.createStatement()) {
+        statement.execute(String.join("; ", creation(server.binaries().major())));
+        for (String question : questions()) {
+          try (ResultSet rows = statement.executeQuery(question)) {
+            while (rows.next()) {
+              found.append('"').append(rows.getString(1)).append('"');
+            }
+          }
+        }
+      }
+      Contents contents = contents(found.toString());
+      tryOneOfEachLocale(databases, contents, control.getCatalog());
+      control.commit();
+      control.setAutoCommit(true);
+      admitted = true;
+      return new Admitted(control, superuser, databases, contents);
+    } catch (SQLException e) {
+      return null;
+    } finally {
+      if (!admitted) {
+        close(control);
       }
     }
   }
 
-  /** Starts the server in recovery, feeds it, and returns when it has stopped after promotion. */
-  private void recover(
-      ForkRoute route,
-      PostgresBinaries binaries,
-      ScratchFolder scratch,
-      Path data,
-      ForkConfiguration configuration)
-      throws IOException {
-    int segmentSize = route.base().walSegmentSize();
-    try (WalSpool.Source wal = source.wal(route);
-        WalSpool spool =
-            new WalSpool(
-                scratch.path().resolve("spool"),
-                route.segments(),
-                segmentSize,
-                ForkSource.SEGMENTS_AHEAD,
-                wal,
-                scratch::giveToServer,
-                name -> taken(SegmentName.parse(name, segmentSize)))) {
-      configuration.writeForRecovery(
-          target, route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
-      scratch.giveToServer(scratch.path());
-      for (int attempt = 1; ; attempt++) {
-        StartedServer started =
-            StartedServer.start(what, binaries, scratch, data, Map.of(), Map.of());
-        boolean ready = false;
-        try {
-          ready = started.awaitReady(spool);
-        } finally {
-          // Whatever happened, the folder stays for now: the caller removes it, or goes on in it.
-          started.server().stop(ready ? PostgresServer.Stop.FAST : PostgresServer.Stop.IMMEDIATE);
-        }
-        if (ready) {
-          break;
-        }
-        String log = started.log();
-        if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
-          continue;
-        }
-        Optional<String> tooSmall = ForkFailure.tooSmall(log);
-        if (tooSmall.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
-          throw ForkFailure.of(what, target, binaries, log, null);
-        }
-        configuration.raise(tooSmall.get());
-        scratch.giveToServer(data);
+  private static void close(@Nullable Connection connection) {
+    try {
+      if (connection != null) {
+        connection.close();
       }
+    } catch (SQLException e) {
+      // The server is stopped next.
+    }
+  }
+
+  /** From here on nobody is let in but our role, with its password. */
+  private void shut(PostgresServer server, PrivateSocket socket, Admitted admitted) {
+    try (Connection control = admitted.control;
+        Statement statement = control.createStatement()) {
+      statement.execute("SELECT pg_catalog.pg_reload_conf()");
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          "the fork's server does not take its configuration: " + e.getMessage(),
+          "run the same command again",
+          e);
+    }
+    long deadline = System.nanoTime() + USABLE_MAX.toNanos();
+    while (!socket.isShut(server.port(), admitted.superuser)) {
+      if (System.nanoTime() > deadline) {
+        throw new OperatorException(
+            Kind.FAILED,
+            what,
+            "the fork's server still lets in who has no password:\n" + server.logTail(LOG_LINES),
+            "run the same command again");
+      }
+      StartedServer.pause(what);
     }
   }
 
@@ -271,7 +394,11 @@ final class ForkAssembly {
 
   private record Prepared(String gid, String database) {}
 
-  private record Contents(List<Database> databases, List<Prepared> prepared) {}
+  /**
+   * @param wanted the wanted tables' database; null when there is none
+   */
+  private record Contents(
+      List<Database> databases, List<Prepared> prepared, @Nullable String wanted) {}
 
   /**
    * Makes our role in single-user mode, where neither a password nor the name of production's
@@ -294,38 +421,9 @@ final class ForkAssembly {
   }
 
   private ProcessResult singleUser(PostgresBinaries binaries, Path data, ForkLocales locales) {
-    List<String> sql = new ArrayList<>();
-    sql.add("SET default_transaction_read_only = off");
-    sql.add("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'".formatted(role.name(), role.password()));
-    // A role's settings win over a database's: nothing production set may run at our connections,
-    // load a library this machine lacks, or end our statements.
-    List<String> settings =
-        new ArrayList<>(
-            List.of(
-                "default_transaction_read_only = off",
-                "statement_timeout = 0",
-                "lock_timeout = 0",
-                "idle_in_transaction_session_timeout = 0",
-                "idle_session_timeout = 0"));
-    if (binaries.major() >= 17) {
-      settings.add("event_triggers = off"); // login triggers came with 17
-      settings.add("transaction_timeout = 0");
-    }
-    for (String libraries : List.of("session_preload_libraries", "local_preload_libraries")) {
-      // SET with '' would ask for one library without a name; only FROM CURRENT makes an empty
-      // list.
-      sql.add("SELECT set_config('" + libraries + "', '', false)");
-      settings.add(libraries + " FROM CURRENT");
-    }
-    settings.forEach(setting -> sql.add("ALTER ROLE " + role.name() + " SET " + setting));
-    // Names travel as hexadecimal: they may hold quotes and line ends.
-    sql.add(
-        "SELECT 'database ' || encode(convert_to(datname::text, 'UTF8'), 'hex') || ' ' ||"
-            + " encode(convert_to(datcollate || '|' || datctype, 'UTF8'), 'hex')"
-            + " FROM pg_database WHERE datallowconn AND datconnlimit <> -2");
-    sql.add(
-        "SELECT 'prepared ' || encode(convert_to(gid, 'UTF8'), 'hex') || ' ' ||"
-            + " encode(convert_to(database::text, 'UTF8'), 'hex') FROM pg_prepared_xacts");
+    List<String> sql = new ArrayList<>(List.of("SET default_transaction_read_only = off"));
+    sql.addAll(creation(binaries.major()));
+    sql.addAll(questions());
     String input = String.join("\n", sql) + "\n";
     @Nullable ProcessResult result = null;
     for (String database : SINGLE_USER_DATABASES) {
@@ -337,20 +435,60 @@ final class ForkAssembly {
     return Objects.requireNonNull(result);
   }
 
+  /** The statements that make our role. */
+  private List<String> creation(int major) {
+    List<String> sql = new ArrayList<>();
+    sql.add("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'".formatted(role.name(), role.password()));
+    // A role's settings win over a database's: nothing production set may run at our connections,
+    // load a library this machine lacks, or end our statements.
+    List<String> settings =
+        new ArrayList<>(
+            List.of(
+                "default_transaction_read_only = off",
+                "statement_timeout = 0",
+                "lock_timeout = 0",
+                "idle_in_transaction_session_timeout = 0",
+                "idle_session_timeout = 0"));
+    if (major >= 17) {
+      settings.add("event_triggers = off"); // login triggers came with 17
+      settings.add("transaction_timeout = 0");
+    }
+    for (String libraries : List.of("session_preload_libraries", "local_preload_libraries")) {
+      // SET with '' would ask for one library without a name; only FROM CURRENT makes an empty
+      // list.
+      sql.add("SELECT set_config('" + libraries + "', '', false)");
+      settings.add(libraries + " FROM CURRENT");
+    }
+    settings.forEach(setting -> sql.add("ALTER ROLE " + role.name() + " SET " + setting));
+    return sql;
+  }
+
+  private List<String> questions() {
+    List<String> questions = new ArrayList<>(QUESTIONS);
+    if (options.contents() instanceof ForkContents.Sparse sparse) {
+      questions.add(
+          "SELECT 'wanted ' || encode(convert_to(datname::text, 'UTF8'), 'hex') || ' '"
+              + " FROM pg_database WHERE oid = "
+              + sparse.databaseOid());
+    }
+    return questions;
+  }
+
   private static Contents contents(String output) {
+    @Nullable String wanted = null;
     List<Database> databases = new ArrayList<>();
     List<Prepared> prepared = new ArrayList<>();
     Matcher found = FOUND.matcher(output);
     while (found.find()) {
       String first = text(found.group(2));
       String second = text(found.group(3));
-      if (found.group(1).equals("database")) {
-        databases.add(new Database(first, second));
-      } else {
-        prepared.add(new Prepared(first, second));
+      switch (found.group(1)) {
+        case "database" -> databases.add(new Database(first, second));
+        case "prepared" -> prepared.add(new Prepared(first, second));
+        default -> wanted = first;
       }
     }
-    return new Contents(databases, prepared);
+    return new Contents(databases, prepared, wanted);
   }
 
   private static String text(String hex) {
@@ -378,7 +516,11 @@ final class ForkAssembly {
           }
           throw ForkFailure.of(what, target, binaries, log, null);
         }
-        tryOneOfEachLocale(server, contents);
+        connectReady(server, contents.databases.getFirst().name).close();
+        tryOneOfEachLocale(
+            database -> Fork.connect(server, role, database),
+            contents,
+            contents.databases.getFirst().name);
         keep = true;
         return server;
       } catch (SQLException e) {
@@ -397,11 +539,18 @@ final class ForkAssembly {
     }
   }
 
-  private void tryOneOfEachLocale(PostgresServer server, Contents contents) throws SQLException {
+  /**
+   * @param tried a database that let us in already
+   */
+  private static void tryOneOfEachLocale(Databases databases, Contents contents, String tried)
+      throws SQLException {
     Set<String> seen = new HashSet<>();
+    contents.databases.stream()
+        .filter(database -> database.name.equals(tried))
+        .forEach(database -> seen.add(database.locale));
     for (Database database : contents.databases) {
       if (seen.add(database.locale)) {
-        connectReady(server, database.name).close();
+        databases.connect(database.name).close();
       }
     }
   }
@@ -422,9 +571,9 @@ final class ForkAssembly {
     }
   }
 
-  private void rollBackPrepared(PostgresServer server, Contents contents) {
+  private void rollBackPrepared(Databases databases, Contents contents) {
     for (Prepared prepared : contents.prepared) {
-      try (Connection connection = Fork.connect(server, role, prepared.database);
+      try (Connection connection = databases.connect(prepared.database);
           Statement statement = connection.createStatement()) {
         statement.execute("ROLLBACK PREPARED " + statement.enquoteLiteral(prepared.gid));
       } catch (SQLException e) {

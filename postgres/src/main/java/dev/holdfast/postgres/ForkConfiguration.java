@@ -16,7 +16,8 @@ import java.util.stream.Stream;
 
 /**
  * Turns a restored data directory into one of ours: no file of production's configuration is left,
- * tablespaces lie inside the scratch folder, and nobody can connect until recovery is over.
+ * tablespaces lie inside the scratch folder, and nobody can connect over the network until recovery
+ * is over.
  */
 final class ForkConfiguration {
   /** Production's value is the least a fork may have: recovery fails with less. */
@@ -96,7 +97,8 @@ final class ForkConfiguration {
   }
 
   /**
-   * Recovery up to the target, from what the spool serves, then promotion.
+   * Recovery up to the target, from what the spool serves, then promotion. Nobody is let in but
+   * through a Unix socket: whoever reaches that is trusted, and served when recovery has ended.
    *
    * @param tablespaces a folder outside the data directory
    */
@@ -108,7 +110,7 @@ final class ForkConfiguration {
       recovery.put("recovery_target_inclusive", target.inclusive() ? "on" : "off");
       recovery.put("recovery_target_action", "promote");
     }
-    write(route, recovery, "host all all all reject\n", tablespaces);
+    write(route, recovery, "local all all trust\nhost all all all reject\n", tablespaces);
     writePrivate("recovery.signal", "");
   }
 
@@ -126,9 +128,6 @@ final class ForkConfiguration {
     recovery.put("max_standby_archive_delay", "-1"); // readers are never cancelled: nobody moves
     recovery.put("max_standby_streaming_delay", "-1");
     recovery.put("wal_retrieve_retry_interval", "1ms");
-    if (route.base().major() >= 15) {
-      recovery.put("recovery_prefetch", "off"); // it would ask for WAL before the rest is replayed
-    }
     write(route, recovery, "local all all trust\n", tablespaces);
     writePrivate("standby.signal", "");
   }
@@ -136,6 +135,11 @@ final class ForkConfiguration {
   private Map<String, String> recovery(ForkRoute route, String restoreCommand) {
     Map<String, String> recovery = new TreeMap<>(settings);
     recovery.put("restore_command", restoreCommand);
+    if (route.base().major() >= 15) {
+      // What it would read ahead has just been written, and lies in memory. For a server that is
+      // fed step by step it would ask for WAL before the rest is replayed.
+      recovery.put("recovery_prefetch", "off");
+    }
     recovery.put(
         "recovery_target_timeline",
         route.timeline() == route.base().timeline()

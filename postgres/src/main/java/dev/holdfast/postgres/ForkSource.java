@@ -40,6 +40,8 @@ final class ForkSource {
   private boolean whole;
   private ExcludedFiles leftOut = ExcludedFiles.of(Set.of());
   private @Nullable FilteredWal filtered;
+  private @Nullable String database;
+  private @Nullable BaseReader reader;
   private CatalogChanges changes = new CatalogChanges();
 
   ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
@@ -75,6 +77,7 @@ final class ForkSource {
             this::history);
     leftOut = ExcludedFiles.of(Set.of());
     filtered = null;
+    database = null;
     changes = new CatalogChanges();
     if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
       Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
@@ -82,6 +85,10 @@ final class ForkSource {
         whole = true; // nothing recorded says which files are whose
       } else {
         leftOut = ExcludedFiles.of(UnwantedFiles.of(catalog, sparse, kept));
+        catalog.databases().stream()
+            .filter(known -> known.oid() == sparse.databaseOid())
+            .findFirst()
+            .ifPresent(known -> database = known.name());
       }
     }
     return route;
@@ -90,6 +97,16 @@ final class ForkSource {
   /** What the fork made last holds: what was asked for, or everything. */
   ForkContents contents() {
     return whole ? new ForkContents.Whole() : options.contents();
+  }
+
+  /** The wanted tables' database by the name it had at the base backup; null for none known. */
+  @Nullable String database() {
+    return database;
+  }
+
+  /** A role of production's that can log in: the one the base backup was made by. */
+  String user() {
+    return PostgresUrl.parse(cluster.document().url()).user();
   }
 
   /** Every file left out, under all names that the replay of {@link #wal} copied it to. */
@@ -134,8 +151,7 @@ final class ForkSource {
    */
   void checkRoom(ForkRoute route) {
     BaseManifest base = route.base();
-    long files =
-        leftOut.files().isEmpty() ? base.bytes() : wantedBytes(cluster.bases().open(base.label()));
+    long files = leftOut.files().isEmpty() ? base.bytes() : wantedBytes(reader(base));
     long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
     long needed =
         files
@@ -175,7 +191,7 @@ final class ForkSource {
 
   /** Restores a base backup's files, those that are not wanted left out. */
   void fetch(BaseManifest base, Path data) throws IOException {
-    BaseReader reader = cluster.bases().open(base.label());
+    BaseReader reader = reader(base);
     long total = leftOut.files().isEmpty() ? base.bytes() : wantedBytes(reader);
     AtomicLong fetched = new AtomicLong();
     reader.restore(
@@ -189,9 +205,18 @@ final class ForkSource {
         });
   }
 
+  private BaseReader reader(BaseManifest base) {
+    if (reader == null || !reader.manifest().label().equals(base.label())) {
+      reader = cluster.bases().open(base.label());
+    }
+    return reader;
+  }
+
   private boolean isLeftOut(String path) {
     RelFile file = leftOut.files().isEmpty() ? null : BackupFiles.relation(path);
-    return file != null && leftOut.contains(file);
+    // Free space and visibility maps are hints that a server does without and makes again: left
+    // out, a quarter of the files is not made.
+    return file != null && (leftOut.contains(file) || BackupFiles.isMap(path));
   }
 
   private long wantedBytes(BaseReader reader) {

@@ -7,23 +7,15 @@ import dev.holdfast.wal.ExcludedFiles;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.sql.Connection;
-import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
-import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Properties;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,9 +26,6 @@ import org.jspecify.annotations.Nullable;
  * everybody and listens on nothing but a Unix socket in a folder that only its owner can enter.
  */
 final class Standby implements AutoCloseable {
-  /** {@code sun_path} of "unix(7)", without the zero at its end. */
-  private static final int SOCKET_PATH_BYTES_MAX = 107;
-
   /**
    * The bytes of a page's header, and of the one that begins a segment ("access/xlog_internal.h").
    */
@@ -50,9 +39,6 @@ final class Standby implements AutoCloseable {
 
   private static final Duration LOG_READ_EVERY = Duration.ofSeconds(1);
 
-  /** Databases every cluster begins with; one is enough. */
-  private static final List<String> DATABASES = List.of("postgres", "template1");
-
   private final ForkSource source;
   private final ForkRoute route;
   private final PostgresBinaries binaries;
@@ -62,9 +48,7 @@ final class Standby implements AutoCloseable {
   private final ForkLocales locales;
   private final WalSpool.Source wal;
   private final WalSpool spool;
-  private final ScratchFolder socketScratch;
-  private final Path socketFolder;
-  private final Set<String> users;
+  private final PrivateSocket socket;
   private Lsn end;
   private StartedServer started;
   private @Nullable Connection control;
@@ -93,27 +77,14 @@ final class Standby implements AutoCloseable {
     this.binaries = binaries;
     this.scratch = scratch;
     this.data = scratch.path().resolve("data");
-    this.users = new LinkedHashSet<>(List.of(user, "postgres"));
     this.locales = new ForkLocales(scratch.path().resolve("locale"));
     this.configuration = new ForkConfiguration(data, route.base().settings());
     this.wal = source.wal(route);
     this.end = recordEnd(first, route.base().walSegmentSize());
-    Path near = scratch.path().resolve("socket");
-    boolean fits =
-        socket(near, 65535).getBytes(StandardCharsets.UTF_8).length <= SOCKET_PATH_BYTES_MAX;
-    this.socketScratch =
-        fits
-            ? scratch
-            : ScratchFolder.create(Path.of(System.getProperty("java.io.tmpdir")), "holdfast-");
-    this.socketFolder = fits ? near : socketScratch.path();
+    this.socket = new PrivateSocket(scratch, binaries.major(), user, null);
     boolean whole = false;
     @Nullable WalSpool made = null;
     try {
-      if (fits) {
-        Files.createDirectory(
-            socketFolder,
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-      }
       int segmentSize = route.base().walSegmentSize();
       made =
           new WalSpool(
@@ -138,7 +109,7 @@ final class Standby implements AutoCloseable {
           made.close();
         }
         wal.close();
-        closeSocketScratch();
+        socket.close();
       }
     }
   }
@@ -149,11 +120,7 @@ final class Standby implements AutoCloseable {
         binaries,
         scratch,
         data,
-        Map.of(
-            "listen_addresses",
-            "",
-            "unix_socket_directories",
-            '"' + socketFolder.toString().replace("\"", "\"\"") + '"'),
+        Map.of("listen_addresses", "", "unix_socket_directories", socket.setting()),
         locales.environment());
   }
 
@@ -275,86 +242,17 @@ final class Standby implements AutoCloseable {
     if (control != null) {
       return control;
     }
+    int port = started.server().port();
     if (superuser == null) {
-      superuser = findSuperuser();
+      superuser = socket.findSuperuser(port);
     }
-    for (String database : DATABASES) {
-      if (superuser != null && control == null) {
-        control = tried(superuser, database, true);
-      }
+    if (superuser != null) {
+      control = socket.open(port, superuser);
     }
     if (control == null) {
       superuser = null; // renamed, perhaps
     }
     return control;
-  }
-
-  private @Nullable String findSuperuser() throws SQLException {
-    for (String user : users) {
-      for (String database : DATABASES) {
-        try (Connection connection = tried(user, database, false)) {
-          if (connection != null) {
-            try (Statement statement = connection.createStatement();
-                ResultSet row =
-                    statement.executeQuery(
-                        "SELECT rolname FROM pg_catalog.pg_roles"
-                            + " WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1")) {
-              return row.next() ? row.getString(1) : null;
-            }
-          }
-        }
-      }
-    }
-    return null;
-  }
-
-  private @Nullable Connection tried(String user, String database, boolean isSuperuser)
-      throws SQLException {
-    try {
-      return open(user, database, isSuperuser);
-    } catch (SQLException e) {
-      if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
-        throw e;
-      }
-      return null;
-    }
-  }
-
-  private Connection open(String user, String database, boolean isSuperuser) throws SQLException {
-    Properties properties = new Properties();
-    properties.setProperty("user", user);
-    properties.setProperty("ApplicationName", "holdfast");
-    properties.setProperty("options", options(isSuperuser));
-    UnixSocketFactory.use(properties, socket(socketFolder, started.server().port()));
-    return DriverManager.getConnection(
-        "jdbc:postgresql://localhost/" + Fork.encoded(database), properties);
-  }
-
-  /**
-   * Nothing that production set for a role or a database may run at our connections, load a library
-   * this machine lacks, or end our statements: what a connection asks for wins over both.
-   */
-  private String options(boolean isSuperuser) {
-    StringBuilder options =
-        new StringBuilder(
-            "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
-                + " -c statement_timeout=0 -c lock_timeout=0"
-                + " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
-                + " -c local_preload_libraries=");
-    if (binaries.major() >= 17) {
-      options.append(" -c transaction_timeout=0");
-    }
-    if (isSuperuser) {
-      options.append(" -c session_preload_libraries=");
-      if (binaries.major() >= 17) {
-        options.append(" -c event_triggers=off"); // login triggers came with 17
-      }
-    }
-    return options.toString();
-  }
-
-  private static String socket(Path folder, int port) {
-    return folder.resolve(".s.PGSQL." + port).toString();
   }
 
   /**
@@ -366,7 +264,8 @@ final class Standby implements AutoCloseable {
     for (int attempt = 1; ; attempt++) {
       control();
       try {
-        return open(superuser == null ? users.iterator().next() : superuser, database, true);
+        return socket.open(
+            started.server().port(), superuser == null ? socket.user() : superuser, database);
       } catch (SQLException e) {
         String complaint = String.valueOf(e.getMessage());
         if (attempt == StartedServer.ATTEMPTS_MAX
@@ -480,13 +379,7 @@ final class Standby implements AutoCloseable {
     } finally {
       spool.close();
       wal.close();
-      closeSocketScratch();
-    }
-  }
-
-  private void closeSocketScratch() {
-    if (socketScratch != scratch) {
-      socketScratch.close();
+      socket.close();
     }
   }
 }

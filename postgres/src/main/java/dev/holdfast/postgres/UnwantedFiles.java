@@ -109,7 +109,8 @@ final class UnwantedFiles {
 
   /**
    * Removes every file of these relations: whoever reads one of them is told that it cannot be
-   * opened. The server must have been shut down cleanly: recovery would make them again.
+   * opened. Recovery must be over: it would make them again. The server may run: its memory holds
+   * no page of them, since nothing of them was replayed.
    */
   static void remove(Path data, ExcludedFiles unwanted) throws IOException {
     record Folder(long tablespace, long database) {}

@@ -181,9 +181,16 @@ final class WalSpool implements AutoCloseable {
 
   /** The server setting {@code restore_command}. */
   String restoreCommand() {
-    // In the setting a % starts a placeholder; in the shell's single quotes only ' is special.
-    String quoted = "'" + script().toString().replace("'", "'\\''") + "'";
-    return "exec sh " + quoted.replace("%", "%%") + " %f %p";
+    String ready = quoted(folder) + "/%f";
+    // What is there is taken without a second shell: starting those is most of it, where WAL is
+    // much.
+    return "[ ! -f %1$s ] || { mv -f %1$s %%p && exit 0; exit 255; }; exec sh %2$s %%f %%p"
+        .formatted(ready, quoted(script()));
+  }
+
+  /** In the setting a % starts a placeholder; in the shell's single quotes only ' is special. */
+  private static String quoted(Path path) {
+    return "'" + path.toString().replace("'", "'\\''").replace("%", "%%") + "'";
   }
 
   /**
@@ -260,6 +267,7 @@ final class WalSpool implements AutoCloseable {
 
   private void run() {
     try {
+      foresee();
       while (!closed) {
         if (step()) {
           ring();
@@ -354,21 +362,40 @@ final class WalSpool implements AutoCloseable {
         fill(until);
         return true;
       }
-      Path file = folder.resolve(name);
-      Path absent = folder.resolve(name + ".absent");
-      if (Files.exists(file) || Files.exists(absent)) {
-        continue; // answered; the script has not looked yet
+      if (answer(name)) {
+        return true;
       }
-      byte @Nullable [] bytes = source.read(name);
-      if (bytes == null) {
-        Files.writeString(absent, "");
-        giveToServer.accept(absent);
-      } else {
-        write(name, bytes, bytes.length, bytes.length, false);
-      }
-      return true;
     }
     return fill(until);
+  }
+
+  /**
+   * A file that is no segment of the route, or that there is none.
+   *
+   * @return false when that was answered, and the script has not looked yet
+   */
+  private boolean answer(String name) throws IOException {
+    Path absent = folder.resolve(name + ".absent");
+    if (Files.exists(folder.resolve(name)) || Files.exists(absent)) {
+      return false;
+    }
+    byte @Nullable [] bytes = source.read(name);
+    if (bytes == null) {
+      Files.writeString(absent, "");
+      giveToServer.accept(absent);
+    } else {
+      write(name, bytes, bytes.length, bytes.length, false);
+    }
+    return true;
+  }
+
+  /** A server that promotes itself asks for its timeline's history, and for the next one's. */
+  private synchronized void foresee() throws IOException {
+    if (!route.isEmpty()) {
+      int timeline = segment(route.getLast()).timeline();
+      answer("%08X.history".formatted(timeline));
+      answer("%08X.history".formatted(timeline + 1));
+    }
   }
 
   /** Whether it is asked for because everything before this end was replayed. */

@@ -1,6 +1,7 @@
 package dev.holdfast.postgres;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
@@ -23,6 +24,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -154,6 +156,28 @@ class ForkTest {
                 .close())
         .isInstanceOf(SQLException.class)
         .hasMessageContaining("password authentication failed");
+    assertSocketIsShut(fork);
+  }
+
+  /** It was made through that, and its folder is nobody's but ours. */
+  private static void assertSocketIsShut(Fork fork) {
+    Path socket = fork.server().data().resolveSibling("socket");
+    assertThat(socket.resolve(".s.PGSQL." + fork.server().port())).exists();
+    assertThatCode(() ->
+            assertThat(Files.getPosixFilePermissions(socket))
+                .isEqualTo(PosixFilePermissions.fromString("rwx------")))
+        .doesNotThrowAnyException();
+    for (String user : List.of("postgres", fork.user())) {
+      Properties properties = new Properties();
+      properties.setProperty("user", user);
+      UnixSocketFactory.use(
+          properties, socket.resolve(".s.PGSQL." + fork.server().port()).toString());
+      assertThatThrownBy(() ->
+              DriverManager.getConnection("jdbc:postgresql://localhost/postgres", properties)
+                  .close())
+          .isInstanceOf(SQLException.class)
+          .hasMessageContaining("no pg_hba.conf entry");
+    }
   }
 
   @Test

@@ -69,6 +69,17 @@ class WalSpoolTest {
   }
 
   @Test
+  void what_a_promotion_asks_for_is_answered_before_it_asks() throws Exception {
+    List<String> route = record(3);
+    try (WalSpool spool = spool(route, recorded::get)) {
+      await(() -> Files.exists(folder().resolve("00000001.history.absent")));
+      assertThat(folder().resolve("00000000.history.absent")).exists();
+      assertThat(exitCode(spool, "00000001.history")).isEqualTo(1);
+      assertThat(exitCode(spool, "00000001.history")).isEqualTo(1); // asked again
+    }
+  }
+
+  @Test
   void a_server_that_starts_again_gets_the_same_segments_again() throws Exception {
     List<String> route = record(30);
     try (WalSpool spool = spool(route, recorded::get)) {

@@ -19,8 +19,10 @@ import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Queue;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executors;
@@ -115,7 +117,7 @@ public final class BaseReader {
     boolean restored = false;
     boolean created = prepare(directory);
     try {
-      create(directory, files, choices);
+      create(directory, files, choices, threads);
       transfer(
           files,
           path -> choices.get(path) == Restoration.WHOLE,
@@ -154,9 +156,12 @@ public final class BaseReader {
     }
   }
 
+  /** Makes directories, then files of their sizes, several at once. */
   private static void create(
-      Path directory, Map<String, Long> files, Map<String, Restoration> choices)
+      Path directory, Map<String, Long> files, Map<String, Restoration> choices, int threads)
       throws IOException {
+    Set<Path> made = new HashSet<>();
+    Queue<Map.Entry<String, Long>> wanted = new ConcurrentLinkedQueue<>();
     for (Map.Entry<String, Long> file : files.entrySet()) {
       Path path = directory.resolve(file.getKey());
       if (file.getValue() == BaseWriter.DIRECTORY) {
@@ -167,14 +172,27 @@ public final class BaseReader {
         continue;
       }
       Path parent = path.getParent();
-      if (parent != null && !Files.isDirectory(parent)) {
+      if (parent != null && made.add(parent) && !Files.isDirectory(parent)) {
         Files.createDirectories(parent, PRIVATE_DIRECTORY);
       }
-      Files.createFile(path, PRIVATE_FILE);
-      if (file.getValue() > 0) {
-        try (var sized = new RandomAccessFile(path.toFile(), "rw")) {
-          sized.setLength(file.getValue()); // all of it is a hole until it is written
-        }
+      wanted.add(file);
+    }
+    inThreads(
+        threads,
+        failure -> {
+          for (Map.Entry<String, Long> file = wanted.poll();
+              file != null && failure.get() == null;
+              file = wanted.poll()) {
+            create(directory.resolve(file.getKey()), file.getValue());
+          }
+        });
+  }
+
+  private static void create(Path path, long size) throws IOException {
+    Files.createFile(path, PRIVATE_FILE);
+    if (size > 0) {
+      try (var sized = new RandomAccessFile(path.toFile(), "rw")) {
+        sized.setLength(size); // all of it is a hole until it is written
       }
     }
   }
@@ -260,22 +278,42 @@ public final class BaseReader {
       }
     });
     Queue<BaseDocument.Part> queue = new ConcurrentLinkedQueue<>(document.partList());
-    var failure = new AtomicReference<@Nullable Throwable>();
-    Runnable worker =
-        () -> {
+    inThreads(
+        threads,
+        failure -> {
           try (Sink sink = sinks.open()) {
             for (BaseDocument.Part part = queue.poll();
                 part != null && failure.get() == null;
                 part = queue.poll()) {
               readPart(part, files, wanted, missing, sink, failure, onBytes);
             }
+          }
+        });
+    missing.forEach((path, left) -> {
+      if (left.get() != 0) {
+        throw new DamagedObjectException(
+            folder + BaseStore.MANIFEST,
+            "the parts hold %d bytes too few of %s".formatted(left.get(), path));
+      }
+    });
+  }
+
+  /** What each of several threads does; it ends early when another's failure is there. */
+  private interface Work {
+    void run(AtomicReference<@Nullable Throwable> failure) throws IOException;
+  }
+
+  private static void inThreads(int threads, Work work) throws IOException {
+    var failure = new AtomicReference<@Nullable Throwable>();
+    try (var executor = Executors.newFixedThreadPool(threads)) {
+      for (int i = 0; i < threads; i++) {
+        executor.execute(() -> {
+          try {
+            work.run(failure);
           } catch (Throwable e) {
             failure.compareAndSet(null, e);
           }
-        };
-    try (var executor = Executors.newFixedThreadPool(threads)) {
-      for (int i = 0; i < threads; i++) {
-        executor.execute(worker);
+        });
       }
     }
     Throwable failed = failure.get();
@@ -286,13 +324,6 @@ public final class BaseReader {
       case IOException e -> throw e;
       default -> throw new IllegalStateException(failed);
     }
-    missing.forEach((path, left) -> {
-      if (left.get() != 0) {
-        throw new DamagedObjectException(
-            folder + BaseStore.MANIFEST,
-            "the parts hold %d bytes too few of %s".formatted(left.get(), path));
-      }
-    });
   }
 
   private void readPart(

@@ -1,0 +1,64 @@
+package dev.holdfast.cli;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.util.Map;
+import java.util.jar.JarFile;
+import java.util.regex.Pattern;
+
+/**
+ * What the launcher runs once after a build, while the JVM writes down the classes it has (a CDS
+ * archive): every class a command may need, whichever command it is. It needs no server and no
+ * repository, so it works on a machine that has neither.
+ */
+final class Training {
+  /** Libraries of which a command uses a good part; of the others it takes a few classes. */
+  private static final Pattern MUCH_USED =
+      Pattern.compile("(holdfast|postgresql|jackson|picocli|logback|slf4j|zstd)-.*[.]jar");
+
+  private static final String CLASS = ".class";
+
+  private Training() {}
+
+  /**
+   * Loads them.
+   *
+   * @param arguments a folder that is no repository
+   */
+  public static void main(String[] arguments) throws IOException {
+    String path = System.getProperty("java.class.path", "");
+    for (String file : path.split(Pattern.quote(File.pathSeparator), -1)) {
+      File jar = new File(file);
+      if (MUCH_USED.matcher(jar.getName()).matches() && jar.isFile()) {
+        load(jar);
+      }
+    }
+    // What a command line makes while it runs: its parser, its messages.
+    PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream());
+    Terminal terminal = new Terminal(nowhere, nowhere, false, false, false, 100);
+    CommandLineRun run = new CommandLineRun(terminal, Map.of());
+    for (String command : new String[] {"status", "fork nothing --tables t", "revert nothing 1"}) {
+      run.execute(("--repository " + arguments[0] + " " + command).split(" ", -1));
+    }
+    run.execute("fork", "--help");
+  }
+
+  private static void load(File jar) throws IOException {
+    try (JarFile opened = new JarFile(jar)) {
+      opened.stream()
+          .map(entry -> entry.getName())
+          .filter(name -> name.endsWith(CLASS) && !name.startsWith("META-INF"))
+          .forEach(name -> load(name.substring(0, name.length() - CLASS.length())));
+    }
+  }
+
+  private static void load(String name) {
+    try {
+      Class.forName(name.replace('/', '.'), false, Training.class.getClassLoader());
+    } catch (ClassNotFoundException | LinkageError e) {
+      return; // it is for something that is not there, as many libraries have
+    }
+  }
+}

@@ -1,0 +1,40 @@
+package dev.holdfast.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TrainingTest {
+  @TempDir
+  @SuppressWarnings("NullAway.Init")
+  private Path folder;
+
+  @Test
+  void it_loads_what_commands_need_where_there_is_neither_a_server_nor_a_repository()
+      throws Exception {
+    Path none = folder.resolve("none");
+    Path loaded = folder.resolve("classes.txt");
+    Process training =
+        new ProcessBuilder(
+                ProcessHandle.current().info().command().orElseThrow(),
+                "-Xlog:class+load:file=" + loaded,
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Training.class.getName(),
+                none.toString())
+            .redirectErrorStream(true)
+            .start();
+    String printed = new String(training.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(training.waitFor()).as(printed).isZero();
+    assertThat(none).doesNotExist();
+    String classes = Files.readString(loaded);
+    assertThat(List.of("org.postgresql.jdbc.PgConnection", "tools.jackson.databind.ObjectMapper"))
+        .allMatch(classes::contains);
+  }
+}
