@@ -264,14 +264,23 @@ final class History implements AutoCloseable {
     return wanted > 1_000 || wanted >= reachable.size() ? reachable : chosen;
   }
 
-  /** Without a key: every row that is equal, or none when one of them is held. */
+  /**
+   * Without a key: every row that is equal, or none when somebody else holds one of them, or one
+   * that was equal before he wrote it: its old version is what a statement finds, and waits for.
+   */
   private static List<HistoryLine> equal(
       HistoryTable table, HistoryLine like, HistoryTransaction by) {
-    List<HistoryLine> equal =
-        table.live().stream().filter(line -> java.util.Objects.equals(line.now, like.now)).toList();
-    return equal.stream().allMatch(line -> line.heldBy == null || line.heldBy == by)
-        ? equal
-        : List.of();
+    boolean held =
+        table.lines.stream()
+            .filter(line -> line.heldBy != null && line.heldBy != by)
+            .anyMatch(line ->
+                java.util.Objects.equals(line.now, like.now)
+                    || java.util.Objects.equals(line.committed(), like.now));
+    return held
+        ? List.of()
+        : table.live().stream()
+            .filter(line -> java.util.Objects.equals(line.now, like.now))
+            .toList();
   }
 
   private void insert(HistoryTransaction by, HistoryTable table, int count) throws SQLException {

@@ -28,6 +28,16 @@ final class HistoryLine {
   /** The open transaction that wrote it last: nobody else can until that ends. */
   @Nullable HistoryTransaction heldBy;
 
+  /** The row as others see it while a transaction that holds it is open. */
+  @Nullable HistoryRow committed() {
+    for (Write write : writes) {
+      if (write.by() == heldBy) {
+        return write.before();
+      }
+    }
+    return now;
+  }
+
   boolean hit() {
     return writes.stream().anyMatch(Write::bad);
   }

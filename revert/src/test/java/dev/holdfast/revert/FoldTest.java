@@ -288,6 +288,38 @@ class FoldTest {
   }
 
   @Test
+  void the_set_putting_an_object_anew_does_not_decide_about_what_it_took_out_of_it() {
+    Row full = document("{\"o\": {\"x\": 1, \"y\": 2}}");
+    Row less = document("{\"o\": {\"x\": 1}}");
+    Row word = document("{\"o\": \"v\"}");
+    Row bare = document("{}");
+    Row other = document("{\"o\": {\"z\": 3}}");
+    Row all = document("{\"o\": {\"x\": 1, \"y\": 2, \"z\": 3}}");
+    // As one transaction that left the object with another key would be undone.
+    RowChange update = new RowChange.Update(other, all);
+    assertThat(undo(LOST_KEYS, other, hit(full, other)).change()).isEqualTo(update);
+    assertThat(undo(LOST_KEYS, other, hit(full, less), hit(less, word), hit(word, other)))
+        .isEqualTo(
+            new Decision(
+                Verdict.RESTORED,
+                new RowChange.Update(other, all),
+                List.of(),
+                List.of("data.o.y", "data.o.x")));
+    assertThat(undo(LOST_KEYS, other, hit(full, bare), hit(bare, other)).change())
+        .isEqualTo(update);
+    // Somebody else made the object there is now: it is theirs.
+    assertThat(undo(LOST_KEYS, other, hit(full, less), touched(less, word)).change()).isNull();
+    assertThat(undo(LOST_KEYS, other, touched(full, bare)).kept()).containsExactly("data.o");
+    assertThat(
+            undo(LOST_KEYS, other, touched(full, less), hit(word, bare), hit(bare, other)).change())
+        .as("somebody put a word in its place in between")
+        .isNull();
+    // A value that the set changed is no key lost.
+    assertThat(undo(LOST_KEYS, word, hit(full, word)))
+        .isEqualTo(Decision.leave(Verdict.UNCHANGED));
+  }
+
+  @Test
   void a_whole_document_set_to_null_comes_back_with_what_was_lost_before() {
     Row full = document("{\"a\": 1, \"b\": 1}");
     Row less = document("{\"b\": 1}");
