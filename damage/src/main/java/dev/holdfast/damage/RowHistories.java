@@ -245,7 +245,7 @@ public final class RowHistories {
    * @param tables the OID of the table whose rows a file holds; 0 for files that do not matter,
    *     such as catalogs, indexes and TOAST, which cost nothing
    * @param roots the OID of the table at the top of the tree of partitions that a table is a leaf
-   *     of; the table's own for others
+   *     of; 0 for others, {@link RelationNames#UNKNOWN_ROOT} where nobody knows
    */
   public RowHistories(
       Collection<TransactionDamage> set, ToLongFunction<RelFile> tables, LongUnaryOperator roots) {
@@ -540,9 +540,7 @@ public final class RowHistories {
     if (writes.isMove(index)) {
       moving.push(new Place(rows.number, history));
     } else if (old == TidMap.NONE && !moving.isEmpty()) {
-      FileRows from = byNumber.get(moving.peek().file);
-      if (from.table != rows.table
-          && roots.applyAsLong(from.table) == roots.applyAsLong(rows.table)) {
+      if (mayMove(byNumber.get(moving.peek().file).table, rows.table)) {
         movedTo.put(moving.pop(), new Place(rows.number, history));
       }
     }
@@ -552,6 +550,17 @@ public final class RowHistories {
     if (young != TidMap.NONE) {
       rows.places.put(young, history);
     }
+  }
+
+  /** Whether both are leaves of one tree, as far as anybody knows. */
+  private boolean mayMove(long from, long to) {
+    long root = roots.applyAsLong(to);
+    long fromRoot = roots.applyAsLong(from);
+    return from != to
+        && root != 0
+        && (root == fromRoot
+            || root == RelationNames.UNKNOWN_ROOT
+            || fromRoot == RelationNames.UNKNOWN_ROOT);
   }
 
   private void step(FileRows rows, int history, int writer, long tid, long xid) {
@@ -664,17 +673,20 @@ public final class RowHistories {
   }
 
   /**
-   * Whether the set moved a row to another partition, where others wrote it since: taken back here
-   * as well, it would be there twice.
+   * Whether the set moved a row to another partition, or on to yet another, where others wrote it
+   * since: taken back here as well, it would be there twice.
    */
   public boolean wasWrittenWhereItMoved(RelFile file, int number) {
     FileRows rows = files.get(file);
     Place place = rows == null ? null : movedTo.get(new Place(rows.number, number));
-    if (place == null) {
-      return false;
+    while (place != null) {
+      RowHistory there = history(byNumber.get(place.file).file, place.history);
+      if (there != null && there.steps().stream().anyMatch(step -> !step.writer().inSet())) {
+        return true;
+      }
+      place = movedTo.get(place); // each move begins a history: no circles
     }
-    RowHistory there = history(byNumber.get(place.file).file, place.history);
-    return there != null && there.steps().stream().anyMatch(step -> !step.writer().inSet());
+    return false;
   }
 
   /** Tables that the set truncated, in order of commit. */

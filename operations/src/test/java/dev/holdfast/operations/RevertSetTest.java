@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.OperatorException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -148,6 +151,68 @@ final class RevertSetTest {
 
       assertThat(rows(acme, "SELECT id, part, v FROM p WHERE id IN (4, 5, 11, 12) ORDER BY id"))
           .containsExactly("5|3|v", "11|1|v", "12|1|v");
+    }
+  }
+
+  @Test
+  void a_row_moved_on_and_on_by_the_set_and_written_at_the_end_is_not_there_twice()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3)",
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2");
+      String two = bad(acme, "UPDATE p SET part = 3 WHERE id < 3");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|3|good", "2|1|v", "3|1|v");
+    }
+  }
+
+  @Test
+  void a_move_between_partitions_is_one_though_nobody_recorded_their_catalog() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
+      Path catalogs =
+          Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
+      List<Path> recorded;
+      try (Stream<Path> files = Files.list(catalogs)) {
+        recorded = files.toList();
+      }
+      acme.server.execute(
+          "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+              + " PARTITION BY LIST (part)",
+          "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+          "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (id)",
+          "CREATE TABLE p2d PARTITION OF p2 DEFAULT",
+          "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g");
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 3");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1");
+      acme.caughtUp();
+      acme.stopRecording();
+      try (Stream<Path> files = Files.list(catalogs)) {
+        for (Path file : files.toList()) {
+          if (!recorded.contains(file)) {
+            Files.delete(file);
+          }
+        }
+      }
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|2|good", "2|1|v", "3|1|v");
     }
   }
 
