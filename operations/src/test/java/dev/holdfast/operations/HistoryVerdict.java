@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.ToIntFunction;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -30,20 +31,28 @@ final class HistoryVerdict {
 
   private final HistoryTable table;
   private final RevertPlan plan;
+  private final ToIntFunction<HistoryRow> partition;
   private final List<String> wrong = new ArrayList<>();
 
-  private HistoryVerdict(HistoryTable table, RevertPlan plan) {
+  private HistoryVerdict(
+      HistoryTable table, RevertPlan plan, ToIntFunction<HistoryRow> partition) {
     this.table = table;
     this.plan = plan;
+    this.partition = partition;
   }
 
   /**
    * What is wrong; empty when nothing is.
    *
    * @param result the table's rows after the revert
+   * @param partition the number of the partition that a row belongs into
    */
-  static List<String> of(HistoryTable table, RevertPlan plan, List<HistoryRow> result) {
-    HistoryVerdict verdict = new HistoryVerdict(table, plan);
+  static List<String> of(
+      HistoryTable table,
+      RevertPlan plan,
+      List<HistoryRow> result,
+      ToIntFunction<HistoryRow> partition) {
+    HistoryVerdict verdict = new HistoryVerdict(table, plan, partition);
     if (table.keyed()) {
       verdict.byKey(result);
     } else {
@@ -272,6 +281,7 @@ final class HistoryVerdict {
         if (!line.hit() || excused.contains(line)) {
           continue;
         }
+        more |= goesOn(line).stream().anyMatch(excused::contains) && excused.add(line);
         for (Object value : table.mustBeUnique(line.mixed() ? null : line.beforeBad())) {
           HistoryLine holder = holders.get(value);
           if (holder != null
@@ -288,8 +298,43 @@ final class HistoryVerdict {
         line.now != null
             && references.containsKey(line)
             && mergeable(line)
+            && !movedAway(line)
             && !collides(line, references, holders));
     return excused;
+  }
+
+  /**
+   * Rows that are one with a row that the bad transactions deleted: they came under its key, and
+   * the bad transactions hit them as well. What good traffic made of them is decided about with it.
+   */
+  private List<HistoryLine> goesOn(HistoryLine line) {
+    HistoryRow deleted = line.deleted();
+    if (deleted == null) {
+      return List.of();
+    }
+    int at = line.writes.getLast().by().committed;
+    return table.lines.stream()
+        .filter(other -> !other.equals(line) && other.firstHit() != null)
+        .filter(other -> other.sinceHit().getFirst().by().committed >= at)
+        .filter(other ->
+            table.keyOf(Objects.requireNonNull(other.firstHit())).equals(table.keyOf(deleted)))
+        .toList();
+  }
+
+  /**
+   * Whether bad transactions moved a row to another partition, where good traffic wrote it since:
+   * it stays there, and the plan says so (docs/decisions/0012).
+   */
+  private boolean movedAway(HistoryLine line) {
+    boolean moved = false;
+    for (HistoryLine.Write write : line.sinceHit()) {
+      HistoryRow before = write.before();
+      HistoryRow after = write.after();
+      if (write.bad() && before != null && after != null) {
+        moved |= partition.applyAsInt(before) != partition.applyAsInt(after);
+      }
+    }
+    return moved;
   }
 
   private boolean collides(

@@ -175,7 +175,7 @@ final class RandomHistoriesTest {
         found.addAll(
             lostKeys
                 ? HistoryLostKeys.of(table, plan, rows)
-                : HistoryVerdict.of(table, plan, rows));
+                : HistoryVerdict.of(table, plan, rows, row -> history.partition(table, row)));
       }
       if (!found.isEmpty()) {
         wrong.put(seed, String.join("\n", found));
