@@ -681,8 +681,10 @@ public final class RowHistories {
     Place place = rows == null ? null : movedTo.get(new Place(rows.number, number));
     while (place != null) {
       RowHistory there = history(byNumber.get(place.file).file, place.history);
-      if (there != null && there.steps().stream().anyMatch(step -> !step.writer().inSet())) {
-        return true;
+      if (there != null
+          && there.steps().stream()
+              .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN)) {
+        return true; // more than its table rewritten
       }
       place = movedTo.get(place); // each move begins a history: no circles
     }

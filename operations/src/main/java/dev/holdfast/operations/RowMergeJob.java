@@ -607,18 +607,26 @@ final class RowMergeJob {
   /**
    * Without a key: by whole rows, equal ones by their number. A row that others wrote last is known
    * by its place; one of the set's is not, even if it still lies there: undoing once already may
-   * have taken an equal one.
+   * have taken an equal one. An equal row that came since is the one to put back if the log tells
+   * of an undoing; else nobody knows, and the row is left and told of.
    */
   private void wholes(TableRevert revert, Progress.Phase phase) {
     WholeRows wholes = new WholeRows();
     eachLife(life -> wholes.changed(life.hits.getFirst().before(), life.left()));
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
     now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
+    boolean undone = table.madeAgain() || set.wasUndoneSince(rows.table().oid());
     eachLife(life -> {
+      WholeRows.Claim claim = null;
       if (!life.known || (life.now != null && !life.hits.getLast().touched())) {
-        life.now = wholes.claim(life.hits.getFirst().before(), life.left());
+        claim = wholes.claim(life.hits.getFirst().before(), life.left());
+        life.now = claim == null ? null : claim.row();
       }
-      revert.undo(life.hits, life.now);
+      if (claim != null && claim.cameSince() && !undone) {
+        revert.leave(life.hits, claim.row());
+      } else {
+        revert.undo(life.hits, life.now);
+      }
       phase.advance(1);
     });
   }

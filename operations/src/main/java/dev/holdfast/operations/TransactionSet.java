@@ -64,6 +64,8 @@ final class TransactionSet {
   /** What was recorded, and what the log read for the histories told since. */
   private final RelationNames learnt;
 
+  private final Set<Long> undone;
+
   private TransactionSet(
       ClusterStore cluster,
       RecordedNames names,
@@ -76,6 +78,7 @@ final class TransactionSet {
     this.transactions = transactions;
     this.histories = read.histories;
     this.learnt = read.learnt;
+    this.undone = read.undone;
   }
 
   /**
@@ -156,9 +159,11 @@ final class TransactionSet {
 
   /**
    * @param learnt the names recorded, and what the log read told since
+   * @param undone tables, by OID, that a revert wrote after the set
    * @param nameless whether rows were changed in a file of the database that nobody knows
    */
-  private record Histories(RowHistories histories, RelationNames learnt, boolean nameless) {}
+  private record Histories(
+      RowHistories histories, RelationNames learnt, Set<Long> undone, boolean nameless) {}
 
   /**
    * @param from where to begin to learn whose a file is
@@ -176,7 +181,16 @@ final class TransactionSet {
       Progress progress) {
     Lsn last = set.getLast().commitEnd();
     Following at = new Following();
-    DamageScan following = new DamageScan(names, _ -> {});
+    Set<Long> undone = new HashSet<>();
+    DamageScan following =
+        new DamageScan(
+            names,
+            damage -> {
+              if (!damage.commitLsn().isBefore(last)
+                  && Revert.APPLICATION.equals(damage.application())) {
+                damage.tables().forEach(table -> undone.add(table.oid()));
+              }
+            });
     RelationNames learnt = following.names();
     Long database = names.databaseOid(set.getFirst().tables().getFirst().database(), last);
     RowHistories histories =
@@ -215,7 +229,7 @@ final class TransactionSet {
             following.accept(record);
           });
     }
-    return new Histories(histories, learnt, at.nameless);
+    return new Histories(histories, learnt, undone, at.nameless);
   }
 
   /** Where the log is being read, and whether a file was met that nobody knows. */
@@ -254,6 +268,11 @@ final class TransactionSet {
 
   RowHistories histories() {
     return histories;
+  }
+
+  /** Whether a revert wrote rows of a table after the set: it may have undone some of it. */
+  boolean wasUndoneSince(long table) {
+    return undone.contains(table);
   }
 
   /** The cluster's name, for commands to type. */

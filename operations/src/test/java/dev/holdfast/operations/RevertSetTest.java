@@ -179,6 +179,64 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_moved_to_a_partition_that_was_rewritten_since_comes_back() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 3");
+      acme.server.execute("VACUUM FULL p");
+
+      assertThat(undo(acme, only("p", one)).rowsInConflict()).isZero();
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|1|v", "2|1|v", "3|1|v");
+    }
+  }
+
+  @Test
+  void rows_without_a_key_that_others_put_in_since_are_not_silently_taken_for_those_lost()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (v text)",
+            "INSERT INTO t VALUES ('a'), ('a'), ('b')")) {
+      String one = bad(acme, "DELETE FROM t WHERE v IN ('a', 'b')");
+      acme.server.execute("INSERT INTO t VALUES ('a'), ('c')");
+      acme.caughtUp();
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        RevertPlan.TablePlan table =
+            planned.plan().tables().stream()
+                .filter(each -> each.table().equals("t"))
+                .findFirst()
+                .orElseThrow();
+        assertThat(table.restored()).isEqualTo(2);
+        assertThat(table.counts()).containsEntry("touchedSince", 1L);
+        assertThat(planned.plan().conflicts())
+            .containsExactly("public.t v=a was written again since");
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+      assertThat(rows(acme, "SELECT v FROM t ORDER BY v")).containsExactly("a", "a", "b", "c");
+
+      acme.caughtUp();
+      try (Revert.Planned again =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(again.plan().rowsToRestore()).as("undoing twice").isZero();
+        assertThat(again.plan().counts()).containsEntry("alreadyUndone", 4L);
+      }
+    }
+  }
+
+  @Test
   void a_move_between_partitions_is_one_though_nobody_recorded_their_catalog() throws Exception {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
       Path catalogs =

@@ -80,7 +80,20 @@ public final class TableRevert {
    *     without key, as {@link WholeRows} says; null when it does not exist
    */
   public Verdict undo(List<Hit> hits, @Nullable Row now) {
-    Decision decision = merge.undo(hits, now);
+    return decided(merge.undo(hits, now), hits, now);
+  }
+
+  /**
+   * Leaves a row that the transactions changed, because others put one in since that looks as it
+   * did before: it may be that one, put back by hand, or another.
+   *
+   * @param now that row
+   */
+  public Verdict leave(List<Hit> hits, Row now) {
+    return decided(Decision.leave(Verdict.TOUCHED_SINCE), hits, now);
+  }
+
+  private Verdict decided(Decision decision, List<Hit> hits, @Nullable Row now) {
     counts.merge(decision.verdict(), 1L, Long::sum);
     keysRestored += decision.restoredKeys().size();
     keysKept += decision.kept().stream().filter(path -> path.indexOf('.') >= 0).count();
