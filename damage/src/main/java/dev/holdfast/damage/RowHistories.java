@@ -34,7 +34,7 @@ import org.jspecify.annotations.Nullable;
  * not locks. What one transaction did to a row is one step, however often it wrote it.
  *
  * <p>A row is known by its place: a row moved to another partition (see {@link
- * #wasWrittenWhereItMoved}), or deleted and inserted again with the same key, begins another
+ * #movedTo}), or deleted and inserted again with the same key, begins another
  * history.
  *
  * <p>About 100 bytes for each row and step; not thread-safe.
@@ -107,6 +107,13 @@ public final class RowHistories {
       return steps.getLast();
     }
   }
+
+  /**
+   * The history in which a row that the set moved to another partition lives on.
+   *
+   * @param written whether others wrote it on the way or there: more than its table rewritten
+   */
+  public record MovedTo(RelFile file, int number, boolean written) {}
 
   /** A table that one of the set truncated: every row it had is gone, those without history too. */
   public record Truncation(Writer writer, RelFile file, long table) {}
@@ -673,22 +680,26 @@ public final class RowHistories {
   }
 
   /**
-   * Whether the set moved a row to another partition, or on to yet another, where others wrote it
-   * since: taken back here as well, it would be there twice.
+   * Where a row is that the set moved to another partition, or on to yet another; null when it did
+   * not. Others may have written it there since: taken back here as well, it would be there twice.
    */
-  public boolean wasWrittenWhereItMoved(RelFile file, int number) {
+  public @Nullable MovedTo movedTo(RelFile file, int number) {
     FileRows rows = files.get(file);
     Place place = rows == null ? null : movedTo.get(new Place(rows.number, number));
+    Place last = null;
+    boolean written = false;
     while (place != null) {
       RowHistory there = history(byNumber.get(place.file).file, place.history);
-      if (there != null
-          && there.steps().stream()
-              .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN)) {
-        return true; // more than its table rewritten
-      }
+      written |=
+          there != null
+              && there.steps().stream()
+                  .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN);
+      last = place;
       place = movedTo.get(place); // each move begins a history: no circles
     }
-    return false;
+    return last == null
+        ? null
+        : new MovedTo(byNumber.get(last.file).file, last.history, written);
   }
 
   /** Tables that the set truncated, in order of commit. */

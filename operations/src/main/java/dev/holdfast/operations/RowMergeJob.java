@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.RowHistories.Left;
 import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Step;
@@ -32,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -54,12 +56,15 @@ final class RowMergeJob {
   private final PresentRows present;
   private final RowReader now;
   private final RevertOptions options;
+  private final List<RowMergeJob> together;
 
   private final List<Truncation> truncations;
   private final ColumnMatch match;
   private final IdentityHashMap<TableShape, int[]> positions = new IdentityHashMap<>();
   private final int[] presentPositions;
   private boolean rewritten;
+  private @Nullable Continuations continuations;
+  private @Nullable BitSet writtenAfterRewrite;
 
   /**
    * What came out for one table.
@@ -122,6 +127,8 @@ final class RowMergeJob {
   /**
    * @param images everything wanted was read
    * @param now reads production
+   * @param together the jobs of all tables, this one among them when it is asked for rows that were
+   *     moved to others
    */
   RowMergeJob(
       TransactionSet set,
@@ -130,7 +137,9 @@ final class RowMergeJob {
       TableNow table,
       PresentRows present,
       RowReader now,
-      RevertOptions options) {
+      RevertOptions options,
+      List<RowMergeJob> together) {
+    this.together = together;
     this.set = set;
     this.images = images;
     this.rows = rows;
@@ -143,6 +152,11 @@ final class RowMergeJob {
         images.sharedShape(rows.table().oid()).map(table::numbered).orElse(table.shape());
     this.match = ColumnMatch.of(then, table.shape());
     this.presentPositions = positions(table.shape(), match.now());
+  }
+
+  /** The table it is about. */
+  TransactionSet.Table table() {
+    return rows.table();
   }
 
   /** Plans the table; what is to be written goes to the sink. */
@@ -237,23 +251,19 @@ final class RowMergeJob {
       Row after = version(number, history, last + 1);
       if (before != null || after != null) {
         hits.add(
-            new Hit(before, after, touched, each ? since(number, history, last + 1) : List.of()));
+            new Hit(before, after, touched, since(number, history, last + 1)));
       } // else the set put the row in and took it out
       first = last;
     }
     if (hits.isEmpty()) {
       return null;
     }
-    Hit end = hits.getLast();
-    if (end.after() == null && rows.wasWrittenWhereItMoved(number)) {
-      hits.set(hits.size() - 1, new Hit(end.before(), null, true, end.since()));
-    }
     Life life = new Life(hits);
     Step last = history.last();
     life.goneBeforeEnd =
         !last.writer().inSet()
             && steps.stream()
-                .filter(step -> !step.writer().inSet())
+                .filter(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN)
                 .anyMatch(step -> !step.writer().commitEnd().isAfter(set.lastCommitEnd()));
     if (present.isAsLogged(number)) {
       life.now = presentRow(Objects.requireNonNull(present.row(number)));
@@ -270,6 +280,78 @@ final class RowMergeJob {
     return life;
   }
 
+  /** The same, when others wrote what the set moved to another partition: there it stays. */
+  private Life besideMoves(int number, Life life) {
+    Hit end = life.hits.getLast();
+    if (number < rows.count() && end.after() == null && wasWrittenWhereItMoved(number)) {
+      life.hits.set(life.hits.size() - 1, new Hit(end.before(), null, true, end.since()));
+    }
+    return life;
+  }
+
+  /** Whether others wrote a row that the set moved to another partition, on the way or there. */
+  private boolean wasWrittenWhereItMoved(int number) {
+    RowHistories.MovedTo there = rows.movedTo(number);
+    if (there == null || there.written()) {
+      return there != null;
+    }
+    for (RowMergeJob job : together) {
+      int other = job.rows.number(there.file(), there.number());
+      if (other >= 0) {
+        return job.wasWrittenAfterRewrite(other);
+      }
+    }
+    return false;
+  }
+
+  /** Whether others wrote a row after others rewrote its table, where the log does not tell. */
+  private boolean wasWrittenAfterRewrite(int number) {
+    RowHistory history = rows.history(number);
+    if (history == null || !endsRewritten(history) || match.wholeRows()) {
+      return false;
+    }
+    int next = continuations().of(number);
+    if (next < 0) {
+      return writtenAfterRewrite().get(number);
+    }
+    Row kept = Objects.requireNonNull(life(number)).lastKnown;
+    RowHistory later = rows.history(next);
+    return !Objects.equals(kept, firstRow(next))
+        || (later != null
+            && later.steps().stream()
+                .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN))
+        || wasWrittenAfterRewrite(next);
+  }
+
+  private BitSet writtenAfterRewrite() {
+    BitSet known = writtenAfterRewrite;
+    if (known != null) {
+      return known;
+    }
+    BitSet written = new BitSet();
+    Map<Integer, Row> batch = new HashMap<>();
+    for (int number = 0; number < rows.count(); number++) {
+      RowHistory history = rows.history(number);
+      boolean rewrite = history != null && endsRewritten(history);
+      Life life = rewrite && continuations().of(number) < 0 ? life(number) : null;
+      if (life != null && life.lastKnown != null) {
+        batch.put(number, life.lastKnown);
+      }
+      if (batch.size() == BATCH || number == rows.count() - 1) {
+        Set<RowKey> keys = new HashSet<>();
+        batch.values().forEach(row -> keys.add(match.keyOf(row)));
+        Map<RowKey, RowVersion> found = now.versionsByKey(table.oid(), match.now(), keys);
+        batch.forEach((each, row) -> {
+          RowVersion is = found.get(match.keyOf(row));
+          written.set(each, is == null || !is.row().first(row.size()).equals(row));
+        });
+        batch.clear();
+      }
+    }
+    writtenAfterRewrite = written;
+    return written;
+  }
+
   /** Images that others left after a step and before the next one of the set's, or now. */
   private List<Row> since(int number, RowHistory history, int image) {
     List<Row> since = new ArrayList<>();
@@ -278,7 +360,10 @@ final class RowMergeJob {
       if (steps.get(later - 1).writer().inSet() || steps.get(later).writer().inSet()) {
         break;
       }
-      Row left = version(number, history, later);
+      Row left =
+          options.lostKeysOnly() || WantedImages.isBetween(steps, later)
+              ? version(number, history, later)
+              : null;
       if (left != null) {
         since.add(left);
       }
@@ -341,26 +426,30 @@ final class RowMergeJob {
   // ---- by key ----------------------------------------------------------------------------------
 
   private void byKey(TableRevert revert, Progress.Phase phase) {
-    Continuations continued = continuations();
     List<Life> batch = new ArrayList<>(BATCH);
-    int count = lives();
-    for (int number = 0; number < count; number++) {
-      if (continued.isContinuation(number)) {
-        continue;
-      }
-      Life life = life(number);
-      if (life == null) {
-        continue;
-      }
-      for (int next = continued.of(number); next >= 0; next = continued.of(next)) {
-        life = continued(life, Objects.requireNonNull(life(next)));
-      }
+    eachLife(life -> {
       batch.add(life);
       if (batch.size() == BATCH) {
         decide(batch, revert, phase);
       }
-    }
+    });
     decide(batch, revert, phase);
+  }
+
+  private void eachLife(Consumer<Life> sink) {
+    Continuations continued = continuations();
+    int count = lives();
+    for (int number = 0; number < count; number++) {
+      Life first = continued.isContinuation(number) ? null : life(number);
+      if (first == null) {
+        continue;
+      }
+      Life life = besideMoves(number, first);
+      for (int next = continued.of(number); next >= 0; next = continued.of(next)) {
+        life = continued(life, besideMoves(next, Objects.requireNonNull(life(next))));
+      }
+      sink.accept(life);
+    }
   }
 
   /** One life after another under the same key. */
@@ -454,21 +543,31 @@ final class RowMergeJob {
   private record Began(int life, Lsn at) {}
 
   private Continuations continuations() {
+    Continuations known = continuations;
+    if (known == null) {
+      known = findContinuations();
+      continuations = known;
+    }
+    return known;
+  }
+
+  private Continuations findContinuations() {
     @Nullable Lsn deleted = null;
+    boolean keyed = !match.wholeRows(); // equal rows that came again without a key: see wholes()
     boolean began = false;
     boolean moved = false;
     for (int number = 0; number < rows.count(); number++) {
       RowHistory history = rows.history(number);
       if (history != null) {
         moved |= endsRewritten(history);
-        if (endsDeletedBySet(history)) {
+        if (keyed && endsDeletedBySet(history)) {
           deleted = earlier(deleted, history.last().writer().commitLsn());
         }
-        began |= beganMeanwhile(history);
+        began |= keyed && beganMeanwhile(history);
       }
     }
     for (Truncation truncation : truncations) {
-      deleted = earlier(deleted, truncation.writer().commitLsn());
+      deleted = keyed ? earlier(deleted, truncation.writer().commitLsn()) : null;
     }
     boolean cameBack = deleted != null && (began || truncated(after(deleted)));
     if (!cameBack && !moved) {
@@ -480,12 +579,13 @@ final class RowMergeJob {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       boolean mayGoOn =
           number < rows.count()
-              ? history != null && (beganMeanwhile(history) || (moved && isOfLaterFile(number)))
+              ? history != null
+                  && ((keyed && beganMeanwhile(history)) || (moved && isOfLaterFile(number)))
               : deleted != null && after(deleted).test(truncation(number));
       Row first = mayGoOn ? firstRow(number) : null;
       if (first != null) {
         byKey
-            .computeIfAbsent(hash(match.keyOf(first)), _ -> new ArrayList<>(1))
+            .computeIfAbsent(hash(identity(first)), _ -> new ArrayList<>(1))
             .add(new Began(number, firstCommit(number)));
       }
     }
@@ -495,7 +595,11 @@ final class RowMergeJob {
     for (int number = 0; number < count; number++) {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       if (number < rows.count()
-          && (history == null || !(endsDeletedBySet(history) || endsRewritten(history)))) {
+          && (history == null
+              || !((keyed && endsDeletedBySet(history)) || endsRewritten(history)))) {
+        continue;
+      }
+      if (!keyed && number >= rows.count()) {
         continue;
       }
       Life life = life(number);
@@ -503,14 +607,15 @@ final class RowMergeJob {
       if (life == null || (rewrite ? life.lastKnown == null : !life.endsDeleted())) {
         continue;
       }
-      RowKey key = match.keyOf(rewrite ? life.kept() : life.deleted());
+      Row key = identity(rewrite ? life.kept() : life.deleted());
       Lsn ended = lastCommit(number);
       Began best = null;
       for (Began other : byKey.getOrDefault(hash(key), List.of())) {
         boolean after =
             other.at.compareTo(ended) >= 0
                 && other.life != number
-                && (!rewrite || isOfOtherFile(other.life, number));
+                && (!rewrite || isOfOtherFile(other.life, number))
+                && (keyed || !isInsert(other.life));
         if (after && !later.get(other.life) && (best == null || other.at.isBefore(best.at))) {
           best = other;
         }
@@ -524,8 +629,13 @@ final class RowMergeJob {
     return new Continuations(next, later);
   }
 
-  private boolean sameKey(RowKey key, int life) {
-    return key.equals(match.keyOf(Objects.requireNonNull(firstRow(life))));
+  private boolean sameKey(Row key, int life) {
+    return key.equals(identity(Objects.requireNonNull(firstRow(life))));
+  }
+
+  /** What tells a row from others: its key, or all of it. */
+  private Row identity(Row row) {
+    return match.wholeRows() ? row : Row.copyOf(match.keyOf(row).values());
   }
 
   /** Null when nothing is left of it. */
@@ -598,8 +708,8 @@ final class RowMergeJob {
         : truncation(number).writer().commitLsn();
   }
 
-  private static long hash(RowKey key) {
-    return ByteBuffer.wrap(Row.copyOf(key.values()).fingerprint()).getLong();
+  private static long hash(Row identity) {
+    return ByteBuffer.wrap(identity.fingerprint()).getLong();
   }
 
   // ---- without a key ---------------------------------------------------------------------------
@@ -629,15 +739,5 @@ final class RowMergeJob {
       }
       phase.advance(1);
     });
-  }
-
-  private void eachLife(java.util.function.Consumer<Life> sink) {
-    int count = lives();
-    for (int number = 0; number < count; number++) {
-      Life life = life(number);
-      if (life != null) {
-        sink.accept(life);
-      }
-    }
   }
 }

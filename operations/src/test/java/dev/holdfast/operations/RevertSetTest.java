@@ -179,7 +179,8 @@ final class RevertSetTest {
   }
 
   @Test
-  void a_row_moved_to_a_partition_that_was_rewritten_since_comes_back() throws Exception {
+  void a_row_moved_to_a_partition_that_was_rewritten_since_comes_back_unless_others_wrote_it()
+      throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
             15,
@@ -188,14 +189,36 @@ final class RevertSetTest {
                 + " PARTITION BY LIST (part)",
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
-            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g")) {
-      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 3");
-      acme.server.execute("VACUUM FULL p");
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 7) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 7");
+      acme.server.execute("VACUUM FULL p", "UPDATE p SET v = 'good' WHERE id IN (2, 4)");
+      String two = bad(acme, "UPDATE p SET v = 'bad' WHERE id IN (3, 4, 5)");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 5", "DELETE FROM p WHERE id = 6");
 
-      assertThat(undo(acme, only("p", one)).rowsInConflict()).isZero();
+      undo(acme, only("p", one, two));
 
       assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
-          .containsExactly("1|1|v", "2|1|v", "3|1|v");
+          .containsExactly("1|1|v", "2|2|good", "3|1|v", "4|2|good", "5|2|good", "7|1|v");
+    }
+  }
+
+  @Test
+  void rows_without_a_key_of_a_table_rewritten_between_two_hits_come_back() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (v text, w text)",
+            "INSERT INTO t VALUES ('a', ''), ('a', ''), ('a', ''), ('b', '')")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE v = 'a'");
+      acme.server.execute("VACUUM FULL t");
+      String two =
+          bad(acme, "UPDATE t SET v = 'worse' WHERE ctid = (SELECT min(ctid) FROM t WHERE v = 'bad')");
+      String three = bad(acme, "UPDATE t SET w = 'bad' WHERE v = 'b'");
+
+      assertThat(undo(acme, only("t", one, two, three)).rowsInConflict()).isZero();
+
+      assertThat(rows(acme, "SELECT v, w FROM t ORDER BY v")).containsExactly("a|", "a|", "a|", "b|");
     }
   }
 

@@ -174,6 +174,31 @@ class FoldTest {
   }
 
   @Test
+  void what_others_changed_and_changed_back_stays_as_they_left_it() {
+    Row now = Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 1}");
+    Row between = Row.of("1", "7", "mine", "{\"a\": 1, \"b\": 1}");
+    Row hit = Row.of("1", "0", "old", "{\"a\": 1, \"b\": 1}");
+    Row before = Row.of("1", "5", "old", "{\"a\": 1, \"b\": 1}");
+    assertThat(undo(now, touched(before, hit)).change()).as("nobody looked between").isNotNull();
+    assertThat(undo(now, new Hit(before, hit, true, List.of(between))))
+        .isEqualTo(new Decision(Verdict.TOUCHED_SINCE, null, List.of("price"), List.of()));
+    assertThat(undo(OVERWRITE, now, new Hit(before, hit, true, List.of(between))).change())
+        .isEqualTo(new RowChange.Update(now, Row.of("1", "5", "mine", now.value(3))));
+    Row other = Row.of("1", "0", "mine", "{\"a\": 2, \"b\": 1}");
+    Row full = Row.of("1", "0", "old", "{\"a\": 0, \"b\": 0}");
+    Decision keys = undo(now, new Hit(full, hit, true, List.of(other)));
+    assertThat(keys.change())
+        .isEqualTo(
+            new RowChange.Update(now, Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 0}")));
+    assertThat(keys.kept()).containsExactly("data.a");
+    // The same between two hits of the set.
+    Row worse = Row.of("1", "0", "worse", now.value(3));
+    Hit first = new Hit(before, hit, true, List.of(between));
+    assertThat(undo(worse, first, hit(now, worse)).change())
+        .isEqualTo(new RowChange.Update(worse, now));
+  }
+
+  @Test
   void a_key_that_the_set_changed_changes_back_and_the_row_is_looked_for_under_its_last_one() {
     List<Hit> moved = List.of(touched(row(1, 5), row(2, 5)), hit(row(2, 6), row(3, 6)));
     assertThat(revert(RevertOptions.DEFAULT, new ArrayList<>()).keyNow(moved)).isEqualTo(key("3"));
