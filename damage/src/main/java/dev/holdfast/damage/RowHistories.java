@@ -33,9 +33,8 @@ import org.jspecify.annotations.Nullable;
  * committed counts: not what was rolled back, to a savepoint or whole, not what is still prepared,
  * not locks. What one transaction did to a row is one step, however often it wrote it.
  *
- * <p>A row is known by its place: a row moved to another partition (see {@link
- * #movedTo}), or deleted and inserted again with the same key, begins another
- * history.
+ * <p>A row is known by its place: a row moved to another partition (see {@link #movedTo}), or
+ * deleted and inserted again with the same key, begins another history.
  *
  * <p>About 100 bytes for each row and step; not thread-safe.
  */
@@ -697,9 +696,7 @@ public final class RowHistories {
       last = place;
       place = movedTo.get(place); // each move begins a history: no circles
     }
-    return last == null
-        ? null
-        : new MovedTo(byNumber.get(last.file).file, last.history, written);
+    return last == null ? null : new MovedTo(byNumber.get(last.file).file, last.history, written);
   }
 
   /** Tables that the set truncated, in order of commit. */

@@ -461,10 +461,7 @@ public final class Revert {
     }
 
     private void merge(
-        RowMergeJob job,
-        PlanDigest digest,
-        List<String> warnings,
-        Progress progress) {
+        RowMergeJob job, PlanDigest digest, List<String> warnings, Progress progress) {
       RowChangeSpool spool = RowChangeSpool.create();
       RowMergeJob.Merged merged;
       try {

@@ -250,8 +250,7 @@ final class RowMergeJob {
       Row before = version(number, history, first);
       Row after = version(number, history, last + 1);
       if (before != null || after != null) {
-        hits.add(
-            new Hit(before, after, touched, since(number, history, last + 1)));
+        hits.add(new Hit(before, after, touched, since(number, history, last + 1)));
       } // else the set put the row in and took it out
       first = last;
     }

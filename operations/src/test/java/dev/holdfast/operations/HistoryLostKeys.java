@@ -83,7 +83,10 @@ final class HistoryLostKeys {
     return wanted;
   }
 
-  /** Whether an object that held the path came, went or was replaced; NULL that became one holds none. */
+  /**
+   * Whether an object that held the path came, went or was replaced; NULL that became one holds
+   * none.
+   */
   private static boolean changedAround(
       String path, Map<String, String> was, Map<String, String> became) {
     for (int end = path.indexOf(HistoryDocument.SEPARATOR);

@@ -34,8 +34,7 @@ final class HistoryVerdict {
   private final ToIntFunction<HistoryRow> partition;
   private final List<String> wrong = new ArrayList<>();
 
-  private HistoryVerdict(
-      HistoryTable table, RevertPlan plan, ToIntFunction<HistoryRow> partition) {
+  private HistoryVerdict(HistoryTable table, RevertPlan plan, ToIntFunction<HistoryRow> partition) {
     this.table = table;
     this.plan = plan;
     this.partition = partition;

@@ -28,7 +28,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Random histories of good traffic and bad transactions: undoing the bad ones gives what the same
  * history without them would have, up to what the plan reports. {@code
  * -Dholdfast.histories.count=300} runs more, {@code -Dholdfast.histories.seed=N} others (or several
- * ranges: {@code N,M}, each of so many), {@code -Dholdfast.histories.majors=14,16} on other servers.
+ * ranges: {@code N,M}, each of so many), {@code -Dholdfast.histories.majors=14,16} on other
+ * servers.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RandomHistoriesTest {
@@ -61,7 +62,7 @@ final class RandomHistoriesTest {
   private static void run(int major, boolean lostKeys) throws Exception {
     List<Integer> majors = majors();
     List<Long> seeds = new ArrayList<>();
-    for (String first : SEED.split(",")) {
+    for (String first : List.of(SEED.split(","))) {
       for (long n = majors.indexOf(major);
           n < (lostKeys ? (COUNT + 2) / 3 : COUNT);
           n += majors.size()) {

@@ -213,12 +213,15 @@ final class RevertSetTest {
       String one = bad(acme, "UPDATE t SET v = 'bad' WHERE v = 'a'");
       acme.server.execute("VACUUM FULL t");
       String two =
-          bad(acme, "UPDATE t SET v = 'worse' WHERE ctid = (SELECT min(ctid) FROM t WHERE v = 'bad')");
+          bad(
+              acme,
+              "UPDATE t SET v = 'worse' WHERE ctid = (SELECT min(ctid) FROM t WHERE v = 'bad')");
       String three = bad(acme, "UPDATE t SET w = 'bad' WHERE v = 'b'");
 
       assertThat(undo(acme, only("t", one, two, three)).rowsInConflict()).isZero();
 
-      assertThat(rows(acme, "SELECT v, w FROM t ORDER BY v")).containsExactly("a|", "a|", "a|", "b|");
+      assertThat(rows(acme, "SELECT v, w FROM t ORDER BY v"))
+          .containsExactly("a|", "a|", "a|", "b|");
     }
   }
 

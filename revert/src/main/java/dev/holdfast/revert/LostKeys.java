@@ -205,8 +205,7 @@ final class LostKeys {
           restored.add(below);
           members.put(key, node.lost);
         } else if (!node.pending
-            && !JsonMerge.same(
-                member == null ? null : member.value(), node.lost.value(), depth)) {
+            && !JsonMerge.same(member == null ? null : member.value(), node.lost.value(), depth)) {
           kept.add(below);
         } // else a hit put something else in the place of the object: that stays
       }

@@ -188,8 +188,7 @@ class FoldTest {
     Row full = Row.of("1", "0", "old", "{\"a\": 0, \"b\": 0}");
     Decision keys = undo(now, new Hit(full, hit, true, List.of(other)));
     assertThat(keys.change())
-        .isEqualTo(
-            new RowChange.Update(now, Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 0}")));
+        .isEqualTo(new RowChange.Update(now, Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 0}")));
     assertThat(keys.kept()).containsExactly("data.a");
     // The same between two hits of the set.
     Row worse = Row.of("1", "0", "worse", now.value(3));
@@ -340,8 +339,7 @@ class FoldTest {
         .as("somebody put a word in its place in between")
         .isNull();
     // A value that the set changed is no key lost.
-    assertThat(undo(LOST_KEYS, word, hit(full, word)))
-        .isEqualTo(Decision.leave(Verdict.UNCHANGED));
+    assertThat(undo(LOST_KEYS, word, hit(full, word))).isEqualTo(Decision.leave(Verdict.UNCHANGED));
   }
 
   @Test
