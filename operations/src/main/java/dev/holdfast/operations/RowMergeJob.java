@@ -15,6 +15,7 @@ import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
 import dev.holdfast.revert.TableRevert;
+import dev.holdfast.revert.Verdict;
 import dev.holdfast.revert.WholeRows;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
@@ -26,6 +27,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -65,6 +67,14 @@ final class RowMergeJob {
   private boolean rewritten;
   private @Nullable Continuations continuations;
   private @Nullable BitSet writtenAfterRewrite;
+
+  private final List<Waiting> waiting = new ArrayList<>();
+  private final Set<RowKey> movedInto = new HashSet<>();
+
+  /** Hashes of the keys of rows that the plan takes out or gives another key. */
+  private long[] freed = new long[64];
+
+  private int freedCount;
 
   /**
    * What came out for one table.
@@ -433,6 +443,7 @@ final class RowMergeJob {
       }
     });
     decide(batch, revert, phase);
+    takeKeys(revert);
   }
 
   private void eachLife(Consumer<Life> sink) {
@@ -489,11 +500,102 @@ final class RowMergeJob {
           touchedUnlessWrittenBy(life, version.xmin());
         }
       }
-      revert.undo(life.hits, life.now);
+    }
+    if (options.lostKeysOnly()) {
+      batch.forEach(life -> revert.undo(life.hits, life.now));
+    } else {
+      unlessKeysAreTaken(batch, revert);
     }
     phase.advance(batch.size());
     batch.clear();
   }
+
+  // ---- keys that others have -------------------------------------------------------------------
+
+  /** A life whose key is another row's now. */
+  private record Waiting(Life life, TableRevert.Proposal proposal, RowKey key) {}
+
+  /** Decides about those whose keys are free; the others wait for what the plan does to those. */
+  private void unlessKeysAreTaken(List<Life> batch, TableRevert revert) {
+    List<TableRevert.Proposal> proposals = new ArrayList<>(batch.size());
+    Set<RowKey> wanted = new HashSet<>();
+    for (Life life : batch) {
+      TableRevert.Proposal proposal = revert.propose(life.hits, life.now);
+      proposals.add(proposal);
+      if (proposal.to() != null && !proposal.isTaken()) {
+        wanted.add(proposal.to());
+      }
+    }
+    Map<RowKey, RowVersion> holders = now.versionsByKey(table.oid(), match.now(), wanted);
+    for (int index = 0; index < batch.size(); index++) {
+      TableRevert.Proposal proposal = proposals.get(index);
+      RowKey to = proposal.to();
+      if (to != null && (proposal.isTaken() || holders.containsKey(to) || !movedInto.add(to))) {
+        waiting.add(new Waiting(batch.get(index), proposal, to));
+        continue;
+      }
+      if (proposal.from() != null) {
+        free(proposal.from());
+      }
+      revert.accept(proposal);
+    }
+  }
+
+  private void free(RowKey key) {
+    if (freedCount == freed.length) {
+      freed = Arrays.copyOf(freed, 2 * freedCount);
+    }
+    freed[freedCount++] = hash(Row.copyOf(key.values()));
+  }
+
+  /**
+   * Decides about rows whose keys were taken: they get them when the plan takes out, or moves, the
+   * rows that have them. Rows that changed places are undone together.
+   */
+  private void takeKeys(TableRevert revert) {
+    if (waiting.isEmpty()) {
+      return;
+    }
+    long[] base = Arrays.copyOf(freed, freedCount);
+    Arrays.sort(base);
+    List<Waiting> hopeful = new ArrayList<>(waiting);
+    boolean fewer = true;
+    while (fewer) {
+      Set<RowKey> gettingFree = new HashSet<>();
+      for (Waiting each : hopeful) {
+        if (each.proposal.from() != null) {
+          gettingFree.add(each.proposal.from());
+        }
+      }
+      Set<RowKey> given = new HashSet<>(movedInto);
+      List<Waiting> left = new ArrayList<>();
+      for (Waiting each : hopeful) {
+        boolean free =
+            gettingFree.contains(each.key)
+                || Arrays.binarySearch(base, hash(Row.copyOf(each.key.values()))) >= 0;
+        if (free && given.add(each.key)) {
+          left.add(each);
+        }
+      }
+      fewer = left.size() < hopeful.size();
+      hopeful = left;
+    }
+    Set<Waiting> get = Collections.newSetFromMap(new IdentityHashMap<>());
+    get.addAll(hopeful);
+    for (Waiting each : waiting) {
+      Life life = each.life;
+      if (!get.contains(each)) {
+        revert.leave(life.hits, life.now, Verdict.KEY_USED_AGAIN);
+      } else if (each.proposal.isTaken()) {
+        revert.undo(life.hits, null);
+      } else {
+        revert.accept(each.proposal);
+      }
+    }
+    waiting.clear();
+  }
+
+  // ---- where to look for a row -----------------------------------------------------------------
 
   private RowKey keyNow(Life life, TableRevert revert) {
     return life.lastKnown == null ? revert.keyNow(life.hits) : match.keyOf(life.lastKnown);
@@ -732,7 +834,7 @@ final class RowMergeJob {
         life.now = claim == null ? null : claim.row();
       }
       if (claim != null && claim.cameSince() && !undone) {
-        revert.leave(life.hits, claim.row());
+        revert.leave(life.hits, claim.row(), Verdict.TOUCHED_SINCE);
       } else {
         revert.undo(life.hits, life.now);
       }

@@ -203,6 +203,51 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_whose_former_key_another_one_has_now_is_a_conflict_and_no_more() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            17,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 20) g")) {
+      String one =
+          bad(
+              acme,
+              "UPDATE t SET id = 101 WHERE id = 1",
+              // Two that change places, and three in a row: a hole, and rows moved into it.
+              "UPDATE t SET id = 102 WHERE id = 2",
+              "UPDATE t SET id = 2 WHERE id = 3",
+              "UPDATE t SET id = 3 WHERE id = 102",
+              "DELETE FROM t WHERE id = 4",
+              "UPDATE t SET id = 4 WHERE id = 5",
+              "UPDATE t SET id = 5 WHERE id = 6",
+              // One that wants the key of a row that cannot have its own.
+              "UPDATE t SET id = 107 WHERE id = 7",
+              "UPDATE t SET id = 7 WHERE id = 8",
+              "UPDATE t SET v = 'bad' WHERE id = 20");
+      acme.server.execute("INSERT INTO t VALUES (1, 'new'), (8, 'new')");
+      acme.caughtUp();
+
+      RevertResult result;
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(planned.plan().conflicts())
+            .containsExactly(
+                "public.t id=101 cannot come back: another row has its key now",
+                "public.t id=107 cannot come back: another row has its key now",
+                "public.t id=7 cannot come back: another row has its key now");
+        result = planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(result.rowsInConflict()).isEqualTo(3);
+      assertThat(rows(acme, "SELECT id, v FROM t WHERE id < 9 OR id > 18 ORDER BY id"))
+          .containsExactly(
+              "1|new", "2|v2", "3|v3", "4|v4", "5|v5", "6|v6", "7|v8", "8|new", "19|v19",
+              "20|v20", "101|v1", "107|v7");
+    }
+  }
+
+  @Test
   void rows_without_a_key_of_a_table_rewritten_between_two_hits_come_back() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
