@@ -242,8 +242,8 @@ final class RevertSetTest {
       assertThat(result.rowsInConflict()).isEqualTo(3);
       assertThat(rows(acme, "SELECT id, v FROM t WHERE id < 9 OR id > 18 ORDER BY id"))
           .containsExactly(
-              "1|new", "2|v2", "3|v3", "4|v4", "5|v5", "6|v6", "7|v8", "8|new", "19|v19",
-              "20|v20", "101|v1", "107|v7");
+              "1|new", "2|v2", "3|v3", "4|v4", "5|v5", "6|v6", "7|v8", "8|new", "19|v19", "20|v20",
+              "101|v1", "107|v7");
     }
   }
 
