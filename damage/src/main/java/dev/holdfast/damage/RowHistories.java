@@ -43,6 +43,7 @@ public final class RowHistories {
   private static final int CREATED_MAX = 1 << 20;
 
   private static final long LOST = TidMap.NONE - 1;
+  private static final long GONE_ELSEWHERE = TidMap.NONE - 2;
 
   /** Marks a deletion that is one half of a row's move to another partition. */
   private static final int MOVED = 1 << 30;
@@ -75,6 +76,8 @@ public final class RowHistories {
     VERSION,
     /** No row: it was deleted, or went when the table was truncated. */
     NOTHING,
+    /** No row here: others moved it to another partition, where another history may have it. */
+    MOVED,
     /**
      * Something, or nothing: the table's file was replaced or dropped, and places in the old file
      * say nothing about rows of the new one.
@@ -542,7 +545,8 @@ public final class RowHistories {
       }
       history = rows.begin(old, old == TidMap.NONE ? 0 : knownSince(rows, old));
     }
-    step(rows, history, writer, young, xid);
+    boolean othersMove = writes.isMove(index) && !ofSet;
+    step(rows, history, writer, othersMove ? GONE_ELSEWHERE : young, xid);
     if (writes.isMove(index)) {
       moving.push(new Place(rows.number, history));
     } else if (old == TidMap.NONE && !moving.isEmpty()) {
@@ -611,7 +615,7 @@ public final class RowHistories {
     }
     for (int history = 0; history < rows.size; history++) {
       long at = stepTid[rows.lastStep[history]];
-      if (at != TidMap.NONE && at != LOST) {
+      if (at != TidMap.NONE && at != LOST && at != GONE_ELSEWHERE) {
         step(rows, history, number, truncated ? TidMap.NONE : LOST, 0);
       }
     }
@@ -655,7 +659,12 @@ public final class RowHistories {
     List<Step> list = new ArrayList<>(1);
     for (int step = rows.firstStep[number]; step >= 0; step = stepNext[step]) {
       long tid = stepTid[step];
-      Left left = tid == TidMap.NONE ? Left.NOTHING : tid == LOST ? Left.UNKNOWN : Left.VERSION;
+      Left left =
+          tid == TidMap.NONE
+              ? Left.NOTHING
+              : tid == GONE_ELSEWHERE
+                  ? Left.MOVED
+                  : tid == LOST ? Left.UNKNOWN : Left.VERSION;
       list.add(
           new Step(
               writers.get(stepWriter[step]),

@@ -110,6 +110,15 @@ final class RowMergeJob {
     /** Whether the table was rewritten by others since: who wrote the row, only its xmin tells. */
     private boolean rewritten;
 
+    /** The transaction that rewrote it: ALTER TABLE writes every row anew under its own id. */
+    private long rewriter;
+
+    /** Whether the row found by its key may be another one: others wrote it after the rewrite. */
+    private boolean uncertain;
+
+    /** Whether others moved it to another partition, where nobody follows it. */
+    private boolean movedOn;
+
     private Life(List<Hit> hits) {
       this.hits = hits;
     }
@@ -277,6 +286,9 @@ final class RowMergeJob {
     if (present.isAsLogged(number)) {
       life.now = presentRow(Objects.requireNonNull(present.row(number)));
       life.known = true;
+    } else if (last.left() == Left.MOVED) {
+      life.known = true;
+      life.movedOn = true;
     } else if (last.left() == Left.NOTHING && !last.writer().inSet()) {
       life.known = true; // deleted by others: a row of its key that is there now is another one
     } else if (last.left() == Left.VERSION && last.writer().inSet()) {
@@ -284,6 +296,7 @@ final class RowMergeJob {
     } else if (last.left() == Left.UNKNOWN && steps.size() > 1) {
       life.rewritten = true;
       life.lastKnown = version(number, history, steps.size() - 1);
+      life.rewriter = last.writer().xid();
       life.xmin = steps.get(steps.size() - 2).xid();
     }
     return life;
@@ -384,7 +397,7 @@ final class RowMergeJob {
   private @Nullable Row version(int number, RowHistory history, int version) {
     List<Step> steps = history.steps();
     Left left = version == 0 ? null : steps.get(version - 1).left();
-    if (version == 0 ? history.first() == null : left == Left.NOTHING) {
+    if (version == 0 ? history.first() == null : left == Left.NOTHING || left == Left.MOVED) {
       return null;
     }
     if (left == Left.UNKNOWN) {
@@ -534,6 +547,15 @@ final class RowMergeJob {
         waiting.add(new Waiting(batch.get(index), proposal, to));
         continue;
       }
+      Life life = batch.get(index);
+      if (life.movedOn && proposal.isNoChange()) {
+        revert.leave(life.hits, null, Verdict.GONE_SINCE);
+        continue;
+      }
+      if (life.uncertain && proposal.isPartly()) {
+        revert.leave(life.hits, life.now, Verdict.TOUCHED_SINCE);
+        continue;
+      }
       if (proposal.from() != null) {
         free(proposal.from());
       }
@@ -609,6 +631,7 @@ final class RowMergeJob {
     }
     if (life.rewritten) {
       rewritten = true; // ALTER TABLE writes rows anew under its own id
+      life.uncertain = xmin != life.rewriter;
     } else if (!last.touched() && last.after() != null) {
       life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
@@ -833,7 +856,9 @@ final class RowMergeJob {
         claim = wholes.claim(life.hits.getFirst().before(), life.left());
         life.now = claim == null ? null : claim.row();
       }
-      if (claim != null && claim.cameSince() && !undone) {
+      if (life.movedOn && revert.propose(life.hits, null).isNoChange()) {
+        revert.leave(life.hits, null, Verdict.GONE_SINCE);
+      } else if (claim != null && claim.cameSince() && !undone) {
         revert.leave(life.hits, claim.row(), Verdict.TOUCHED_SINCE);
       } else {
         revert.undo(life.hits, life.now);

@@ -65,20 +65,25 @@ final class HistoryVerdict {
 
   /**
    * Whether a value that must be unique, and is no key, stands in the way: of a row hit by the bad
-   * transactions, and of another one now.
+   * transactions, and of another one, now or before these hit it.
    */
   static boolean valuesTaken(HistoryTable table) {
     for (HistoryLine line : table.lines) {
-      for (Object value : table.mustBeUnique(line.hit() ? line.beforeBad() : null)) {
+      List<Object> before = new ArrayList<>();
+      line.writes.stream()
+          .filter(HistoryLine.Write::bad)
+          .forEach(write -> before.addAll(table.mustBeUnique(write.before())));
+      for (Object value : before) {
         boolean taken =
             value instanceof String
                 && table.lines.stream()
                     .anyMatch(other ->
                         !other.equals(line)
-                            && table.mustBeUnique(other.now).contains(value)
-                            && (!other.hit()
-                                || other.mixed()
-                                || table.mustBeUnique(other.beforeBad()).contains(value)));
+                            && (table.mustBeUnique(other.now).contains(value)
+                                || (other.hit()
+                                    && table
+                                        .mustBeUnique(other.beforeBad())
+                                        .contains(value))));
         if (taken) {
           return true;
         }
@@ -221,7 +226,7 @@ final class HistoryVerdict {
           is != null
               && (was != null
                   ? excused.contains(was)
-                  : ever(key).stream().anyMatch(line -> isBack(line, excused)));
+                  : ever(key).stream().anyMatch(line -> excused.contains(line) && isBack(line, key)));
       boolean misses = should.stream().anyMatch(excused::contains);
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
@@ -248,9 +253,14 @@ final class HistoryVerdict {
         .forEach(line -> lastWord(line, rows, now, references));
   }
 
-  /** Put in by a bad transaction, written by good traffic, deleted by a bad transaction. */
-  private static boolean isBack(HistoryLine line, Set<HistoryLine> excused) {
-    return line.now == null && excused.contains(line) && line.writes.getLast().bad();
+  /**
+   * Written by good traffic under this key, then deleted by a bad transaction or given another one.
+   */
+  private boolean isBack(HistoryLine line, List<@Nullable String> key) {
+    return line.mixed()
+        && line.writes.getLast().bad()
+        && key.equals(asGoodLeftIt(line))
+        && (line.now == null || !table.keyOf(line.now).equals(key));
   }
 
   /** The rows that ever had a key. */
@@ -405,9 +415,15 @@ final class HistoryVerdict {
     }
     List<@Nullable String> here = table.keyOf(is);
     Map<String, String> reference = references.get(line);
-    List<@Nullable String> there = reference == null ? here : key(reference);
+    List<@Nullable String> left = asGoodLeftIt(line);
+    List<@Nullable String> there = reference != null ? key(reference) : left != null ? left : here;
     HistoryRow found = rows.get(here);
-    boolean others = !there.equals(here) && now.containsKey(there);
+    boolean others =
+        !there.equals(here)
+            && (now.containsKey(there)
+                || takenHere(line, there, references)
+                || table.lines.stream()
+                    .anyMatch(other -> !other.equals(line) && isBack(other, there)));
     HistoryRow moved = there.equals(here) || others ? null : rows.get(there);
     if (found != null
         && moved != null
@@ -416,15 +432,15 @@ final class HistoryVerdict {
       wrong.add("there twice: " + found + " and " + moved + "; " + life(line));
       return;
     }
-    HistoryRow left = moved != null ? moved : found;
+    HistoryRow stays = moved != null ? moved : found;
     Set<String> good = good(line);
-    if (left == null) {
+    if (stays == null) {
       if (!good.isEmpty() && !others) {
         wrong.add("gone, with what was written since: " + is + "; " + life(line));
       }
       return;
     }
-    Map<String, String> cells = table.cells(left);
+    Map<String, String> cells = table.cells(stays);
     Map<String, String> wanted = table.cells(is);
     for (String cell : good) {
       if (!Objects.equals(cells.get(cell), wanted.get(cell))
@@ -436,7 +452,17 @@ final class HistoryVerdict {
     }
   }
 
-  /** Whether another row is to be where this one is now. */
+  /** The key that good traffic last left the row with; null when it deleted it. */
+  private @Nullable List<@Nullable String> asGoodLeftIt(HistoryLine line) {
+    for (HistoryLine.Write write : line.writes.reversed()) {
+      if (!write.bad()) {
+        return write.after() == null ? null : table.keyOf(write.after());
+      }
+    }
+    return null;
+  }
+
+  /** Whether another row is to be where this one is, or was. */
   private boolean takenHere(
       HistoryLine line,
       List<@Nullable String> here,

@@ -129,6 +129,17 @@ public final class TableRevert {
       return to;
     }
 
+    /** Whether there is nothing to undo. */
+    public boolean isNoChange() {
+      return decision.verdict() == Verdict.ALREADY_UNDONE
+          || decision.verdict() == Verdict.UNCHANGED;
+    }
+
+    /** Whether something that others set since would stay, and the rest be undone. */
+    public boolean isPartly() {
+      return decision.verdict() == Verdict.PARTLY_RESTORED;
+    }
+
     /** Whether the row of the present is another one, so that this one cannot come back. */
     public boolean isTaken() {
       return decision.verdict() == Verdict.KEY_USED_AGAIN;
