@@ -248,6 +248,57 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_the_set_put_in_and_others_moved_to_another_partition_is_told_of() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)")) {
+      String one = bad(acme, "INSERT INTO p SELECT g, 1, 'bad' FROM generate_series(1, 3) g");
+      acme.server.execute("UPDATE p SET part = 2 WHERE id = 1", "DELETE FROM p WHERE id = 2");
+      acme.caughtUp();
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(planned.plan().conflicts())
+            .containsExactly("public.p1 id=1, part=1 was deleted since, or has another key");
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p")).containsExactly("1|2|bad");
+    }
+  }
+
+  @Test
+  void a_row_that_may_be_another_one_since_its_table_was_rewritten_is_not_undone_in_part()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, d jsonb)",
+            "INSERT INTO t SELECT g, '{\"a\": 0, \"b\": 0}' FROM generate_series(1, 3) g")) {
+      String one = bad(acme, "UPDATE t SET d = '{\"a\": 1, \"b\": 1}'");
+      acme.server.execute(
+          "VACUUM FULL t",
+          "DELETE FROM t WHERE id = 1",
+          "INSERT INTO t VALUES (1, '{\"a\": 1, \"b\": 2}')",
+          "UPDATE t SET d = d || '{\"c\": 3}' WHERE id = 2");
+
+      undo(acme, only("t", one));
+
+      assertThat(rows(acme, "SELECT id, d FROM t ORDER BY id"))
+          .containsExactly(
+              "1|{\"a\": 1, \"b\": 2}",
+              "2|{\"a\": 0, \"b\": 0, \"c\": 3}",
+              "3|{\"a\": 0, \"b\": 0}");
+    }
+  }
+
+  @Test
   void rows_without_a_key_of_a_table_rewritten_between_two_hits_come_back() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
