@@ -23,6 +23,7 @@ import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.RowKey;
 import dev.holdfast.row.TableShape;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -548,7 +549,7 @@ final class RowMergeJob {
         continue;
       }
       Life life = batch.get(index);
-      if (life.movedOn && proposal.isNoChange()) {
+      if (mayBeElsewhere(life) && proposal.isNoChange()) {
         revert.leave(life.hits, null, Verdict.GONE_SINCE);
         continue;
       }
@@ -561,6 +562,17 @@ final class RowMergeJob {
       }
       revert.accept(proposal);
     }
+  }
+
+  /**
+   * Whether a row that the set put in is not where it was, but may have gone on elsewhere: others
+   * moved it, or rewrote its table, and under its key there is none.
+   */
+  private boolean mayBeElsewhere(Life life) {
+    return life.hits.getFirst().before() == null
+        && !life.endsDeleted()
+        && life.now == null
+        && (life.movedOn || (life.rewritten && !set.wasUndoneSince(table.oid())));
   }
 
   private void free(RowKey key) {
@@ -705,7 +717,7 @@ final class RowMergeJob {
           number < rows.count()
               ? history != null
                   && ((keyed && beganMeanwhile(history)) || (moved && isOfLaterFile(number)))
-              : deleted != null && after(deleted).test(truncation(number));
+              : moved || (deleted != null && after(deleted).test(truncation(number)));
       Row first = mayGoOn ? firstRow(number) : null;
       if (first != null) {
         byKey
@@ -794,11 +806,12 @@ final class RowMergeJob {
   }
 
   private boolean isOfOtherFile(int one, int other) {
-    return one < rows.count() && !rows.file(one).equals(rows.file(other));
+    RelFile file = one < rows.count() ? rows.file(one) : truncation(one).file();
+    return !file.equals(rows.file(other));
   }
 
   private boolean isInsert(int life) {
-    return Objects.requireNonNull(rows.history(life)).first() == null;
+    return life < rows.count() && Objects.requireNonNull(rows.history(life)).first() == null;
   }
 
   private static boolean endsDeletedBySet(RowHistory history) {
@@ -856,7 +869,7 @@ final class RowMergeJob {
         claim = wholes.claim(life.hits.getFirst().before(), life.left());
         life.now = claim == null ? null : claim.row();
       }
-      if (life.movedOn && revert.propose(life.hits, null).isNoChange()) {
+      if (life.movedOn && mayBeElsewhere(life)) {
         revert.leave(life.hits, null, Verdict.GONE_SINCE);
       } else if (claim != null && claim.cameSince() && !undone) {
         revert.leave(life.hits, claim.row(), Verdict.TOUCHED_SINCE);

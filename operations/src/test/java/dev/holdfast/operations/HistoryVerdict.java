@@ -212,7 +212,7 @@ final class HistoryVerdict {
       HistoryLine was = now.get(key);
       boolean fits =
           is == null
-              ? should.isEmpty()
+              ? should.stream().allMatch(this::wentWithItsKey)
               : should.stream().anyMatch(line -> fits(line, is, references));
       if (was != null && !was.hit() && !Objects.equals(is, was.now)) {
         wrong.add("%s is %s, nothing bad hit %s".formatted(key, is, lives(was, should)));
@@ -241,8 +241,12 @@ final class HistoryVerdict {
     long reported = reported();
     if (differing.size() > 2 * reported) { // a moved row differs under both keys
       wrong.add(
-          "%d keys differ, %d rows are reported: %s"
-              .formatted(differing.size(), reported, differing.stream().limit(3).toList()));
+          "%d keys differ, %d rows are reported: %s %s"
+              .formatted(
+                  differing.size(),
+                  reported,
+                  differing.stream().limit(3).toList(),
+                  lives(null, ever(differing.getFirst()))));
     }
     if (reported > 0 && excused.isEmpty()) {
       wrong.add(reported + " rows are reported, and nothing was written since");
@@ -331,6 +335,18 @@ final class HistoryVerdict {
   }
 
   /**
+   * Whether bad transactions deleted a row and put one in under its key, which good traffic
+   * deleted: it would have deleted this one.
+   */
+  private boolean wentWithItsKey(HistoryLine line) {
+    return goesOn(line).stream()
+        .anyMatch(other ->
+            other.now == null
+                && other.sinceHit().getFirst().before() == null
+                && !other.writes.getLast().bad());
+  }
+
+  /**
    * Whether bad transactions moved a row to another partition, where good traffic wrote it since:
    * it stays there, and the plan says so (docs/decisions/0012).
    */
@@ -393,7 +409,9 @@ final class HistoryVerdict {
               .anyMatch(row ->
                   plan.conflicts().stream().anyMatch(told -> told.contains(" " + name(row) + " ")));
       if (!named) {
-        wrong.add("the plan does not name " + key + ", which differs: " + plan.conflicts());
+        wrong.add(
+            "the plan does not name %s, which differs: %s%s"
+                .formatted(key, plan.conflicts(), lives(null, ever(key))));
       }
     }
   }

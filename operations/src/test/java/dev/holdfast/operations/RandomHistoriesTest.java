@@ -200,7 +200,9 @@ final class RandomHistoriesTest {
               "of "
                   + histories.keySet()
                   + ", undone again, it would write "
-                  + again.plan().tables());
+                  + again.plan().tables().stream().filter(told -> told.restored() != 0).toList()
+                  + "\nafter "
+                  + plan.tables());
         }
       }
       if (wrong.isEmpty() && done.rowsRestored() > 0) {

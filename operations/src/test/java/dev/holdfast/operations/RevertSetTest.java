@@ -299,6 +299,38 @@ final class RevertSetTest {
   }
 
   @Test
+  void rows_hit_before_their_table_was_rewritten_and_truncated_after_go_back_to_before_both()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "CREATE TABLE w (v text)",
+            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 4) g",
+            "INSERT INTO w VALUES ('a'), ('b')")) {
+      String one =
+          bad(
+              acme,
+              "UPDATE t SET v = 'bad' WHERE id = 1",
+              "UPDATE t SET id = 12 WHERE id = 2",
+              "INSERT INTO t VALUES (5, 'bad')",
+              "UPDATE w SET v = 'bad' WHERE v = 'a'",
+              "INSERT INTO w VALUES ('new')");
+      acme.server.execute("VACUUM FULL t", "VACUUM FULL w");
+      String two = bad(acme, "TRUNCATE t, w");
+      Revert.Selection both = new Revert.Selection(List.of(one, two), null, null, List.of());
+
+      assertThat(undo(acme, both).rowsInConflict()).isZero();
+
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id"))
+          .containsExactly("1|v", "2|v", "3|v", "4|v");
+      assertThat(rows(acme, "SELECT v FROM w ORDER BY v")).containsExactly("a", "b");
+      assertThat(undo(acme, both).rowsRestored()).as("undoing twice").isZero();
+    }
+  }
+
+  @Test
   void rows_without_a_key_of_a_table_rewritten_between_two_hits_come_back() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
