@@ -662,9 +662,7 @@ public final class RowHistories {
       Left left =
           tid == TidMap.NONE
               ? Left.NOTHING
-              : tid == GONE_ELSEWHERE
-                  ? Left.MOVED
-                  : tid == LOST ? Left.UNKNOWN : Left.VERSION;
+              : tid == GONE_ELSEWHERE ? Left.MOVED : tid == LOST ? Left.UNKNOWN : Left.VERSION;
       list.add(
           new Step(
               writers.get(stepWriter[step]),

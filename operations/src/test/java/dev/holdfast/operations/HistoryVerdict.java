@@ -81,9 +81,7 @@ final class HistoryVerdict {
                         !other.equals(line)
                             && (table.mustBeUnique(other.now).contains(value)
                                 || (other.hit()
-                                    && table
-                                        .mustBeUnique(other.beforeBad())
-                                        .contains(value))));
+                                    && table.mustBeUnique(other.beforeBad()).contains(value))));
         if (taken) {
           return true;
         }
@@ -226,7 +224,8 @@ final class HistoryVerdict {
           is != null
               && (was != null
                   ? excused.contains(was)
-                  : ever(key).stream().anyMatch(line -> excused.contains(line) && isBack(line, key)));
+                  : ever(key).stream()
+                      .anyMatch(line -> excused.contains(line) && isBack(line, key)));
       boolean misses = should.stream().anyMatch(excused::contains);
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
