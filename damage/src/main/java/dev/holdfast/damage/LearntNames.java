@@ -6,11 +6,9 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
 import dev.holdfast.wal.RelationId;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,8 +29,8 @@ final class LearntNames implements RelationNames {
   private @Nullable CatalogTrace trace;
   private Lsn start = Lsn.NONE;
 
-  /** Partitions attached since reading began: what was recorded of their parents is old. */
-  private final Set<RelationId> attached = new HashSet<>();
+  /** Parents of tables attached since reading began: what was recorded of those is old. */
+  private final Map<RelationId, Long> parents = new HashMap<>();
 
   private boolean anyAttached;
 
@@ -91,8 +89,11 @@ final class LearntNames implements RelationNames {
   void attached(RawRecord record) {
     HeapTuple row = record.newTuple(null);
     OptionalLong child = row == null ? OptionalLong.empty() : row.u32(0); // inhrelid
-    if (child.isPresent()) {
-      attached.add(new RelationId(Integer.toUnsignedLong(record.database(0)), child.getAsLong()));
+    OptionalLong parent = row == null ? OptionalLong.empty() : row.u32(4); // inhparent
+    if (child.isPresent() && parent.isPresent()) {
+      parents.put(
+          new RelationId(Integer.toUnsignedLong(record.database(0)), child.getAsLong()),
+          parent.getAsLong());
     } else {
       anyAttached = true;
     }
@@ -100,9 +101,26 @@ final class LearntNames implements RelationNames {
 
   @Override
   public long partitionRoot(long database, long oid, Lsn at) {
-    return anyAttached || attached.contains(new RelationId(database, oid))
-        ? UNKNOWN_ROOT
-        : recorded.partitionRoot(database, oid, at);
+    Long parent = parents.get(new RelationId(database, oid));
+    if (anyAttached) {
+      return UNKNOWN_ROOT;
+    }
+    if (parent == null) {
+      return recorded.partitionRoot(database, oid, at);
+    }
+    Relation above = byOid(database, parent, at);
+    if (above == null) {
+      return UNKNOWN_ROOT; // made by a transaction still open, or by nobody who is known
+    }
+    if (above.kind() != Relation.Kind.PARTITIONED_TABLE) {
+      return 0; // INHERITS
+    }
+    if (parents.containsKey(new RelationId(database, parent))) {
+      return partitionRoot(database, parent, at);
+    }
+    long root = recorded.partitionRoot(database, parent, at);
+    boolean recordedTop = recorded.byOid(database, parent, at) == null || root == 0;
+    return recordedTop ? parent : root;
   }
 
   private RelationNames names() {

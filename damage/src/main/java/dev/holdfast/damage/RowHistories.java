@@ -33,9 +33,8 @@ import org.jspecify.annotations.Nullable;
  * committed counts: not what was rolled back, to a savepoint or whole, not what is still prepared,
  * not locks. What one transaction did to a row is one step, however often it wrote it.
  *
- * <p>A row is known by its place: a row moved to another partition (see {@link
- * #wasWrittenWhereItMoved}), or deleted and inserted again with the same key, begins another
- * history.
+ * <p>A row is known by its place: a row moved to another partition (see {@link #movedTo}), or
+ * deleted and inserted again with the same key, begins another history.
  *
  * <p>About 100 bytes for each row and step; not thread-safe.
  */
@@ -44,6 +43,7 @@ public final class RowHistories {
   private static final int CREATED_MAX = 1 << 20;
 
   private static final long LOST = TidMap.NONE - 1;
+  private static final long GONE_ELSEWHERE = TidMap.NONE - 2;
 
   /** Marks a deletion that is one half of a row's move to another partition. */
   private static final int MOVED = 1 << 30;
@@ -76,6 +76,8 @@ public final class RowHistories {
     VERSION,
     /** No row: it was deleted, or went when the table was truncated. */
     NOTHING,
+    /** No row here: others moved it to another partition, where another history may have it. */
+    MOVED,
     /**
      * Something, or nothing: the table's file was replaced or dropped, and places in the old file
      * say nothing about rows of the new one.
@@ -107,6 +109,13 @@ public final class RowHistories {
       return steps.getLast();
     }
   }
+
+  /**
+   * The history in which a row that the set moved to another partition lives on.
+   *
+   * @param written whether others wrote it on the way or there: more than its table rewritten
+   */
+  public record MovedTo(RelFile file, int number, boolean written) {}
 
   /** A table that one of the set truncated: every row it had is gone, those without history too. */
   public record Truncation(Writer writer, RelFile file, long table) {}
@@ -245,7 +254,7 @@ public final class RowHistories {
    * @param tables the OID of the table whose rows a file holds; 0 for files that do not matter,
    *     such as catalogs, indexes and TOAST, which cost nothing
    * @param roots the OID of the table at the top of the tree of partitions that a table is a leaf
-   *     of; the table's own for others
+   *     of; 0 for others, {@link RelationNames#UNKNOWN_ROOT} where nobody knows
    */
   public RowHistories(
       Collection<TransactionDamage> set, ToLongFunction<RelFile> tables, LongUnaryOperator roots) {
@@ -536,13 +545,12 @@ public final class RowHistories {
       }
       history = rows.begin(old, old == TidMap.NONE ? 0 : knownSince(rows, old));
     }
-    step(rows, history, writer, young, xid);
+    boolean othersMove = writes.isMove(index) && !ofSet;
+    step(rows, history, writer, othersMove ? GONE_ELSEWHERE : young, xid);
     if (writes.isMove(index)) {
       moving.push(new Place(rows.number, history));
     } else if (old == TidMap.NONE && !moving.isEmpty()) {
-      FileRows from = byNumber.get(moving.peek().file);
-      if (from.table != rows.table
-          && roots.applyAsLong(from.table) == roots.applyAsLong(rows.table)) {
+      if (mayMove(byNumber.get(moving.peek().file).table, rows.table)) {
         movedTo.put(moving.pop(), new Place(rows.number, history));
       }
     }
@@ -552,6 +560,17 @@ public final class RowHistories {
     if (young != TidMap.NONE) {
       rows.places.put(young, history);
     }
+  }
+
+  /** Whether both are leaves of one tree, as far as anybody knows. */
+  private boolean mayMove(long from, long to) {
+    long root = roots.applyAsLong(to);
+    long fromRoot = roots.applyAsLong(from);
+    return from != to
+        && root != 0
+        && (root == fromRoot
+            || root == RelationNames.UNKNOWN_ROOT
+            || fromRoot == RelationNames.UNKNOWN_ROOT);
   }
 
   private void step(FileRows rows, int history, int writer, long tid, long xid) {
@@ -596,7 +615,7 @@ public final class RowHistories {
     }
     for (int history = 0; history < rows.size; history++) {
       long at = stepTid[rows.lastStep[history]];
-      if (at != TidMap.NONE && at != LOST) {
+      if (at != TidMap.NONE && at != LOST && at != GONE_ELSEWHERE) {
         step(rows, history, number, truncated ? TidMap.NONE : LOST, 0);
       }
     }
@@ -640,7 +659,10 @@ public final class RowHistories {
     List<Step> list = new ArrayList<>(1);
     for (int step = rows.firstStep[number]; step >= 0; step = stepNext[step]) {
       long tid = stepTid[step];
-      Left left = tid == TidMap.NONE ? Left.NOTHING : tid == LOST ? Left.UNKNOWN : Left.VERSION;
+      Left left =
+          tid == TidMap.NONE
+              ? Left.NOTHING
+              : tid == GONE_ELSEWHERE ? Left.MOVED : tid == LOST ? Left.UNKNOWN : Left.VERSION;
       list.add(
           new Step(
               writers.get(stepWriter[step]),
@@ -664,17 +686,24 @@ public final class RowHistories {
   }
 
   /**
-   * Whether the set moved a row to another partition, where others wrote it since: taken back here
-   * as well, it would be there twice.
+   * Where a row is that the set moved to another partition, or on to yet another; null when it did
+   * not. Others may have written it there since: taken back here as well, it would be there twice.
    */
-  public boolean wasWrittenWhereItMoved(RelFile file, int number) {
+  public @Nullable MovedTo movedTo(RelFile file, int number) {
     FileRows rows = files.get(file);
     Place place = rows == null ? null : movedTo.get(new Place(rows.number, number));
-    if (place == null) {
-      return false;
+    Place last = null;
+    boolean written = false;
+    while (place != null) {
+      RowHistory there = history(byNumber.get(place.file).file, place.history);
+      written |=
+          there != null
+              && there.steps().stream()
+                  .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN);
+      last = place;
+      place = movedTo.get(place); // each move begins a history: no circles
     }
-    RowHistory there = history(byNumber.get(place.file).file, place.history);
-    return there != null && there.steps().stream().anyMatch(step -> !step.writer().inSet());
+    return last == null ? null : new MovedTo(byNumber.get(last.file).file, last.history, written);
   }
 
   /** Tables that the set truncated, in order of commit. */

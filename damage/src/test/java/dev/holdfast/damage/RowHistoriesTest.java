@@ -76,7 +76,7 @@ final class RowHistoriesTest {
     ServerLog.read(server, start, scan::accept);
     assertThat(set).hasSameSizeAs(bad);
     RowHistories histories =
-        new RowHistories(set, file -> Set.of(files).contains(file) ? TABLE : 0, table -> table);
+        new RowHistories(set, file -> Set.of(files).contains(file) ? TABLE : 0, _ -> 0);
     ServerLog.read(server, start, histories::accept);
     return histories;
   }
@@ -286,8 +286,7 @@ final class RowHistoriesTest {
       ServerLog.read(server, start, scan::accept);
       RelFile after = file(server);
       RowHistories histories =
-          new RowHistories(
-              set, each -> each.equals(file) || each.equals(after) ? oid : 0, table -> table);
+          new RowHistories(set, each -> each.equals(file) || each.equals(after) ? oid : 0, _ -> 0);
       ServerLog.read(server, start, histories::accept);
 
       assertThat(histories.truncations()).hasSize(1);

@@ -103,7 +103,9 @@ final class RecordedNames implements RecordedCatalog {
             .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
             .put(at, named);
         Long root = root(relation, owners);
-        if (root != null && named.kind() == Relation.Kind.TABLE) {
+        boolean mayBePartition =
+            named.kind() == Relation.Kind.TABLE || named.kind() == Relation.Kind.PARTITIONED_TABLE;
+        if (root != null && mayBePartition) {
           roots
               .computeIfAbsent(new Oid(database.oid(), relation.oid()), _ -> new TreeMap<>())
               .put(at, root);

@@ -36,6 +36,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -445,28 +446,27 @@ public final class Revert {
           images.want(rows, wanted, there, found.get().shape().key().isEmpty());
         }
         images.read(progress);
-        int index = 0;
+        List<RowMergeJob> jobs = new ArrayList<>();
         for (Map.Entry<TableRows, TableNow> table : merged.entrySet()) {
-          RowMergeJob job =
+          jobs.add(
               new RowMergeJob(
                   set,
                   images,
                   table.getKey(),
                   table.getValue(),
-                  presents.get(index++),
+                  presents.get(jobs.size()),
                   now,
-                  new RevertOptions(options.overwriteTouched, options.restoreLostKeys));
-          merge(job, table.getKey().table(), digest, warnings, progress);
+                  new RevertOptions(options.overwriteTouched, options.restoreLostKeys),
+                  Collections.unmodifiableList(jobs)));
+        }
+        for (RowMergeJob job : jobs) {
+          merge(job, digest, warnings, progress);
         }
       }
     }
 
     private void merge(
-        RowMergeJob job,
-        TransactionSet.Table table,
-        PlanDigest digest,
-        List<String> warnings,
-        Progress progress) {
+        RowMergeJob job, PlanDigest digest, List<String> warnings, Progress progress) {
       RowChangeSpool spool = RowChangeSpool.create();
       RowMergeJob.Merged merged;
       try {
@@ -487,7 +487,7 @@ public final class Revert {
       changes.add(
           new TableChange(
               rows,
-              table.action(),
+              job.table().action(),
               new TableChanges(merged.oid(), match.now(), match.then().size(), match.key(), spool),
               spool));
     }

@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.RowHistories.Left;
 import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Step;
@@ -14,6 +15,7 @@ import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
 import dev.holdfast.revert.TableRevert;
+import dev.holdfast.revert.Verdict;
 import dev.holdfast.revert.WholeRows;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
@@ -21,10 +23,12 @@ import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.RowKey;
 import dev.holdfast.row.TableShape;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RelFile;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
@@ -32,6 +36,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -54,12 +59,23 @@ final class RowMergeJob {
   private final PresentRows present;
   private final RowReader now;
   private final RevertOptions options;
+  private final List<RowMergeJob> together;
 
   private final List<Truncation> truncations;
   private final ColumnMatch match;
   private final IdentityHashMap<TableShape, int[]> positions = new IdentityHashMap<>();
   private final int[] presentPositions;
   private boolean rewritten;
+  private @Nullable Continuations continuations;
+  private @Nullable BitSet writtenAfterRewrite;
+
+  private final List<Waiting> waiting = new ArrayList<>();
+  private final Set<RowKey> movedInto = new HashSet<>();
+
+  /** Hashes of the keys of rows that the plan takes out or gives another key. */
+  private long[] freed = new long[64];
+
+  private int freedCount;
 
   /**
    * What came out for one table.
@@ -95,6 +111,15 @@ final class RowMergeJob {
     /** Whether the table was rewritten by others since: who wrote the row, only its xmin tells. */
     private boolean rewritten;
 
+    /** The transaction that rewrote it: ALTER TABLE writes every row anew under its own id. */
+    private long rewriter;
+
+    /** Whether the row found by its key may be another one: others wrote it after the rewrite. */
+    private boolean uncertain;
+
+    /** Whether others moved it to another partition, where nobody follows it. */
+    private boolean movedOn;
+
     private Life(List<Hit> hits) {
       this.hits = hits;
     }
@@ -122,6 +147,8 @@ final class RowMergeJob {
   /**
    * @param images everything wanted was read
    * @param now reads production
+   * @param together the jobs of all tables, this one among them when it is asked for rows that were
+   *     moved to others
    */
   RowMergeJob(
       TransactionSet set,
@@ -130,7 +157,9 @@ final class RowMergeJob {
       TableNow table,
       PresentRows present,
       RowReader now,
-      RevertOptions options) {
+      RevertOptions options,
+      List<RowMergeJob> together) {
+    this.together = together;
     this.set = set;
     this.images = images;
     this.rows = rows;
@@ -143,6 +172,11 @@ final class RowMergeJob {
         images.sharedShape(rows.table().oid()).map(table::numbered).orElse(table.shape());
     this.match = ColumnMatch.of(then, table.shape());
     this.presentPositions = positions(table.shape(), match.now());
+  }
+
+  /** The table it is about. */
+  TransactionSet.Table table() {
+    return rows.table();
   }
 
   /** Plans the table; what is to be written goes to the sink. */
@@ -236,28 +270,26 @@ final class RowMergeJob {
       Row before = version(number, history, first);
       Row after = version(number, history, last + 1);
       if (before != null || after != null) {
-        hits.add(
-            new Hit(before, after, touched, each ? since(number, history, last + 1) : List.of()));
+        hits.add(new Hit(before, after, touched, since(number, history, last + 1)));
       } // else the set put the row in and took it out
       first = last;
     }
     if (hits.isEmpty()) {
       return null;
     }
-    Hit end = hits.getLast();
-    if (end.after() == null && rows.wasWrittenWhereItMoved(number)) {
-      hits.set(hits.size() - 1, new Hit(end.before(), null, true, end.since()));
-    }
     Life life = new Life(hits);
     Step last = history.last();
     life.goneBeforeEnd =
         !last.writer().inSet()
             && steps.stream()
-                .filter(step -> !step.writer().inSet())
+                .filter(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN)
                 .anyMatch(step -> !step.writer().commitEnd().isAfter(set.lastCommitEnd()));
     if (present.isAsLogged(number)) {
       life.now = presentRow(Objects.requireNonNull(present.row(number)));
       life.known = true;
+    } else if (last.left() == Left.MOVED) {
+      life.known = true;
+      life.movedOn = true;
     } else if (last.left() == Left.NOTHING && !last.writer().inSet()) {
       life.known = true; // deleted by others: a row of its key that is there now is another one
     } else if (last.left() == Left.VERSION && last.writer().inSet()) {
@@ -265,9 +297,82 @@ final class RowMergeJob {
     } else if (last.left() == Left.UNKNOWN && steps.size() > 1) {
       life.rewritten = true;
       life.lastKnown = version(number, history, steps.size() - 1);
+      life.rewriter = last.writer().xid();
       life.xmin = steps.get(steps.size() - 2).xid();
     }
     return life;
+  }
+
+  /** The same, when others wrote what the set moved to another partition: there it stays. */
+  private Life besideMoves(int number, Life life) {
+    Hit end = life.hits.getLast();
+    if (number < rows.count() && end.after() == null && wasWrittenWhereItMoved(number)) {
+      life.hits.set(life.hits.size() - 1, new Hit(end.before(), null, true, end.since()));
+    }
+    return life;
+  }
+
+  /** Whether others wrote a row that the set moved to another partition, on the way or there. */
+  private boolean wasWrittenWhereItMoved(int number) {
+    RowHistories.MovedTo there = rows.movedTo(number);
+    if (there == null || there.written()) {
+      return there != null;
+    }
+    for (RowMergeJob job : together) {
+      int other = job.rows.number(there.file(), there.number());
+      if (other >= 0) {
+        return job.wasWrittenAfterRewrite(other);
+      }
+    }
+    return false;
+  }
+
+  /** Whether others wrote a row after others rewrote its table, where the log does not tell. */
+  private boolean wasWrittenAfterRewrite(int number) {
+    RowHistory history = rows.history(number);
+    if (history == null || !endsRewritten(history) || match.wholeRows()) {
+      return false;
+    }
+    int next = continuations().of(number);
+    if (next < 0) {
+      return writtenAfterRewrite().get(number);
+    }
+    Row kept = Objects.requireNonNull(life(number)).lastKnown;
+    RowHistory later = rows.history(next);
+    return !Objects.equals(kept, firstRow(next))
+        || (later != null
+            && later.steps().stream()
+                .anyMatch(step -> !step.writer().inSet() && step.left() != Left.UNKNOWN))
+        || wasWrittenAfterRewrite(next);
+  }
+
+  private BitSet writtenAfterRewrite() {
+    BitSet known = writtenAfterRewrite;
+    if (known != null) {
+      return known;
+    }
+    BitSet written = new BitSet();
+    Map<Integer, Row> batch = new HashMap<>();
+    for (int number = 0; number < rows.count(); number++) {
+      RowHistory history = rows.history(number);
+      boolean rewrite = history != null && endsRewritten(history);
+      Life life = rewrite && continuations().of(number) < 0 ? life(number) : null;
+      if (life != null && life.lastKnown != null) {
+        batch.put(number, life.lastKnown);
+      }
+      if (batch.size() == BATCH || number == rows.count() - 1) {
+        Set<RowKey> keys = new HashSet<>();
+        batch.values().forEach(row -> keys.add(match.keyOf(row)));
+        Map<RowKey, RowVersion> found = now.versionsByKey(table.oid(), match.now(), keys);
+        batch.forEach((each, row) -> {
+          RowVersion is = found.get(match.keyOf(row));
+          written.set(each, is == null || !is.row().first(row.size()).equals(row));
+        });
+        batch.clear();
+      }
+    }
+    writtenAfterRewrite = written;
+    return written;
   }
 
   /** Images that others left after a step and before the next one of the set's, or now. */
@@ -278,7 +383,10 @@ final class RowMergeJob {
       if (steps.get(later - 1).writer().inSet() || steps.get(later).writer().inSet()) {
         break;
       }
-      Row left = version(number, history, later);
+      Row left =
+          options.lostKeysOnly() || WantedImages.isBetween(steps, later)
+              ? version(number, history, later)
+              : null;
       if (left != null) {
         since.add(left);
       }
@@ -290,7 +398,7 @@ final class RowMergeJob {
   private @Nullable Row version(int number, RowHistory history, int version) {
     List<Step> steps = history.steps();
     Left left = version == 0 ? null : steps.get(version - 1).left();
-    if (version == 0 ? history.first() == null : left == Left.NOTHING) {
+    if (version == 0 ? history.first() == null : left == Left.NOTHING || left == Left.MOVED) {
       return null;
     }
     if (left == Left.UNKNOWN) {
@@ -341,26 +449,31 @@ final class RowMergeJob {
   // ---- by key ----------------------------------------------------------------------------------
 
   private void byKey(TableRevert revert, Progress.Phase phase) {
-    Continuations continued = continuations();
     List<Life> batch = new ArrayList<>(BATCH);
-    int count = lives();
-    for (int number = 0; number < count; number++) {
-      if (continued.isContinuation(number)) {
-        continue;
-      }
-      Life life = life(number);
-      if (life == null) {
-        continue;
-      }
-      for (int next = continued.of(number); next >= 0; next = continued.of(next)) {
-        life = continued(life, Objects.requireNonNull(life(next)));
-      }
+    eachLife(life -> {
       batch.add(life);
       if (batch.size() == BATCH) {
         decide(batch, revert, phase);
       }
-    }
+    });
     decide(batch, revert, phase);
+    takeKeys(revert);
+  }
+
+  private void eachLife(Consumer<Life> sink) {
+    Continuations continued = continuations();
+    int count = lives();
+    for (int number = 0; number < count; number++) {
+      Life first = continued.isContinuation(number) ? null : life(number);
+      if (first == null) {
+        continue;
+      }
+      Life life = besideMoves(number, first);
+      for (int next = continued.of(number); next >= 0; next = continued.of(next)) {
+        life = continued(life, besideMoves(next, Objects.requireNonNull(life(next))));
+      }
+      sink.accept(life);
+    }
   }
 
   /** One life after another under the same key. */
@@ -401,11 +514,122 @@ final class RowMergeJob {
           touchedUnlessWrittenBy(life, version.xmin());
         }
       }
-      revert.undo(life.hits, life.now);
+    }
+    if (options.lostKeysOnly()) {
+      batch.forEach(life -> revert.undo(life.hits, life.now));
+    } else {
+      unlessKeysAreTaken(batch, revert);
     }
     phase.advance(batch.size());
     batch.clear();
   }
+
+  // ---- keys that others have -------------------------------------------------------------------
+
+  /** A life whose key is another row's now. */
+  private record Waiting(Life life, TableRevert.Proposal proposal, RowKey key) {}
+
+  /** Decides about those whose keys are free; the others wait for what the plan does to those. */
+  private void unlessKeysAreTaken(List<Life> batch, TableRevert revert) {
+    List<TableRevert.Proposal> proposals = new ArrayList<>(batch.size());
+    Set<RowKey> wanted = new HashSet<>();
+    for (Life life : batch) {
+      TableRevert.Proposal proposal = revert.propose(life.hits, life.now);
+      proposals.add(proposal);
+      if (proposal.to() != null && !proposal.isTaken()) {
+        wanted.add(proposal.to());
+      }
+    }
+    Map<RowKey, RowVersion> holders = now.versionsByKey(table.oid(), match.now(), wanted);
+    for (int index = 0; index < batch.size(); index++) {
+      TableRevert.Proposal proposal = proposals.get(index);
+      RowKey to = proposal.to();
+      if (to != null && (proposal.isTaken() || holders.containsKey(to) || !movedInto.add(to))) {
+        waiting.add(new Waiting(batch.get(index), proposal, to));
+        continue;
+      }
+      Life life = batch.get(index);
+      if (mayBeElsewhere(life) && proposal.isNoChange()) {
+        revert.leave(life.hits, null, Verdict.GONE_SINCE);
+        continue;
+      }
+      if (life.uncertain && proposal.isPartly()) {
+        revert.leave(life.hits, life.now, Verdict.TOUCHED_SINCE);
+        continue;
+      }
+      if (proposal.from() != null) {
+        free(proposal.from());
+      }
+      revert.accept(proposal);
+    }
+  }
+
+  /**
+   * Whether a row that the set put in is not where it was, but may have gone on elsewhere: others
+   * moved it, or rewrote its table, and under its key there is none.
+   */
+  private boolean mayBeElsewhere(Life life) {
+    return life.hits.getFirst().before() == null
+        && !life.endsDeleted()
+        && life.now == null
+        && (life.movedOn || (life.rewritten && !set.wasUndoneSince(table.oid())));
+  }
+
+  private void free(RowKey key) {
+    if (freedCount == freed.length) {
+      freed = Arrays.copyOf(freed, 2 * freedCount);
+    }
+    freed[freedCount++] = hash(Row.copyOf(key.values()));
+  }
+
+  /**
+   * Decides about rows whose keys were taken: they get them when the plan takes out, or moves, the
+   * rows that have them. Rows that changed places are undone together.
+   */
+  private void takeKeys(TableRevert revert) {
+    if (waiting.isEmpty()) {
+      return;
+    }
+    long[] base = Arrays.copyOf(freed, freedCount);
+    Arrays.sort(base);
+    List<Waiting> hopeful = new ArrayList<>(waiting);
+    boolean fewer = true;
+    while (fewer) {
+      Set<RowKey> gettingFree = new HashSet<>();
+      for (Waiting each : hopeful) {
+        if (each.proposal.from() != null) {
+          gettingFree.add(each.proposal.from());
+        }
+      }
+      Set<RowKey> given = new HashSet<>(movedInto);
+      List<Waiting> left = new ArrayList<>();
+      for (Waiting each : hopeful) {
+        boolean free =
+            gettingFree.contains(each.key)
+                || Arrays.binarySearch(base, hash(Row.copyOf(each.key.values()))) >= 0;
+        if (free && given.add(each.key)) {
+          left.add(each);
+        }
+      }
+      fewer = left.size() < hopeful.size();
+      hopeful = left;
+    }
+    Set<Waiting> get = Collections.newSetFromMap(new IdentityHashMap<>());
+    get.addAll(hopeful);
+    for (Waiting each : waiting) {
+      Life life = each.life;
+      if (!get.contains(each)) {
+        revert.leave(life.hits, life.now, Verdict.KEY_USED_AGAIN);
+      } else if (each.proposal.isTaken()) {
+        revert.undo(life.hits, null);
+      } else {
+        revert.accept(each.proposal);
+      }
+    }
+    waiting.clear();
+  }
+
+  // ---- where to look for a row -----------------------------------------------------------------
 
   private RowKey keyNow(Life life, TableRevert revert) {
     return life.lastKnown == null ? revert.keyNow(life.hits) : match.keyOf(life.lastKnown);
@@ -419,6 +643,7 @@ final class RowMergeJob {
     }
     if (life.rewritten) {
       rewritten = true; // ALTER TABLE writes rows anew under its own id
+      life.uncertain = xmin != life.rewriter;
     } else if (!last.touched() && last.after() != null) {
       life.hits.set(life.hits.size() - 1, new Hit(last.before(), last.after(), true, last.since()));
     }
@@ -454,21 +679,31 @@ final class RowMergeJob {
   private record Began(int life, Lsn at) {}
 
   private Continuations continuations() {
+    Continuations known = continuations;
+    if (known == null) {
+      known = findContinuations();
+      continuations = known;
+    }
+    return known;
+  }
+
+  private Continuations findContinuations() {
     @Nullable Lsn deleted = null;
+    boolean keyed = !match.wholeRows(); // equal rows that came again without a key: see wholes()
     boolean began = false;
     boolean moved = false;
     for (int number = 0; number < rows.count(); number++) {
       RowHistory history = rows.history(number);
       if (history != null) {
         moved |= endsRewritten(history);
-        if (endsDeletedBySet(history)) {
+        if (keyed && endsDeletedBySet(history)) {
           deleted = earlier(deleted, history.last().writer().commitLsn());
         }
-        began |= beganMeanwhile(history);
+        began |= keyed && beganMeanwhile(history);
       }
     }
     for (Truncation truncation : truncations) {
-      deleted = earlier(deleted, truncation.writer().commitLsn());
+      deleted = keyed ? earlier(deleted, truncation.writer().commitLsn()) : null;
     }
     boolean cameBack = deleted != null && (began || truncated(after(deleted)));
     if (!cameBack && !moved) {
@@ -480,12 +715,13 @@ final class RowMergeJob {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       boolean mayGoOn =
           number < rows.count()
-              ? history != null && (beganMeanwhile(history) || (moved && isOfLaterFile(number)))
-              : deleted != null && after(deleted).test(truncation(number));
+              ? history != null
+                  && ((keyed && beganMeanwhile(history)) || (moved && isOfLaterFile(number)))
+              : moved || (deleted != null && after(deleted).test(truncation(number)));
       Row first = mayGoOn ? firstRow(number) : null;
       if (first != null) {
         byKey
-            .computeIfAbsent(hash(match.keyOf(first)), _ -> new ArrayList<>(1))
+            .computeIfAbsent(hash(identity(first)), _ -> new ArrayList<>(1))
             .add(new Began(number, firstCommit(number)));
       }
     }
@@ -495,7 +731,11 @@ final class RowMergeJob {
     for (int number = 0; number < count; number++) {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       if (number < rows.count()
-          && (history == null || !(endsDeletedBySet(history) || endsRewritten(history)))) {
+          && (history == null
+              || !((keyed && endsDeletedBySet(history)) || endsRewritten(history)))) {
+        continue;
+      }
+      if (!keyed && number >= rows.count()) {
         continue;
       }
       Life life = life(number);
@@ -503,14 +743,15 @@ final class RowMergeJob {
       if (life == null || (rewrite ? life.lastKnown == null : !life.endsDeleted())) {
         continue;
       }
-      RowKey key = match.keyOf(rewrite ? life.kept() : life.deleted());
+      Row key = identity(rewrite ? life.kept() : life.deleted());
       Lsn ended = lastCommit(number);
       Began best = null;
       for (Began other : byKey.getOrDefault(hash(key), List.of())) {
         boolean after =
             other.at.compareTo(ended) >= 0
                 && other.life != number
-                && (!rewrite || isOfOtherFile(other.life, number));
+                && (!rewrite || isOfOtherFile(other.life, number))
+                && (keyed || !isInsert(other.life));
         if (after && !later.get(other.life) && (best == null || other.at.isBefore(best.at))) {
           best = other;
         }
@@ -524,8 +765,13 @@ final class RowMergeJob {
     return new Continuations(next, later);
   }
 
-  private boolean sameKey(RowKey key, int life) {
-    return key.equals(match.keyOf(Objects.requireNonNull(firstRow(life))));
+  private boolean sameKey(Row key, int life) {
+    return key.equals(identity(Objects.requireNonNull(firstRow(life))));
+  }
+
+  /** What tells a row from others: its key, or all of it. */
+  private Row identity(Row row) {
+    return match.wholeRows() ? row : Row.copyOf(match.keyOf(row).values());
   }
 
   /** Null when nothing is left of it. */
@@ -560,11 +806,12 @@ final class RowMergeJob {
   }
 
   private boolean isOfOtherFile(int one, int other) {
-    return one < rows.count() && !rows.file(one).equals(rows.file(other));
+    RelFile file = one < rows.count() ? rows.file(one) : truncation(one).file();
+    return !file.equals(rows.file(other));
   }
 
   private boolean isInsert(int life) {
-    return Objects.requireNonNull(rows.history(life)).first() == null;
+    return life < rows.count() && Objects.requireNonNull(rows.history(life)).first() == null;
   }
 
   private static boolean endsDeletedBySet(RowHistory history) {
@@ -598,8 +845,8 @@ final class RowMergeJob {
         : truncation(number).writer().commitLsn();
   }
 
-  private static long hash(RowKey key) {
-    return ByteBuffer.wrap(Row.copyOf(key.values()).fingerprint()).getLong();
+  private static long hash(Row identity) {
+    return ByteBuffer.wrap(identity.fingerprint()).getLong();
   }
 
   // ---- without a key ---------------------------------------------------------------------------
@@ -607,29 +854,29 @@ final class RowMergeJob {
   /**
    * Without a key: by whole rows, equal ones by their number. A row that others wrote last is known
    * by its place; one of the set's is not, even if it still lies there: undoing once already may
-   * have taken an equal one.
+   * have taken an equal one. An equal row that came since is the one to put back if the log tells
+   * of an undoing; else nobody knows, and the row is left and told of.
    */
   private void wholes(TableRevert revert, Progress.Phase phase) {
     WholeRows wholes = new WholeRows();
     eachLife(life -> wholes.changed(life.hits.getFirst().before(), life.left()));
     images.afterwards(rows.table().oid(), image -> wholes.after(row(image)));
     now.all(match.table(), match.now().subList(0, match.then().size()), wholes::now);
+    boolean undone = table.madeAgain() || set.wasUndoneSince(rows.table().oid());
     eachLife(life -> {
+      WholeRows.Claim claim = null;
       if (!life.known || (life.now != null && !life.hits.getLast().touched())) {
-        life.now = wholes.claim(life.hits.getFirst().before(), life.left());
+        claim = wholes.claim(life.hits.getFirst().before(), life.left());
+        life.now = claim == null ? null : claim.row();
       }
-      revert.undo(life.hits, life.now);
+      if (life.movedOn && mayBeElsewhere(life)) {
+        revert.leave(life.hits, null, Verdict.GONE_SINCE);
+      } else if (claim != null && claim.cameSince() && !undone) {
+        revert.leave(life.hits, claim.row(), Verdict.TOUCHED_SINCE);
+      } else {
+        revert.undo(life.hits, life.now);
+      }
       phase.advance(1);
     });
-  }
-
-  private void eachLife(java.util.function.Consumer<Life> sink) {
-    int count = lives();
-    for (int number = 0; number < count; number++) {
-      Life life = life(number);
-      if (life != null) {
-        sink.accept(life);
-      }
-    }
   }
 }

@@ -46,10 +46,16 @@ final class TableRows {
     return histories.history(table.files().get(index), number - begins[index]);
   }
 
-  /** See {@link RowHistories#wasWrittenWhereItMoved}. */
-  boolean wasWrittenWhereItMoved(int number) {
+  /** See {@link RowHistories#movedTo}. */
+  RowHistories.@Nullable MovedTo movedTo(int number) {
     int index = fileIndex(number);
-    return histories.wasWrittenWhereItMoved(table.files().get(index), number - begins[index]);
+    return histories.movedTo(table.files().get(index), number - begins[index]);
+  }
+
+  /** The number here of a history of one of the table's files; -1 for other files. */
+  int number(RelFile file, int inFile) {
+    int index = table.files().indexOf(file);
+    return index < 0 ? -1 : begins[index] + inFile;
   }
 
   /** The file a history's rows lie in. */

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.Relation;
+import dev.holdfast.damage.RelationNames;
 import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.SegmentSummary;
 import dev.holdfast.damage.TableDamage;
@@ -60,17 +61,24 @@ final class TransactionSet {
   private final List<TransactionDamage> transactions;
   private final RowHistories histories;
 
+  /** What was recorded, and what the log read for the histories told since. */
+  private final RelationNames learnt;
+
+  private final Set<Long> undone;
+
   private TransactionSet(
       ClusterStore cluster,
       RecordedNames names,
       Revert.Selection selection,
       List<TransactionDamage> transactions,
-      RowHistories histories) {
+      Histories read) {
     this.cluster = cluster;
     this.names = names;
     this.selection = selection;
     this.transactions = transactions;
-    this.histories = histories;
+    this.histories = read.histories;
+    this.learnt = read.learnt;
+    this.undone = read.undone;
   }
 
   /**
@@ -118,9 +126,6 @@ final class TransactionSet {
       for (TableDamage table : damage.tables()) {
         if (table.action() != TableDamage.Action.DROPPED && selection.wants(table, names, damage)) {
           wanted.add(new TableId(table.database(), table.oid()));
-          // A row moved to another partition is counted where it came from.
-          long root = root(names, table.database(), table.oid(), damage.commitLsn());
-          wanted.add(new TableId(table.database(), root));
         }
       }
     }
@@ -131,30 +136,34 @@ final class TransactionSet {
       // A file came and went between two recorded catalogs: the log since the first tells whose.
       read = histories(wal, names, set, wanted, taken, first, to, progress);
     }
-    return new TransactionSet(cluster, names, selection, List.copyOf(set), read.histories);
+    return new TransactionSet(cluster, names, selection, List.copyOf(set), read);
   }
 
+  /** A row moved to another partition is counted where it came from: the others are wanted, too. */
   private static boolean isWanted(
-      Set<TableId> wanted, RecordedNames names, Relation relation, Lsn at) {
-    String database = relation.databaseName();
-    return wanted.contains(new TableId(database, relation.oid()))
-        || wanted.contains(new TableId(database, root(names, database, relation.oid(), at)));
-  }
-
-  /** The table at the top of the tree of partitions a table is a leaf of; else the table itself. */
-  private static long root(RecordedNames names, String database, long table, Lsn at) {
-    Long oid = names.databaseOid(database, at);
-    long root = oid == null ? 0 : names.partitionRoot(oid, table, at);
-    return root <= 0 ? table : root;
+      Set<TableId> wanted, RelationNames names, Relation relation, Lsn at) {
+    if (wanted.contains(new TableId(relation.databaseName(), relation.oid()))) {
+      return true;
+    }
+    long root = names.partitionRoot(relation.database(), relation.oid(), at);
+    return root > 0
+        && wanted.stream()
+            .anyMatch(table ->
+                table.database.equals(relation.databaseName())
+                    && (table.oid == root
+                        || names.partitionRoot(relation.database(), table.oid, at) == root));
   }
 
   /** Databases made from one template share OIDs. */
   private record TableId(String database, long oid) {}
 
   /**
+   * @param learnt the names recorded, and what the log read told since
+   * @param undone tables, by OID, that a revert wrote after the set
    * @param nameless whether rows were changed in a file of the database that nobody knows
    */
-  private record Histories(RowHistories histories, boolean nameless) {}
+  private record Histories(
+      RowHistories histories, RelationNames learnt, Set<Long> undone, boolean nameless) {}
 
   /**
    * @param from where to begin to learn whose a file is
@@ -171,22 +180,36 @@ final class TransactionSet {
       @Nullable Lsn to,
       Progress progress) {
     Lsn last = set.getLast().commitEnd();
-    DamageScan following = new DamageScan(names, _ -> {});
     Following at = new Following();
+    Set<Long> undone = new HashSet<>();
+    DamageScan following =
+        new DamageScan(
+            names,
+            damage -> {
+              if (!damage.commitLsn().isBefore(last)
+                  && Revert.APPLICATION.equals(damage.application())) {
+                damage.tables().forEach(table -> undone.add(table.oid()));
+              }
+            });
+    RelationNames learnt = following.names();
+    Long database = names.databaseOid(set.getFirst().tables().getFirst().database(), last);
     RowHistories histories =
         new RowHistories(
             set,
             file -> {
-              Relation told = following.names().byFile(file, new Lsn(at.lsn));
+              Relation told = learnt.byFile(file, new Lsn(at.lsn));
               Relation relation = told == null ? names.byFile(file, last) : told;
               at.nameless |= relation == null && file.number() >= FIRST_NORMAL_OID;
               return relation != null
                       && relation.kind() == Relation.Kind.TABLE
-                      && isWanted(wanted, names, relation, last)
+                      && isWanted(wanted, learnt, relation, last)
                   ? relation.oid()
                   : 0;
             },
-            table -> root(names, set.getFirst().tables().getFirst().database(), table, last));
+            table ->
+                database == null
+                    ? RelationNames.UNKNOWN_ROOT
+                    : learnt.partitionRoot(database, table, last));
     try (Progress.Phase phase =
         progress.begin(
             to == null
@@ -206,7 +229,7 @@ final class TransactionSet {
             following.accept(record);
           });
     }
-    return new Histories(histories, at.nameless);
+    return new Histories(histories, learnt, undone, at.nameless);
   }
 
   /** Where the log is being read, and whether a file was met that nobody knows. */
@@ -245,6 +268,11 @@ final class TransactionSet {
 
   RowHistories histories() {
     return histories;
+  }
+
+  /** Whether a revert wrote rows of a table after the set: it may have undone some of it. */
+  boolean wasUndoneSince(long table) {
+    return undone.contains(table);
   }
 
   /** The cluster's name, for commands to type. */
@@ -323,7 +351,7 @@ final class TransactionSet {
       }
     }
     for (Map.Entry<Long, List<RelFile>> other : files.entrySet()) {
-      Relation relation = names.byFile(other.getValue().getFirst(), lastCommitEnd());
+      Relation relation = learnt.byFile(other.getValue().getFirst(), lastCommitEnd());
       if (!tables.containsKey(other.getKey()) && relation != null) {
         tables.put(
             other.getKey(),

@@ -16,9 +16,12 @@ import org.jspecify.annotations.Nullable;
  * n}th step left.
  *
  * @param all whether every version is wanted, as bringing lost keys back needs, or only those on
- *     both sides of what the set did in one go
+ *     both sides of what the set did in one go, and between writes of others
  */
 record WantedImages(boolean all) {
+  /** Writes of others to one row in one go, between which its versions are looked at. */
+  private static final int GO_MAX = 16;
+
   /** A version's part of the log: visible at any position from one to the other. */
   record Interval(Lsn from, Lsn to) {}
 
@@ -38,13 +41,33 @@ record WantedImages(boolean all) {
       boolean after = image > 0 && steps.get(image - 1).writer().inSet();
       boolean lastKnown =
           image == steps.size() - 1 && history.last().left() == Left.UNKNOWN; // tells its key then
-      boolean edge = all || before != after || lastKnown;
+      boolean edge = all || before != after || lastKnown || isBetween(steps, image);
       boolean present = image == steps.size() && (asLogged || !after);
       if (exists && edge && !present) {
         wanted[count++] = image;
       }
     }
     return Arrays.copyOf(wanted, count);
+  }
+
+  /**
+   * Whether others left a version and wrote it again, a few times at most: it tells what they
+   * changed and changed back. Of a row that they write all the time each version may need a stop of
+   * its own.
+   */
+  static boolean isBetween(List<Step> steps, int image) {
+    if (image == 0 || image == steps.size()) {
+      return false;
+    }
+    int first = image;
+    while (first > 0 && !steps.get(first - 1).writer().inSet()) {
+      first--;
+    }
+    int last = image;
+    while (last < steps.size() && !steps.get(last).writer().inSet()) {
+      last++;
+    }
+    return first < image && last > image && last - first <= GO_MAX;
   }
 
   /** Where a version lies. */

@@ -48,6 +48,7 @@ final class History implements AutoCloseable {
   private final List<Connection> idle = new ArrayList<>();
   private int badWanted;
   private int names;
+  private int ended;
 
   History(ProtectedServer acme, String prefix, long seed, Style style) {
     this.acme = acme;
@@ -169,7 +170,9 @@ final class History implements AutoCloseable {
     execute(
         connection,
         transaction.prepared.isEmpty() ? what : what + " PREPARED '" + transaction.prepared + "'");
-    if (!commits) {
+    if (commits) {
+      transaction.committed = ++ended;
+    } else {
       transaction.takeBack(0);
     }
     open.remove(transaction);
@@ -264,14 +267,23 @@ final class History implements AutoCloseable {
     return wanted > 1_000 || wanted >= reachable.size() ? reachable : chosen;
   }
 
-  /** Without a key: every row that is equal, or none when one of them is held. */
+  /**
+   * Without a key: every row that is equal, or none when somebody else holds one of them, or one
+   * that was equal before he wrote it: its old version is what a statement finds, and waits for.
+   */
   private static List<HistoryLine> equal(
       HistoryTable table, HistoryLine like, HistoryTransaction by) {
-    List<HistoryLine> equal =
-        table.live().stream().filter(line -> java.util.Objects.equals(line.now, like.now)).toList();
-    return equal.stream().allMatch(line -> line.heldBy == null || line.heldBy == by)
-        ? equal
-        : List.of();
+    boolean held =
+        table.lines.stream()
+            .filter(line -> line.heldBy != null && line.heldBy != by)
+            .anyMatch(line ->
+                java.util.Objects.equals(line.now, like.now)
+                    || java.util.Objects.equals(line.committed(), like.now));
+    return held
+        ? List.of()
+        : table.live().stream()
+            .filter(line -> java.util.Objects.equals(line.now, like.now))
+            .toList();
   }
 
   private void insert(HistoryTransaction by, HistoryTable table, int count) throws SQLException {
@@ -598,6 +610,30 @@ final class History implements AutoCloseable {
     try (Statement statement = connection.createStatement();
         ResultSet rows = statement.executeQuery(sql)) {
       return rows.next() ? rows.getString(1) : null;
+    }
+  }
+
+  /** The number of the partition a row belongs into; by HASH, the server tells. */
+  int partition(HistoryTable table, HistoryRow row) {
+    if (table.partitions == HistoryTable.Partitions.NONE) {
+      return 0;
+    }
+    if (table.part >= 0) {
+      return table.leaf(row);
+    }
+    try (Connection connection = acme.server.connect()) {
+      return Integer.parseInt(
+          String.valueOf(
+              value(
+                  connection,
+                  "SELECT r FROM generate_series(0, %d) r WHERE satisfies_hash_partition(%s::regclass, %d, r, %s)"
+                      .formatted(
+                          HistoryTable.LISTED - 1,
+                          "'" + table.name.quoted().replace("'", "''") + "'",
+                          HistoryTable.LISTED,
+                          table.literal(table.key.getLast(), row.value(table.key.getLast()))))));
+    } catch (SQLException e) {
+      throw new IllegalStateException(e);
     }
   }
 

@@ -28,6 +28,16 @@ final class HistoryLine {
   /** The open transaction that wrote it last: nobody else can until that ends. */
   @Nullable HistoryTransaction heldBy;
 
+  /** The row as others see it while a transaction that holds it is open. */
+  @Nullable HistoryRow committed() {
+    for (Write write : writes) {
+      if (write.by() == heldBy) {
+        return write.before();
+      }
+    }
+    return now;
+  }
+
   boolean hit() {
     return writes.stream().anyMatch(Write::bad);
   }
@@ -63,6 +73,33 @@ final class HistoryLine {
       }
     }
     return List.of();
+  }
+
+  /**
+   * What the bad transactions deleted, when they did so last: the row as it was before the writes
+   * of theirs that nobody came between.
+   */
+  @Nullable HistoryRow deleted() {
+    if (now != null || writes.isEmpty() || !writes.getLast().bad()) {
+      return null;
+    }
+    int first = writes.size() - 1;
+    while (first > 0 && writes.get(first - 1).bad()) {
+      first--;
+    }
+    return writes.get(first).before();
+  }
+
+  /** The row as the bad transactions first found it, or put it in; null when they left it alone. */
+  @Nullable HistoryRow firstHit() {
+    List<Write> hit = sinceHit();
+    int last = 0;
+    while (last + 1 < hit.size() && hit.get(last + 1).bad()) {
+      last++;
+    }
+    return hit.isEmpty()
+        ? null
+        : hit.getFirst().before() != null ? hit.getFirst().before() : hit.get(last).after();
   }
 
   void columnAdded(@Nullable String value) {

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Holds a table whose lost JSON keys were brought back against what its rows' lives say: each key
- * that a bad transaction took out has its last value from before, unless anybody set it since; all
- * else is as it was.
+ * that a bad transaction took out has its last value from before, unless anybody set it since, or
+ * good traffic an object around it; all else is as it was.
  */
 final class HistoryLostKeys {
   private static final int TOLD_MAX = 5;
@@ -65,12 +65,10 @@ final class HistoryLostKeys {
       }
       Map<String, String> was = table.cells(write.before());
       Map<String, String> became = table.cells(write.after());
-      for (String path : became.keySet()) {
-        if (lost.remove(path) != null && path.indexOf(HistoryDocument.SEPARATOR) >= 0) {
-          lost.keySet().removeIf(below -> below.startsWith(path + HistoryDocument.SEPARATOR));
-        }
-      }
-      if (write.bad()) {
+      lost.keySet().removeAll(became.keySet());
+      if (!write.bad()) {
+        lost.keySet().removeIf(path -> changedAround(path, was, became));
+      } else {
         was.forEach((path, value) -> {
           int column = column(path);
           if (!became.containsKey(path) && table.columns.get(column).type().document()) {
@@ -83,6 +81,25 @@ final class HistoryLostKeys {
     lost.forEach(wanted::putIfAbsent);
     HistoryDocument.dropOrphans(wanted);
     return wanted;
+  }
+
+  /**
+   * Whether an object that held the path came, went or was replaced; NULL that became one holds
+   * none.
+   */
+  private static boolean changedAround(
+      String path, Map<String, String> was, Map<String, String> became) {
+    for (int end = path.indexOf(HistoryDocument.SEPARATOR);
+        end >= 0;
+        end = path.indexOf(HistoryDocument.SEPARATOR, end + 1)) {
+      String around = path.substring(0, end);
+      boolean isColumn = around.indexOf(HistoryDocument.SEPARATOR) < 0;
+      if (!Objects.equals(was.get(around), became.get(around))
+          && !(isColumn && !was.containsKey(around))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** What each transaction did to the row in all: what came and went within one was never there. */

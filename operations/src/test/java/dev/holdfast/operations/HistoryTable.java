@@ -66,7 +66,9 @@ final class HistoryTable {
           "{}");
   private static final List<String> DOCUMENT_KEYS =
       List.of("phone", "address", "country", "zip", "note", "ü", "a", "bb");
-  private static final int LISTED = 3;
+
+  /** How many partitions a table has. */
+  static final int LISTED = 3;
 
   final TableName name;
   final List<Column> columns = new ArrayList<>();

@@ -17,6 +17,9 @@ final class HistoryTransaction {
 
   String xid = "";
 
+  /** Its place in the order of commits; 0 while it is open. */
+  int committed;
+
   /** Its name when it is prepared; empty while it is not. */
   String prepared = "";
 

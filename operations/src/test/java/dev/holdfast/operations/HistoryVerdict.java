@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.ToIntFunction;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -30,20 +31,27 @@ final class HistoryVerdict {
 
   private final HistoryTable table;
   private final RevertPlan plan;
+  private final ToIntFunction<HistoryRow> partition;
   private final List<String> wrong = new ArrayList<>();
 
-  private HistoryVerdict(HistoryTable table, RevertPlan plan) {
+  private HistoryVerdict(HistoryTable table, RevertPlan plan, ToIntFunction<HistoryRow> partition) {
     this.table = table;
     this.plan = plan;
+    this.partition = partition;
   }
 
   /**
    * What is wrong; empty when nothing is.
    *
    * @param result the table's rows after the revert
+   * @param partition the number of the partition that a row belongs into
    */
-  static List<String> of(HistoryTable table, RevertPlan plan, List<HistoryRow> result) {
-    HistoryVerdict verdict = new HistoryVerdict(table, plan);
+  static List<String> of(
+      HistoryTable table,
+      RevertPlan plan,
+      List<HistoryRow> result,
+      ToIntFunction<HistoryRow> partition) {
+    HistoryVerdict verdict = new HistoryVerdict(table, plan, partition);
     if (table.keyed()) {
       verdict.byKey(result);
     } else {
@@ -57,20 +65,23 @@ final class HistoryVerdict {
 
   /**
    * Whether a value that must be unique, and is no key, stands in the way: of a row hit by the bad
-   * transactions, and of another one now.
+   * transactions, and of another one, now or before these hit it.
    */
   static boolean valuesTaken(HistoryTable table) {
     for (HistoryLine line : table.lines) {
-      for (Object value : table.mustBeUnique(line.hit() ? line.beforeBad() : null)) {
+      List<Object> before = new ArrayList<>();
+      line.writes.stream()
+          .filter(HistoryLine.Write::bad)
+          .forEach(write -> before.addAll(table.mustBeUnique(write.before())));
+      for (Object value : before) {
         boolean taken =
             value instanceof String
                 && table.lines.stream()
                     .anyMatch(other ->
                         !other.equals(line)
-                            && table.mustBeUnique(other.now).contains(value)
-                            && (!other.hit()
-                                || other.mixed()
-                                || table.mustBeUnique(other.beforeBad()).contains(value)));
+                            && (table.mustBeUnique(other.now).contains(value)
+                                || (other.hit()
+                                    && table.mustBeUnique(other.beforeBad()).contains(value))));
         if (taken) {
           return true;
         }
@@ -199,7 +210,7 @@ final class HistoryVerdict {
       HistoryLine was = now.get(key);
       boolean fits =
           is == null
-              ? should.isEmpty()
+              ? should.stream().allMatch(this::wentWithItsKey)
               : should.stream().anyMatch(line -> fits(line, is, references));
       if (was != null && !was.hit() && !Objects.equals(is, was.now)) {
         wrong.add("%s is %s, nothing bad hit %s".formatted(key, is, lives(was, should)));
@@ -213,7 +224,8 @@ final class HistoryVerdict {
           is != null
               && (was != null
                   ? excused.contains(was)
-                  : ever(key).stream().anyMatch(line -> isBack(line, excused)));
+                  : ever(key).stream()
+                      .anyMatch(line -> excused.contains(line) && isBack(line, key)));
       boolean misses = should.stream().anyMatch(excused::contains);
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
         wrong.add(
@@ -228,8 +240,12 @@ final class HistoryVerdict {
     long reported = reported();
     if (differing.size() > 2 * reported) { // a moved row differs under both keys
       wrong.add(
-          "%d keys differ, %d rows are reported: %s"
-              .formatted(differing.size(), reported, differing.stream().limit(3).toList()));
+          "%d keys differ, %d rows are reported: %s %s"
+              .formatted(
+                  differing.size(),
+                  reported,
+                  differing.stream().limit(3).toList(),
+                  lives(null, ever(differing.getFirst()))));
     }
     if (reported > 0 && excused.isEmpty()) {
       wrong.add(reported + " rows are reported, and nothing was written since");
@@ -240,9 +256,14 @@ final class HistoryVerdict {
         .forEach(line -> lastWord(line, rows, now, references));
   }
 
-  /** Put in by a bad transaction, written by good traffic, deleted by a bad transaction. */
-  private static boolean isBack(HistoryLine line, Set<HistoryLine> excused) {
-    return line.now == null && excused.contains(line) && line.writes.getLast().bad();
+  /**
+   * Written by good traffic under this key, then deleted by a bad transaction or given another one.
+   */
+  private boolean isBack(HistoryLine line, List<@Nullable String> key) {
+    return line.mixed()
+        && line.writes.getLast().bad()
+        && key.equals(asGoodLeftIt(line))
+        && (line.now == null || !table.keyOf(line.now).equals(key));
   }
 
   /** The rows that ever had a key. */
@@ -272,6 +293,7 @@ final class HistoryVerdict {
         if (!line.hit() || excused.contains(line)) {
           continue;
         }
+        more |= goesOn(line).stream().anyMatch(excused::contains) && excused.add(line);
         for (Object value : table.mustBeUnique(line.mixed() ? null : line.beforeBad())) {
           HistoryLine holder = holders.get(value);
           if (holder != null
@@ -288,8 +310,55 @@ final class HistoryVerdict {
         line.now != null
             && references.containsKey(line)
             && mergeable(line)
+            && !movedAway(line)
             && !collides(line, references, holders));
     return excused;
+  }
+
+  /**
+   * Rows that are one with a row that the bad transactions deleted: they came under its key, and
+   * the bad transactions hit them as well. What good traffic made of them is decided about with it.
+   */
+  private List<HistoryLine> goesOn(HistoryLine line) {
+    HistoryRow deleted = line.deleted();
+    if (deleted == null) {
+      return List.of();
+    }
+    int at = line.writes.getLast().by().committed;
+    return table.lines.stream()
+        .filter(other -> !other.equals(line) && other.firstHit() != null)
+        .filter(other -> other.sinceHit().getFirst().by().committed >= at)
+        .filter(other ->
+            table.keyOf(Objects.requireNonNull(other.firstHit())).equals(table.keyOf(deleted)))
+        .toList();
+  }
+
+  /**
+   * Whether bad transactions deleted a row and put one in under its key, which good traffic
+   * deleted: it would have deleted this one.
+   */
+  private boolean wentWithItsKey(HistoryLine line) {
+    return goesOn(line).stream()
+        .anyMatch(other ->
+            other.now == null
+                && other.sinceHit().getFirst().before() == null
+                && !other.writes.getLast().bad());
+  }
+
+  /**
+   * Whether bad transactions moved a row to another partition, where good traffic wrote it since:
+   * it stays there, and the plan says so (docs/decisions/0012).
+   */
+  private boolean movedAway(HistoryLine line) {
+    boolean moved = false;
+    for (HistoryLine.Write write : line.sinceHit()) {
+      HistoryRow before = write.before();
+      HistoryRow after = write.after();
+      if (write.bad() && before != null && after != null) {
+        moved |= partition.applyAsInt(before) != partition.applyAsInt(after);
+      }
+    }
+    return moved;
   }
 
   private boolean collides(
@@ -339,7 +408,9 @@ final class HistoryVerdict {
               .anyMatch(row ->
                   plan.conflicts().stream().anyMatch(told -> told.contains(" " + name(row) + " ")));
       if (!named) {
-        wrong.add("the plan does not name " + key + ", which differs: " + plan.conflicts());
+        wrong.add(
+            "the plan does not name %s, which differs: %s%s"
+                .formatted(key, plan.conflicts(), lives(null, ever(key))));
       }
     }
   }
@@ -361,9 +432,15 @@ final class HistoryVerdict {
     }
     List<@Nullable String> here = table.keyOf(is);
     Map<String, String> reference = references.get(line);
-    List<@Nullable String> there = reference == null ? here : key(reference);
+    List<@Nullable String> left = asGoodLeftIt(line);
+    List<@Nullable String> there = reference != null ? key(reference) : left != null ? left : here;
     HistoryRow found = rows.get(here);
-    boolean others = !there.equals(here) && now.containsKey(there);
+    boolean others =
+        !there.equals(here)
+            && (now.containsKey(there)
+                || takenHere(line, there, references)
+                || table.lines.stream()
+                    .anyMatch(other -> !other.equals(line) && isBack(other, there)));
     HistoryRow moved = there.equals(here) || others ? null : rows.get(there);
     if (found != null
         && moved != null
@@ -372,15 +449,15 @@ final class HistoryVerdict {
       wrong.add("there twice: " + found + " and " + moved + "; " + life(line));
       return;
     }
-    HistoryRow left = moved != null ? moved : found;
+    HistoryRow stays = moved != null ? moved : found;
     Set<String> good = good(line);
-    if (left == null) {
+    if (stays == null) {
       if (!good.isEmpty() && !others) {
         wrong.add("gone, with what was written since: " + is + "; " + life(line));
       }
       return;
     }
-    Map<String, String> cells = table.cells(left);
+    Map<String, String> cells = table.cells(stays);
     Map<String, String> wanted = table.cells(is);
     for (String cell : good) {
       if (!Objects.equals(cells.get(cell), wanted.get(cell))
@@ -392,7 +469,17 @@ final class HistoryVerdict {
     }
   }
 
-  /** Whether another row is to be where this one is now. */
+  /** The key that good traffic last left the row with; null when it deleted it. */
+  private @Nullable List<@Nullable String> asGoodLeftIt(HistoryLine line) {
+    for (HistoryLine.Write write : line.writes.reversed()) {
+      if (!write.bad()) {
+        return write.after() == null ? null : table.keyOf(write.after());
+      }
+    }
+    return null;
+  }
+
+  /** Whether another row is to be where this one is, or was. */
   private boolean takenHere(
       HistoryLine line,
       List<@Nullable String> here,
@@ -436,10 +523,14 @@ final class HistoryVerdict {
         extra.add(row);
       }
     });
-    if (mixed == 0 && reported() > 0) {
+    Map<HistoryRow, Integer> cameSince = cameSince();
+    if (mixed == 0 && reported() > cameSince.values().stream().mapToInt(n -> n).sum()) {
       wrong.add(reported() + " rows are reported, and nothing was written since");
     }
-    List<HistoryRow> unexplained = missing.stream().filter(row -> !blurred.contains(row)).toList();
+    List<HistoryRow> unexplained =
+        missing.stream()
+            .filter(row -> !blurred.contains(row) && cameSince.merge(row, -1, Integer::sum) < 0)
+            .toList();
     if (!unexplained.isEmpty()) {
       wrong.add(
           "missing "
@@ -458,6 +549,29 @@ final class HistoryVerdict {
           "%d rows too many of %d, at most %d may be: %s%s"
               .formatted(extra.size(), certain, mixed, extra.getFirst(), lives(extra.getFirst())));
     }
+  }
+
+  /**
+   * Images that bad transactions took away and good traffic gave to rows of its own later, with how
+   * many there are: nobody can tell whether those are the lost ones, put back by hand.
+   */
+  private Map<HistoryRow, Integer> cameSince() {
+    Map<HistoryRow, Integer> taken = new HashMap<>();
+    for (HistoryLine line : table.lines) {
+      HistoryRow before = line.beforeBad();
+      if (line.hit() && before != null) {
+        taken.merge(before, line.sinceHit().getFirst().by().committed, Math::min);
+      }
+    }
+    Map<HistoryRow, Integer> came = new HashMap<>();
+    for (HistoryLine line : table.live()) {
+      HistoryRow now = Objects.requireNonNull(line.now);
+      Integer since = line.hit() ? null : taken.get(now);
+      if (since != null && line.writes.getLast().by().committed > since) {
+        came.merge(now, 1, Integer::sum);
+      }
+    }
+    return came;
   }
 
   private String lives(HistoryRow row) {

@@ -27,12 +27,13 @@ import org.junit.jupiter.params.provider.MethodSource;
 /**
  * Random histories of good traffic and bad transactions: undoing the bad ones gives what the same
  * history without them would have, up to what the plan reports. {@code
- * -Dholdfast.histories.count=300} runs more, {@code -Dholdfast.histories.seed=N} others, {@code
- * -Dholdfast.histories.majors=14,16} on other servers.
+ * -Dholdfast.histories.count=300} runs more, {@code -Dholdfast.histories.seed=N} others (or several
+ * ranges: {@code N,M}, each of so many), {@code -Dholdfast.histories.majors=14,16} on other
+ * servers.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RandomHistoriesTest {
-  private static final long SEED = Long.getLong("holdfast.histories.seed", 20_261_121);
+  private static final String SEED = System.getProperty("holdfast.histories.seed", "20261121");
   private static final int COUNT = Integer.getInteger("holdfast.histories.count", 30);
   private static final String MAJORS = System.getProperty("holdfast.histories.majors", "15,18");
 
@@ -61,10 +62,12 @@ final class RandomHistoriesTest {
   private static void run(int major, boolean lostKeys) throws Exception {
     List<Integer> majors = majors();
     List<Long> seeds = new ArrayList<>();
-    for (long n = majors.indexOf(major);
-        n < (lostKeys ? (COUNT + 2) / 3 : COUNT);
-        n += majors.size()) {
-      seeds.add(SEED + n);
+    for (String first : List.of(SEED.split(","))) {
+      for (long n = majors.indexOf(major);
+          n < (lostKeys ? (COUNT + 2) / 3 : COUNT);
+          n += majors.size()) {
+        seeds.add(Long.parseLong(first) + n);
+      }
     }
     Map<Long, String> failures = new TreeMap<>();
     try (ProtectedServer acme = ProtectedServer.start(major)) {
@@ -173,7 +176,7 @@ final class RandomHistoriesTest {
         found.addAll(
             lostKeys
                 ? HistoryLostKeys.of(table, plan, rows)
-                : HistoryVerdict.of(table, plan, rows));
+                : HistoryVerdict.of(table, plan, rows, row -> history.partition(table, row)));
       }
       if (!found.isEmpty()) {
         wrong.put(seed, String.join("\n", found));
@@ -197,7 +200,9 @@ final class RandomHistoriesTest {
               "of "
                   + histories.keySet()
                   + ", undone again, it would write "
-                  + again.plan().tables());
+                  + again.plan().tables().stream().filter(told -> told.restored() != 0).toList()
+                  + "\nafter "
+                  + plan.tables());
         }
       }
       if (wrong.isEmpty() && done.rowsRestored() > 0) {

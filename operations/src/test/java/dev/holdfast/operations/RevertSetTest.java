@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.OperatorException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -148,6 +151,280 @@ final class RevertSetTest {
 
       assertThat(rows(acme, "SELECT id, part, v FROM p WHERE id IN (4, 5, 11, 12) ORDER BY id"))
           .containsExactly("5|3|v", "11|1|v", "12|1|v");
+    }
+  }
+
+  @Test
+  void a_row_moved_on_and_on_by_the_set_and_written_at_the_end_is_not_there_twice()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3)",
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2");
+      String two = bad(acme, "UPDATE p SET part = 3 WHERE id < 3");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|3|good", "2|1|v", "3|1|v");
+    }
+  }
+
+  @Test
+  void a_row_moved_to_a_partition_that_was_rewritten_since_comes_back_unless_others_wrote_it()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 7) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 7");
+      acme.server.execute("VACUUM FULL p", "UPDATE p SET v = 'good' WHERE id IN (2, 4)");
+      String two = bad(acme, "UPDATE p SET v = 'bad' WHERE id IN (3, 4, 5)");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 5", "DELETE FROM p WHERE id = 6");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|1|v", "2|2|good", "3|1|v", "4|2|good", "5|2|good", "7|1|v");
+    }
+  }
+
+  @Test
+  void a_row_whose_former_key_another_one_has_now_is_a_conflict_and_no_more() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            17,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 20) g")) {
+      String one =
+          bad(
+              acme,
+              "UPDATE t SET id = 101 WHERE id = 1",
+              // Two that change places, and three in a row: a hole, and rows moved into it.
+              "UPDATE t SET id = 102 WHERE id = 2",
+              "UPDATE t SET id = 2 WHERE id = 3",
+              "UPDATE t SET id = 3 WHERE id = 102",
+              "DELETE FROM t WHERE id = 4",
+              "UPDATE t SET id = 4 WHERE id = 5",
+              "UPDATE t SET id = 5 WHERE id = 6",
+              // One that wants the key of a row that cannot have its own.
+              "UPDATE t SET id = 107 WHERE id = 7",
+              "UPDATE t SET id = 7 WHERE id = 8",
+              "UPDATE t SET v = 'bad' WHERE id = 20");
+      acme.server.execute("INSERT INTO t VALUES (1, 'new'), (8, 'new')");
+      acme.caughtUp();
+
+      RevertResult result;
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(planned.plan().conflicts())
+            .containsExactly(
+                "public.t id=101 cannot come back: another row has its key now",
+                "public.t id=107 cannot come back: another row has its key now",
+                "public.t id=7 cannot come back: another row has its key now");
+        result = planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(result.rowsInConflict()).isEqualTo(3);
+      assertThat(rows(acme, "SELECT id, v FROM t WHERE id < 9 OR id > 18 ORDER BY id"))
+          .containsExactly(
+              "1|new", "2|v2", "3|v3", "4|v4", "5|v5", "6|v6", "7|v8", "8|new", "19|v19", "20|v20",
+              "101|v1", "107|v7");
+    }
+  }
+
+  @Test
+  void a_row_the_set_put_in_and_others_moved_to_another_partition_is_told_of() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)")) {
+      String one = bad(acme, "INSERT INTO p SELECT g, 1, 'bad' FROM generate_series(1, 3) g");
+      acme.server.execute("UPDATE p SET part = 2 WHERE id = 1", "DELETE FROM p WHERE id = 2");
+      acme.caughtUp();
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(planned.plan().conflicts())
+            .containsExactly("public.p1 id=1, part=1 was deleted since, or has another key");
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p")).containsExactly("1|2|bad");
+    }
+  }
+
+  @Test
+  void a_row_that_may_be_another_one_since_its_table_was_rewritten_is_not_undone_in_part()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            15,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, d jsonb)",
+            "INSERT INTO t SELECT g, '{\"a\": 0, \"b\": 0}' FROM generate_series(1, 3) g")) {
+      String one = bad(acme, "UPDATE t SET d = '{\"a\": 1, \"b\": 1}'");
+      acme.server.execute(
+          "VACUUM FULL t",
+          "DELETE FROM t WHERE id = 1",
+          "INSERT INTO t VALUES (1, '{\"a\": 1, \"b\": 2}')",
+          "UPDATE t SET d = d || '{\"c\": 3}' WHERE id = 2");
+
+      undo(acme, only("t", one));
+
+      assertThat(rows(acme, "SELECT id, d FROM t ORDER BY id"))
+          .containsExactly(
+              "1|{\"a\": 1, \"b\": 2}",
+              "2|{\"a\": 0, \"b\": 0, \"c\": 3}",
+              "3|{\"a\": 0, \"b\": 0}");
+    }
+  }
+
+  @Test
+  void rows_hit_before_their_table_was_rewritten_and_truncated_after_go_back_to_before_both()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "CREATE TABLE w (v text)",
+            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 4) g",
+            "INSERT INTO w VALUES ('a'), ('b')")) {
+      String one =
+          bad(
+              acme,
+              "UPDATE t SET v = 'bad' WHERE id = 1",
+              "UPDATE t SET id = 12 WHERE id = 2",
+              "INSERT INTO t VALUES (5, 'bad')",
+              "UPDATE w SET v = 'bad' WHERE v = 'a'",
+              "INSERT INTO w VALUES ('new')");
+      acme.server.execute("VACUUM FULL t", "VACUUM FULL w");
+      String two = bad(acme, "TRUNCATE t, w");
+      Revert.Selection both = new Revert.Selection(List.of(one, two), null, null, List.of());
+
+      assertThat(undo(acme, both).rowsInConflict()).isZero();
+
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id"))
+          .containsExactly("1|v", "2|v", "3|v", "4|v");
+      assertThat(rows(acme, "SELECT v FROM w ORDER BY v")).containsExactly("a", "b");
+      assertThat(undo(acme, both).rowsRestored()).as("undoing twice").isZero();
+    }
+  }
+
+  @Test
+  void rows_without_a_key_of_a_table_rewritten_between_two_hits_come_back() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (v text, w text)",
+            "INSERT INTO t VALUES ('a', ''), ('a', ''), ('a', ''), ('b', '')")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE v = 'a'");
+      acme.server.execute("VACUUM FULL t");
+      String two =
+          bad(
+              acme,
+              "UPDATE t SET v = 'worse' WHERE ctid = (SELECT min(ctid) FROM t WHERE v = 'bad')");
+      String three = bad(acme, "UPDATE t SET w = 'bad' WHERE v = 'b'");
+
+      assertThat(undo(acme, only("t", one, two, three)).rowsInConflict()).isZero();
+
+      assertThat(rows(acme, "SELECT v, w FROM t ORDER BY v"))
+          .containsExactly("a|", "a|", "a|", "b|");
+    }
+  }
+
+  @Test
+  void rows_without_a_key_that_others_put_in_since_are_not_silently_taken_for_those_lost()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (v text)",
+            "INSERT INTO t VALUES ('a'), ('a'), ('b')")) {
+      String one = bad(acme, "DELETE FROM t WHERE v IN ('a', 'b')");
+      acme.server.execute("INSERT INTO t VALUES ('a'), ('c')");
+      acme.caughtUp();
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        RevertPlan.TablePlan table =
+            planned.plan().tables().stream()
+                .filter(each -> each.table().equals("t"))
+                .findFirst()
+                .orElseThrow();
+        assertThat(table.restored()).isEqualTo(2);
+        assertThat(table.counts()).containsEntry("touchedSince", 1L);
+        assertThat(planned.plan().conflicts())
+            .containsExactly("public.t v=a was written again since");
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+      assertThat(rows(acme, "SELECT v FROM t ORDER BY v")).containsExactly("a", "a", "b", "c");
+
+      acme.caughtUp();
+      try (Revert.Planned again =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        assertThat(again.plan().rowsToRestore()).as("undoing twice").isZero();
+        assertThat(again.plan().counts()).containsEntry("alreadyUndone", 4L);
+      }
+    }
+  }
+
+  @Test
+  void a_move_between_partitions_is_one_though_nobody_recorded_their_catalog() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
+      Path catalogs =
+          Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
+      List<Path> recorded;
+      try (Stream<Path> files = Files.list(catalogs)) {
+        recorded = files.toList();
+      }
+      acme.server.execute(
+          "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+              + " PARTITION BY LIST (part)",
+          "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+          "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (id)",
+          "CREATE TABLE p2d PARTITION OF p2 DEFAULT",
+          "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 3) g");
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id < 3");
+      acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1");
+      acme.caughtUp();
+      acme.stopRecording();
+      try (Stream<Path> files = Files.list(catalogs)) {
+        for (Path file : files.toList()) {
+          if (!recorded.contains(file)) {
+            Files.delete(file);
+          }
+        }
+      }
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(Revert.Selection.of(one), Progress.SILENT)) {
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
+          .containsExactly("1|2|good", "2|1|v", "3|1|v");
     }
   }
 

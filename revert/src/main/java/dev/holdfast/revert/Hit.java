@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  *     the next one (or now), be it with the very same values; of a deletion: that somebody else
  *     made a row in its place
  * @param since what those others left of the row, oldest first; the newest may be left out where it
- *     is the next hit's {@code before} or the row now. Only looked at for lost keys
+ *     is the next hit's {@code before} or the row now
  */
 public record Hit(@Nullable Row before, @Nullable Row after, boolean touched, List<Row> since) {
   public Hit {

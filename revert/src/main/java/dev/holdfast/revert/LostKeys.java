@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,9 +13,11 @@ import org.jspecify.annotations.Nullable;
  * history goes in oldest first ({@link #hit}, {@link #seen}), then {@link #putBack} makes the
  * document with them.
  *
- * <p>A key comes back with the value it had before the last hit that removed it, unless it was
- * there again later: whoever set it, or removed it after that, decided about it. So did whoever
- * else removed the object around it. Objects are gone into, arrays are wholes.
+ * <p>Each path by itself: it comes back with the value it had before the last hit that removed it,
+ * into the object there is now, unless it was there again later: whoever set it, or removed it
+ * after that, decided about it. So did whoever else set, replaced or removed an object around it;
+ * hits that did so decided nothing: they come to the same whether they were one transaction or
+ * several. Objects are gone into, arrays are wholes.
  */
 final class LostKeys {
   /** A key that was lost, keys lost inside its value, or both, one after the other. */
@@ -30,6 +33,7 @@ final class LostKeys {
   private final List<String> kept = new ArrayList<>();
   private final List<String> restored = new ArrayList<>();
   private @Nullable String whole;
+  private @Nullable String last;
   private boolean somethingLost;
 
   /**
@@ -64,33 +68,32 @@ final class LostKeys {
   /** What a hit did; null is SQL's NULL. */
   void hit(@Nullable String before, @Nullable String after) {
     seen(before);
-    if (before == null || before.equals(after)) {
-      seen(after);
-      return;
-    }
     JsonObject was = JsonObject.of(before);
-    if (after == null && was != null) {
-      somethingLost = true;
-      String all = filled(keys, before, path, 0, new ArrayList<>(), new ArrayList<>());
-      lose(keys, was, new JsonObject(), 0);
-      whole = all;
-      return;
-    }
     JsonObject became = JsonObject.of(after);
-    if (was != null && became != null) {
-      lose(keys, was, became, 0);
-    } else {
-      seen(after);
+    if (after != null) {
+      whole = null;
+    } else if (was != null) {
+      whole = filled(keys, before, path, 0, new ArrayList<>(), new ArrayList<>());
     }
+    if (was != null && before != null && !before.equals(after)) {
+      somethingLost |= after == null;
+      lose(keys, was, became, 0);
+    }
+    if (became != null) {
+      set(keys, became, 0);
+    }
+    last = after;
   }
 
   /** What somebody else left. */
   void seen(@Nullable String image) {
-    if (image == null && whole != null) {
-      return; // still as the hit left it
+    if (!Objects.equals(last, image)) {
+      JsonObject is = JsonObject.of(image);
+      JsonObject was = last == null && whole != null ? new JsonObject() : JsonObject.of(last);
+      others(keys, was, is, 0);
+      whole = null;
     }
-    whole = null;
-    seen(keys, JsonObject.of(image), 0);
+    last = image;
   }
 
   /**
@@ -99,6 +102,7 @@ final class LostKeys {
    * @param now null when there is no document now
    */
   @Nullable String putBack(@Nullable String now) {
+    seen(now);
     if (now == null && whole != null) {
       restored.add(path);
       return whole;
@@ -106,37 +110,74 @@ final class LostKeys {
     return filled(keys, now, path, 0, restored, kept);
   }
 
-  private void lose(Map<String, Node> level, JsonObject was, JsonObject became, int depth) {
+  /**
+   * A hit took members out, or put something that is no object in the place of them all.
+   *
+   * @param became null when it is no object
+   */
+  private void lose(
+      Map<String, Node> level, JsonObject was, @Nullable JsonObject became, int depth) {
     for (JsonObject.Member member : was.members()) {
       String key = member.key();
       String value = member.value();
-      String left = became.value(key);
+      String left = became == null ? null : became.value(key);
       if (left == null) {
-        somethingLost = true;
+        somethingLost |= became != null;
         Node node = level.computeIfAbsent(key, _ -> new Node());
         String all =
             filled(node.below, value, key, depth + 1, new ArrayList<>(), new ArrayList<>());
         node.lost = JsonMerge.withValue(member, all == null ? value : all);
         node.pending = true;
-        node.below.clear();
+        if (JsonObject.of(value) != null) {
+          node.below.clear(); // they are in the value now
+        }
       } else if (!left.equals(value)) {
-        JsonObject inner = depth < JsonMerge.DEPTH_MAX ? JsonObject.of(value) : null;
-        JsonObject innerBecame = inner == null ? null : JsonObject.of(left);
-        if (inner != null && innerBecame != null) {
-          lose(level.computeIfAbsent(key, _ -> new Node()).below, inner, innerBecame, depth + 1);
+        JsonObject inner = object(value, depth);
+        if (inner != null) {
+          Node node = level.computeIfAbsent(key, _ -> new Node());
+          lose(node.below, inner, JsonObject.of(left), depth + 1);
         }
       }
     }
-    seen(level, became, depth);
   }
 
-  private static void seen(Map<String, Node> level, @Nullable JsonObject image, int depth) {
+  /** What a hit left: keys that are there, and objects that lost keys can go into. */
+  private void set(Map<String, Node> level, JsonObject image, int depth) {
     level.forEach((key, node) -> {
-      if (image == null || image.has(key)) {
+      String value = image.value(key);
+      if (value == null) {
+        somethingLost |= node.pending;
+        return;
+      }
+      JsonObject is = JsonObject.of(value);
+      JsonObject inner =
+          node.pending && node.lost != null ? object(node.lost.value(), depth) : null;
+      if (inner != null) {
+        lose(node.below, inner, is, depth + 1); // set again, but not what was in it
+        node.lost = is == null ? node.lost : null;
+      }
+      node.pending = false;
+      if (is != null) {
+        set(node.below, is, depth + 1);
+      }
+    });
+  }
+
+  private static @Nullable JsonObject object(String value, int depth) {
+    return depth < JsonMerge.DEPTH_MAX ? JsonObject.of(value) : null;
+  }
+
+  /** What others made of something: null is no object. */
+  private static void others(
+      Map<String, Node> level, @Nullable JsonObject was, @Nullable JsonObject is, int depth) {
+    level.forEach((key, node) -> {
+      String before = was == null ? null : was.value(key);
+      String after = is == null ? null : is.value(key);
+      if (was == null || is == null || after != null) {
         node.pending = false;
       }
-      if (!node.below.isEmpty()) {
-        seen(node.below, image == null ? null : JsonObject.of(image.value(key)), depth + 1);
+      if (was == null || is == null || !Objects.equals(before, after)) {
+        others(node.below, JsonObject.of(before), JsonObject.of(after), depth + 1);
       }
     });
   }
@@ -163,10 +204,10 @@ final class LostKeys {
         if (node.pending && is != null && member == null) {
           restored.add(below);
           members.put(key, node.lost);
-        } else if (!JsonMerge.same(
-            member == null ? null : member.value(), node.lost.value(), depth)) {
+        } else if (!node.pending
+            && !JsonMerge.same(member == null ? null : member.value(), node.lost.value(), depth)) {
           kept.add(below);
-        }
+        } // else a hit put something else in the place of the object: that stays
       }
       String value = member == null ? null : member.value();
       String merged = filled(node.below, value, below, depth + 1, restored, kept);

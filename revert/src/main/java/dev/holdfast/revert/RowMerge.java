@@ -49,7 +49,7 @@ final class RowMerge {
       Hit hit = runs.getFirst();
       return setAgain(hit, now)
           ? Decision.leave(Verdict.TOUCHED_SINCE)
-          : undo(hit, now, new LinkedHashSet<>());
+          : undo(hit, now, changedBack(hit, now));
     }
     Hit last = runs.getLast();
     Fold left = new Fold(last.after());
@@ -84,7 +84,7 @@ final class RowMerge {
           && !previous.touched()
           && Objects.equals(previous.after(), hit.before())) {
         runs.removeLast();
-        runs.add(Hit.of(previous.before(), hit.after(), hit.touched()));
+        runs.add(new Hit(previous.before(), hit.after(), hit.touched(), hit.since()));
       } else {
         runs.add(hit);
       }
@@ -106,6 +106,27 @@ final class RowMerge {
         && left != null
         && !after.equals(hit.before())
         && left.first(after.size()).equals(after);
+  }
+
+  /**
+   * Columns and JSON paths that others changed after a hit, and then to what the hit had left: they
+   * decided about them, though nothing is to be seen of it.
+   *
+   * @param left the row as they left it
+   */
+  private Set<String> changedBack(Hit hit, @Nullable Row left) {
+    Set<String> changed = new LinkedHashSet<>();
+    if (hit.since().isEmpty() || options.overwriteTouched()) {
+      return changed;
+    }
+    Row last = hit.after();
+    for (Row image : hit.since()) {
+      changed.addAll(differences(last, image));
+      last = image;
+    }
+    changed.addAll(differences(last, left));
+    changed.removeAll(differences(hit.after(), left));
+    return changed;
   }
 
   /** Columns and JSON paths in which two images of a row differ; none when there is only one. */
@@ -147,6 +168,7 @@ final class RowMerge {
           break; // somebody said that all of the row is to be as it was then
         }
         Set<String> others = options.overwriteTouched() ? Set.of() : differences(hit.after(), left);
+        fixed.addAll(changedBack(hit, left));
         if (i < hits.size() - 1) {
           fixed.addAll(others); // the last hit is told by the row now
         }

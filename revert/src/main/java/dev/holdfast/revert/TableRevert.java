@@ -80,7 +80,94 @@ public final class TableRevert {
    *     without key, as {@link WholeRows} says; null when it does not exist
    */
   public Verdict undo(List<Hit> hits, @Nullable Row now) {
+    return decided(merge.undo(hits, now), hits, now);
+  }
+
+  /**
+   * Leaves a row that the transactions changed.
+   *
+   * @param why {@link Verdict#TOUCHED_SINCE}: others put one in since that looks as it did before,
+   *     and may be that one, put back by hand, or another; {@link Verdict#KEY_USED_AGAIN}: another
+   *     row stays where it would go
+   * @param now the row, or that one
+   */
+  public Verdict leave(List<Hit> hits, @Nullable Row now, Verdict why) {
+    return decided(Decision.leave(why), hits, now);
+  }
+
+  /** What {@link #undo} would do to one row, before it is done. */
+  public static final class Proposal {
+    private final Decision decision;
+    private final List<Hit> hits;
+    private final @Nullable Row now;
+    private final @Nullable RowKey from;
+    private final @Nullable RowKey to;
+
+    private Proposal(
+        Decision decision,
+        List<Hit> hits,
+        @Nullable Row now,
+        @Nullable RowKey from,
+        @Nullable RowKey to) {
+      this.decision = decision;
+      this.hits = hits;
+      this.now = now;
+      this.from = from;
+      this.to = to;
+    }
+
+    /** The key that gets free; null when none does. */
+    public @Nullable RowKey from() {
+      return from;
+    }
+
+    /**
+     * The key that a row would get instead of its own, or, when it {@link #isTaken}, to come back
+     * under; null when it would get none.
+     */
+    public @Nullable RowKey to() {
+      return to;
+    }
+
+    /** Whether there is nothing to undo. */
+    public boolean isNoChange() {
+      return decision.verdict() == Verdict.ALREADY_UNDONE
+          || decision.verdict() == Verdict.UNCHANGED;
+    }
+
+    /** Whether something that others set since would stay, and the rest be undone. */
+    public boolean isPartly() {
+      return decision.verdict() == Verdict.PARTLY_RESTORED;
+    }
+
+    /** Whether the row of the present is another one, so that this one cannot come back. */
+    public boolean isTaken() {
+      return decision.verdict() == Verdict.KEY_USED_AGAIN;
+    }
+  }
+
+  /** Decides as {@link #undo} does, and counts and writes nothing yet. */
+  public Proposal propose(List<Hit> hits, @Nullable Row now) {
     Decision decision = merge.undo(hits, now);
+    RowChange change = decision.change();
+    RowKey from = now == null || change == null ? null : match.keyOf(now);
+    RowKey to = null;
+    if (change instanceof RowChange.Update update) {
+      to = match.keyOf(update.wanted());
+    } else if (now != null && decision.verdict() == Verdict.KEY_USED_AGAIN) {
+      to = match.keyOf(now);
+    }
+    return from != null && from.equals(to)
+        ? new Proposal(decision, hits, now, null, null)
+        : new Proposal(decision, hits, now, from, to);
+  }
+
+  /** Does what was proposed. */
+  public Verdict accept(Proposal proposal) {
+    return decided(proposal.decision, proposal.hits, proposal.now);
+  }
+
+  private Verdict decided(Decision decision, List<Hit> hits, @Nullable Row now) {
     counts.merge(decision.verdict(), 1L, Long::sum);
     keysRestored += decision.restoredKeys().size();
     keysKept += decision.kept().stream().filter(path -> path.indexOf('.') >= 0).count();

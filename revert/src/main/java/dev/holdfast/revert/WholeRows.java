@@ -65,22 +65,30 @@ public final class WholeRows {
     }
   }
 
+  /**
+   * A row of the present that stands for a changed row.
+   *
+   * @param cameSince whether it is the row from before, put in again since: by an undoing, or by
+   *     somebody whose row only looks so
+   */
+  public record Claim(Row row, boolean cameSince) {}
+
   /** The row of the present that stands for a changed row; null when there is none. */
-  public @Nullable Row claim(@Nullable Row before, @Nullable Row after) {
+  public @Nullable Claim claim(@Nullable Row before, @Nullable Row after) {
     if (after != null) {
       Count count = counts.getOrDefault(Image.of(after), new Count());
       // Fewer than were made: others wrote to some before the last transaction ended.
       int others = Math.max(0, count.after - count.made);
       if (count.claimedMade < Math.min(count.made, count.now - others)) {
         count.claimedMade++;
-        return after;
+        return new Claim(after, false);
       }
     }
     if (before != null) {
       Count count = counts.getOrDefault(Image.of(before), new Count());
       if (count.claimedBack < count.now - count.after) {
         count.claimedBack++;
-        return before;
+        return new Claim(before, true);
       }
     }
     return null;

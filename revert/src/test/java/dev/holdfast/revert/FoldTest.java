@@ -174,6 +174,30 @@ class FoldTest {
   }
 
   @Test
+  void what_others_changed_and_changed_back_stays_as_they_left_it() {
+    Row now = Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 1}");
+    Row between = Row.of("1", "7", "mine", "{\"a\": 1, \"b\": 1}");
+    Row hit = Row.of("1", "0", "old", "{\"a\": 1, \"b\": 1}");
+    Row before = Row.of("1", "5", "old", "{\"a\": 1, \"b\": 1}");
+    assertThat(undo(now, touched(before, hit)).change()).as("nobody looked between").isNotNull();
+    assertThat(undo(now, new Hit(before, hit, true, List.of(between))))
+        .isEqualTo(new Decision(Verdict.TOUCHED_SINCE, null, List.of("price"), List.of()));
+    assertThat(undo(OVERWRITE, now, new Hit(before, hit, true, List.of(between))).change())
+        .isEqualTo(new RowChange.Update(now, Row.of("1", "5", "mine", now.value(3))));
+    Row other = Row.of("1", "0", "mine", "{\"a\": 2, \"b\": 1}");
+    Row full = Row.of("1", "0", "old", "{\"a\": 0, \"b\": 0}");
+    Decision keys = undo(now, new Hit(full, hit, true, List.of(other)));
+    assertThat(keys.change())
+        .isEqualTo(new RowChange.Update(now, Row.of("1", "0", "mine", "{\"a\": 1, \"b\": 0}")));
+    assertThat(keys.kept()).containsExactly("data.a");
+    // The same between two hits of the set.
+    Row worse = Row.of("1", "0", "worse", now.value(3));
+    Hit first = new Hit(before, hit, true, List.of(between));
+    assertThat(undo(worse, first, hit(now, worse)).change())
+        .isEqualTo(new RowChange.Update(worse, now));
+  }
+
+  @Test
   void a_key_that_the_set_changed_changes_back_and_the_row_is_looked_for_under_its_last_one() {
     List<Hit> moved = List.of(touched(row(1, 5), row(2, 5)), hit(row(2, 6), row(3, 6)));
     assertThat(revert(RevertOptions.DEFAULT, new ArrayList<>()).keyNow(moved)).isEqualTo(key("3"));
@@ -285,6 +309,37 @@ class FoldTest {
             undo(LOST_KEYS, theirs, new Hit(full, less, true, List.of(document("{\"p\": 1}"))))
                 .kept())
         .containsExactly("data.o.y");
+  }
+
+  @Test
+  void the_set_putting_an_object_anew_does_not_decide_about_what_it_took_out_of_it() {
+    Row full = document("{\"o\": {\"x\": 1, \"y\": 2}}");
+    Row less = document("{\"o\": {\"x\": 1}}");
+    Row word = document("{\"o\": \"v\"}");
+    Row bare = document("{}");
+    Row other = document("{\"o\": {\"z\": 3}}");
+    Row all = document("{\"o\": {\"x\": 1, \"y\": 2, \"z\": 3}}");
+    // As one transaction that left the object with another key would be undone.
+    RowChange update = new RowChange.Update(other, all);
+    assertThat(undo(LOST_KEYS, other, hit(full, other)).change()).isEqualTo(update);
+    assertThat(undo(LOST_KEYS, other, hit(full, less), hit(less, word), hit(word, other)))
+        .isEqualTo(
+            new Decision(
+                Verdict.RESTORED,
+                new RowChange.Update(other, all),
+                List.of(),
+                List.of("data.o.y", "data.o.x")));
+    assertThat(undo(LOST_KEYS, other, hit(full, bare), hit(bare, other)).change())
+        .isEqualTo(update);
+    // Somebody else made the object there is now: it is theirs.
+    assertThat(undo(LOST_KEYS, other, hit(full, less), touched(less, word)).change()).isNull();
+    assertThat(undo(LOST_KEYS, other, touched(full, bare)).kept()).containsExactly("data.o");
+    assertThat(
+            undo(LOST_KEYS, other, touched(full, less), hit(word, bare), hit(bare, other)).change())
+        .as("somebody put a word in its place in between")
+        .isNull();
+    // A value that the set changed is no key lost.
+    assertThat(undo(LOST_KEYS, word, hit(full, word))).isEqualTo(Decision.leave(Verdict.UNCHANGED));
   }
 
   @Test

@@ -122,9 +122,9 @@ class TableRevertTest {
       rows.now(b);
     }
     rows.now(a);
-    assertThat(rows.claim(a, b)).isEqualTo(b);
-    assertThat(rows.claim(a, b)).isEqualTo(b);
-    assertThat(rows.claim(a, b)).isEqualTo(a);
+    assertThat(rows.claim(a, b)).isEqualTo(new WholeRows.Claim(b, false));
+    assertThat(rows.claim(a, b)).isEqualTo(new WholeRows.Claim(b, false));
+    assertThat(rows.claim(a, b)).isEqualTo(new WholeRows.Claim(a, true));
     assertThat(rows.claim(a, b)).isNull();
   }
 
@@ -144,8 +144,8 @@ class TableRevertTest {
     for (int i = 0; i < 3; i++) {
       undone.now(a);
     }
-    assertThat(undone.claim(a, null)).isEqualTo(a);
-    assertThat(undone.claim(a, null)).isEqualTo(a);
+    assertThat(undone.claim(a, null)).isEqualTo(new WholeRows.Claim(a, true));
+    assertThat(undone.claim(a, null)).isEqualTo(new WholeRows.Claim(a, true));
   }
 
   private static TableShape shape(Column... columns) {
