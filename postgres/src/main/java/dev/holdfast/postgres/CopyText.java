@@ -87,9 +87,13 @@ final class CopyText {
   }
 
   /** Appends one value as COPY reads it. */
-  static void append(StringBuilder line, @Nullable String value) {
+  static void append(StringBuilder line, @Nullable CharSequence value) {
     if (value == null) {
       line.append("\\N");
+      return;
+    }
+    if (isPlain(value)) {
+      line.append(value);
       return;
     }
     for (int at = 0; at < value.length(); at++) {
@@ -102,6 +106,16 @@ final class CopyText {
         default -> line.append(c);
       }
     }
+  }
+
+  private static boolean isPlain(CharSequence value) {
+    for (int at = 0; at < value.length(); at++) {
+      char c = value.charAt(at);
+      if (c == '\\' || (c < ' ' && (c == '\t' || c == '\n' || c == '\r'))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private String text(byte[] bytes, int begin, int length, byte all) {

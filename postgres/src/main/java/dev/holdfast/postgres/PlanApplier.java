@@ -122,15 +122,17 @@ public final class PlanApplier {
       execute("SET LOCAL jit = off"); // compiling each statement costs more than it saves
       execute(ENOUGH_WORK_MEM);
       UserTriggers triggers = UserTriggers.begin(connection);
+      boolean utf8 = isUtf8();
       List<Prepared> tables = new ArrayList<>();
       List<TableChanges> ordered =
           plan.stream().sorted(java.util.Comparator.comparingLong(TableChanges::oid)).toList();
       for (TableChanges table : ordered) {
-        tables.add(prepare(table, triggers, tables.size()));
+        tables.add(prepare(table, triggers, tables.size(), utf8));
       }
       List<Prepared> parentsFirst = parentsFirst(tables);
       for (Prepared table : tables) {
         table.staged().stage();
+        chooseAtOnce(table, triggers);
       }
       for (Prepared table : tables) {
         Set<Integer> old = new TreeSet<>();
@@ -156,7 +158,33 @@ public final class PlanApplier {
     }
   }
 
-  private Prepared prepare(TableChanges table, UserTriggers triggers, int number)
+  /**
+   * Where constraints of foreign keys act by themselves, rows found are asked for by others; where
+   * an update takes a referenced value away, it is asked what the value was.
+   */
+  private static void chooseAtOnce(Prepared table, UserTriggers triggers) {
+    boolean referenced =
+        table.incoming().stream()
+            .anyMatch(key ->
+                table
+                    .staged()
+                    .changesInPlace(ForeignKey.numbers(table.structure(), key.parentColumns())));
+    boolean constraintsAct =
+        triggers.foreignKeysAct() && !(table.incoming().isEmpty() && table.outgoing().isEmpty());
+    if (table.staged().hasKey() && !referenced && !constraintsAct) {
+      table.staged().updateAtOnce(!table.outgoing().isEmpty());
+    }
+  }
+
+  private boolean isUtf8() throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet encoding = statement.executeQuery("SHOW server_encoding")) {
+      encoding.next();
+      return encoding.getString(1).equals("UTF8");
+    }
+  }
+
+  private Prepared prepare(TableChanges table, UserTriggers triggers, int number, boolean utf8)
       throws SQLException {
     TableStructure structure = structure(table.oid());
     String mode = table.key().isEmpty() ? "SHARE ROW EXCLUSIVE" : "ROW EXCLUSIVE";
@@ -179,7 +207,7 @@ public final class PlanApplier {
     boolean moves = !triggers.foreignKeysAct() && present.size() == table.columns().size();
     Set<Integer> moving = moves ? uniqueColumns(table.oid()) : Set.of();
     return new Prepared(
-        new StagedTable(connection, locked, table, moving, number),
+        new StagedTable(connection, locked, table, moving, number, utf8),
         locked,
         ForeignKey.from(connection, table.oid()),
         ForeignKey.to(connection, table.oid()));
