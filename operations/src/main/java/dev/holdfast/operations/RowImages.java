@@ -44,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  * position at which it can be: just before it was replaced.
  */
 final class RowImages implements AutoCloseable {
-  private static final int BATCH = 5_000;
+  private static final int BATCH = 20_000;
   private static final String LOCK_TIMEOUT = "SET lock_timeout = '2s'";
   private static final String LOCKED = "55P03";
 
@@ -381,27 +381,31 @@ final class RowImages implements AutoCloseable {
       long file,
       TableShape shape,
       RowReader reader) {
-    List<Tid> tids = new ArrayList<>(to - from);
-    List<Integer> requests = new ArrayList<>(to - from);
+    long[] tids = new long[to - from];
+    int[] requests = new int[to - from];
+    int size = 0;
     Work others = new Work();
     for (int index = from; index < to; index++) {
       int request = here.requests[index];
       RelFile in = wanted.rows.file(wanted.history[request]);
       if (in.number() == file) {
-        tids.add(tid(wanted, request));
-        requests.add(request);
+        tids[size] = tid(wanted, request).pack();
+        requests[size++] = request;
       } else {
         others.add(request);
       }
     }
-    Map<Tid, Row> rows = reader.byTid(shape.name(), shape.columns(), tids);
-    for (int index = 0; index < tids.size(); index++) {
-      Row row = rows.get(tids.get(index));
-      if (row == null) {
-        others.add(requests.get(index));
-      } else {
-        wanted.place[requests.get(index)] = spool.add(row);
-        wanted.shape[requests.get(index)] = wanted.shapes.size() - 1;
+    reader.at(
+        shape.name(),
+        shape.columns(),
+        Arrays.copyOf(tids, size),
+        (index, _, row) -> {
+          wanted.place[requests[index]] = spool.add(row);
+          wanted.shape[requests[index]] = wanted.shapes.size() - 1;
+        });
+    for (int index = 0; index < size; index++) {
+      if (wanted.place[requests[index]] < 0) {
+        others.add(requests[index]);
       }
     }
     later(wanted, others, 0, at, "the log changes a row that was not there");

@@ -319,11 +319,23 @@ final class RowMergeJob {
   }
 
   private static Row arranged(Row row, int[] at) {
+    if (isInOrder(at) && at.length == row.size()) {
+      return row;
+    }
     List<@Nullable String> values = new ArrayList<>(at.length);
     for (int position : at) {
       values.add(row.value(position));
     }
     return Row.copyOf(values);
+  }
+
+  private static boolean isInOrder(int[] at) {
+    for (int index = 0; index < at.length; index++) {
+      if (at[index] != index) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static int[] positions(TableShape shape, List<Column> wanted) {

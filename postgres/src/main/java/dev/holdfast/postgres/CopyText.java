@@ -33,15 +33,22 @@ final class CopyText {
 
   /** Reads one line, with or without its line feed. */
   Row row(byte[] line) {
+    return row(line, 0, end(line));
+  }
+
+  /** Where the values of a line end. */
+  static int end(byte[] line) {
     int end = line.length;
-    if (end > 0 && line[end - 1] == '\n') {
-      end--;
-    }
+    return end > 0 && line[end - 1] == '\n' ? end - 1 : end;
+  }
+
+  /** Reads a part of a line. */
+  Row row(byte[] line, int from, int end) {
     List<@Nullable String> values = new ArrayList<>(columns);
-    int begin = 0;
+    int begin = from;
     boolean escaped = false;
     byte all = 0; // its sign tells whether any byte is not ASCII
-    for (int at = 0; at <= end; at++) {
+    for (int at = from; at <= end; at++) {
       if (at == end || line[at] == '\t') {
         values.add(escaped ? unescaped(line, begin, at) : text(line, begin, at - begin, all));
         begin = at + 1;

@@ -159,15 +159,16 @@ class RowsTest {
           "INSERT INTO k SELECT 'it''s \"' || i || '\\', i % 2, 'c' || i, 'x' || i FROM generate_series(1, 500) i");
       Table table = table("public", "k");
       assertThat(table.shape.key()).containsExactly(2, 1, 3);
-      Map<Tid, Row> places =
-          reader.byTid(
-              table.name(),
-              table.shape.columns(),
-              List.of(new Tid(0, 1), new Tid(0, 2), new Tid(0, 9999), new Tid(77777, 1)));
-      assertThat(places)
-          .containsOnly(
-              Map.entry(new Tid(0, 1), Row.of("it's \"1\\", "1", "c1  ", "x1")),
-              Map.entry(new Tid(0, 2), Row.of("it's \"2\\", "0", "c2  ", "x2")));
+      Row one = Row.of("it's \"1\\", "1", "c1  ", "x1");
+      Row two = Row.of("it's \"2\\", "0", "c2  ", "x2");
+      assertThat(at(table, new Tid(0, 2), new Tid(0, 9999), new Tid(77777, 1), new Tid(0, 1)))
+          .containsOnly(Map.entry(0, two), Map.entry(3, one));
+      // So close together that whole pages are read: what was not asked for is left out.
+      assertThat(at(table, new Tid(0, 2), new Tid(0, 1), new Tid(0, 2)))
+          .containsOnly(Map.entry(0, two), Map.entry(1, one), Map.entry(2, two));
+      assertThat(at(table, new Tid(0, 3), new Tid(0, 1)))
+          .containsOnlyKeys(0, 1)
+          .containsEntry(1, one);
       List<RowKey> keys = new ArrayList<>();
       table.rows().forEach(row -> keys.add(row.key(table.key())));
       keys.add(RowKey.copyOf(List.of("1", "none", "c1  ")));
@@ -591,6 +592,17 @@ class RowsTest {
         assertThat(applied.rows()).isEqualTo(100_000);
       }
       assertThat(server.value("SELECT count(*) FROM t WHERE v = 'w'")).isEqualTo("100000");
+    }
+
+    /** By which of the places asked for. */
+    private Map<Integer, Row> at(Table table, Tid... tids) {
+      Map<Integer, Row> rows = new HashMap<>();
+      reader.at(
+          table.name(),
+          table.shape.columns(),
+          java.util.Arrays.stream(tids).mapToLong(Tid::pack).toArray(),
+          (request, _, row) -> rows.put(request, row.read()));
+      return rows;
     }
 
     private PlanApplier.Applied apply(Table table, List<RowChange> changes) {
