@@ -265,10 +265,13 @@ final class RowImages implements AutoCloseable {
       }
     }
     List<Lsn> chosen = fewest.stops();
+    Map<Lsn, Lsn> earlier = earlier(chosen);
     for (Wanted wanted : tables.values()) {
       long table = wanted.rows.table().oid();
       for (int request = 0; request < wanted.size; request++) {
-        work(firstFrom(chosen, interval(wanted, request).from()), table).add(request);
+        Lsn stop = firstFrom(chosen, interval(wanted, request).from());
+        Lsn early = isOlder(wanted, request) ? earlier.get(stop) : null;
+        work(early == null ? stop : early, table).add(request);
       }
       for (Truncation truncation : wanted.rows.table().truncations()) {
         work(truncation.writer().lastBefore(table), table).truncations.add(truncation);
@@ -280,6 +283,38 @@ final class RowImages implements AutoCloseable {
         work(set.lastCommitEnd(), table).whole = true;
       }
     }
+  }
+
+  /**
+   * Stops before which what a single transaction wrote need not be replayed to see the rows it
+   * replaced: where it began to write. What others had not committed there is seen where the stop
+   * was.
+   */
+  private Map<Lsn, Lsn> earlier(List<Lsn> chosen) {
+    Map<Lsn, Lsn> earlier = new HashMap<>();
+    if (set.transactions().size() > 1) {
+      return earlier; // stops are shared, and each that is moved is one more
+    }
+    for (Wanted wanted : tables.values()) {
+      for (int request = 0; request < wanted.size; request++) {
+        if (isOlder(wanted, request)) {
+          Lsn began = wanted.rows.firstWritten(wanted.history[request]);
+          Lsn stop = firstFrom(chosen, interval(wanted, request).from());
+          earlier.merge(stop, began, (one, two) -> one.isAfter(two) ? one : two);
+        }
+      }
+    }
+    earlier.entrySet()
+        .removeIf(stop ->
+            !stop.getValue().isBefore(stop.getKey())
+                || !set.haveTheSameBase(stop.getValue(), stop.getKey()));
+    return earlier;
+  }
+
+  /** Whether a version is one that lay there before the set wrote anything. */
+  private static boolean isOlder(Wanted wanted, int request) {
+    RowHistory history = wanted.rows.history(wanted.history[request]);
+    return wanted.image[request] == 0 && history != null && history.since().equals(Lsn.NONE);
   }
 
   private Work work(Lsn at, long table) {

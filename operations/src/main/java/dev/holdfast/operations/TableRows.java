@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -50,6 +51,11 @@ final class TableRows {
   boolean wasWrittenWhereItMoved(int number) {
     int index = fileIndex(number);
     return histories.wasWrittenWhereItMoved(table.files().get(index), number - begins[index]);
+  }
+
+  /** Where the set first wrote to the file a history's rows lie in. */
+  Lsn firstWritten(int number) {
+    return histories.firstWritten(file(number));
   }
 
   /** The file a history's rows lie in. */
