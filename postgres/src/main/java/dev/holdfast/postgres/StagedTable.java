@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChange;
+import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.TableName;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
@@ -37,7 +38,7 @@ import org.postgresql.copy.CopyIn;
  * <p>Updates that nothing else asks about (see {@link #updateAtOnce}) do all of it in one
  * statement: a million rows are not looked up three times.
  */
-final class StagedTable {
+final class StagedTable implements RowChangeSink {
   private static final int COPY_BUFFER_BYTES = 1 << 16;
   private static final int SAMPLES_MAX = 3;
 
@@ -57,6 +58,7 @@ final class StagedTable {
   private final Connection connection;
   private final TableStructure structure;
   private final TableChanges table;
+  private final Set<Integer> movingColumns;
   private final BitSet movingPositions = new BitSet();
   private final RowDigest digest;
   private final Set<Integer> changedColumns = new TreeSet<>();
@@ -76,6 +78,8 @@ final class StagedTable {
   private long deletes;
   private boolean atOnce;
   private boolean placesAreAsked;
+  private final StringBuilder lines = new StringBuilder();
+  private @Nullable CopyIn copy;
 
   /**
    * @param number tells the temporary tables of the transaction apart
@@ -94,6 +98,7 @@ final class StagedTable {
     this.digest = new RowDigest(utf8 && !table.key().isEmpty());
     this.structure = structure;
     this.table = table;
+    this.movingColumns = Set.copyOf(movingColumns);
     for (int i = 0; i < table.columns().size(); i++) {
       movingPositions.set(i, movingColumns.contains(table.columns().get(i).number()));
     }
@@ -145,8 +150,24 @@ final class StagedTable {
         .anyMatch(c -> changedColumns.contains(c.number()) && column.test(c));
   }
 
-  /** Copies the changes into a temporary table. */
+  /** Copies the changes into a temporary table, which goes with the transaction. */
   void stage() throws SQLException {
+    begin("ON COMMIT DROP");
+    try {
+      table.changes().forEach(this);
+      end();
+    } finally {
+      cancel();
+    }
+  }
+
+  /**
+   * Begins to copy changes, which are given one by one until {@link #end}; nothing else can be asked
+   * of the connection meanwhile.
+   *
+   * @param onCommit what becomes of the temporary table
+   */
+  void begin(String onCommit) throws SQLException {
     String keys =
         IntStream.range(0, table.key().size())
             .mapToObj(k -> ", k%d %s".formatted(k, column(table.key().get(k)).type()))
@@ -156,30 +177,26 @@ final class StagedTable {
             .mapToObj(i -> ", w%d %s".formatted(i, column(i).type()))
             .collect(Collectors.joining());
     execute(
-        "CREATE TEMPORARY TABLE %s (seq int8, verb text, expected text COLLATE \"C\", wanted text COLLATE \"C\", changed int2[]%s%s) ON COMMIT DROP"
-            .formatted(bare(change), keys, values));
-    CopyIn copy =
+        "CREATE TEMPORARY TABLE %s (seq int8, verb text, expected text COLLATE \"C\", wanted text COLLATE \"C\", changed int2[]%s%s) %s"
+            .formatted(bare(change), keys, values, onCommit));
+    copy =
         connection
             .unwrap(PGConnection.class)
             .getCopyAPI()
             .copyIn("COPY " + change + " FROM STDIN (FORMAT text, ENCODING 'UTF8')");
-    try {
-      StringBuilder lines = new StringBuilder();
-      table
-          .changes()
-          .forEach(planned -> {
-            line(lines, planned);
-            if (lines.length() > COPY_BUFFER_BYTES) {
-              send(copy, lines);
-            }
-          });
-      send(copy, lines);
-      copy.endCopy();
-    } finally {
-      if (copy.isActive()) {
-        copy.cancelCopy();
-      }
+  }
+
+  @Override
+  public void accept(RowChange planned) {
+    line(planned);
+    if (lines.length() > COPY_BUFFER_BYTES) {
+      send();
     }
+  }
+
+  void end() throws SQLException {
+    send();
+    Objects.requireNonNull(copy).endCopy();
     execute(
         "ANALYZE %s (seq, verb%s)"
             .formatted(
@@ -187,6 +204,13 @@ final class StagedTable {
                 IntStream.range(0, table.key().size())
                     .mapToObj(k -> ", k" + k)
                     .collect(Collectors.joining())));
+  }
+
+  /** Frees the connection when copying did not come to its end. */
+  void cancel() throws SQLException {
+    if (copy != null && copy.isActive()) {
+      copy.cancelCopy();
+    }
   }
 
   /**
@@ -203,6 +227,11 @@ final class StagedTable {
   /** Whether updates in place change one of these columns. */
   boolean changesInPlace(Set<Integer> numbers) {
     return changedColumns.stream().anyMatch(numbers::contains);
+  }
+
+  /** Whether it was staged for a table that is as it is now. */
+  boolean fits(TableStructure now, Set<Integer> movingNow) {
+    return structure.equals(now) && movingColumns.equals(movingNow);
   }
 
   boolean hasKey() {
@@ -457,7 +486,8 @@ final class StagedTable {
             .formatted(quoted(), names, values, change, verb, written, verb));
   }
 
-  private void line(StringBuilder line, RowChange planned) {
+  private void line(RowChange planned) {
+    StringBuilder line = lines;
     long seq = inserts + updates + deletes;
     // By verb and not by a switch over patterns: this is done a million times.
     if (planned instanceof RowChange.Update update) {
@@ -529,10 +559,10 @@ final class StagedTable {
     line.append('\n');
   }
 
-  private static void send(CopyIn copy, StringBuilder lines) {
+  private void send() {
     try {
       byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);
-      copy.writeToCopy(bytes, 0, bytes.length);
+      Objects.requireNonNull(copy).writeToCopy(bytes, 0, bytes.length);
       lines.setLength(0);
     } catch (SQLException e) {
       throw SqlFailures.told("cannot send the plan to the server", e);
