@@ -270,11 +270,23 @@ final class StagedTable implements RowChangeSink {
     execute(
         "CREATE TEMPORARY TABLE %s (seq int8, verb text, place tid) ON COMMIT DROP"
             .formatted(bare(written)));
-    find(names, values);
+    if (!atOnce || deletes + updates > updatedInPlace) {
+      compare(atOnce ? "('d', 'm')" : "('d', 'm', 'u')", names, values);
+    }
+    if (!table.key().isEmpty() && inserts > 0) {
+      refuseWhen(
+          "to put back have a key that is used again",
+          """
+          SELECT p.* FROM %s p JOIN ONLY %s t ON %s
+           WHERE p.verb = 'i' AND NOT EXISTS (
+             SELECT 1 FROM %s f JOIN %s q ON q.seq = f.seq
+              WHERE f.place = t.ctid AND q.verb IN ('d', 'm'))
+          """
+              .formatted(change, quoted(), sameKey("p.k%d"), found, change));
+    }
   }
 
-  private void find(String names, String values) throws SQLException {
-    String verbs = atOnce ? "('d', 'm')" : "('d', 'm', 'u')";
+  private void compare(String verbs, String names, String values) throws SQLException {
     if (table.key().isEmpty()) {
       execute(
           """
@@ -296,7 +308,7 @@ final class StagedTable implements RowChangeSink {
                   values,
                   quoted(),
                   change));
-    } else if (deletes + updates > (atOnce ? updatedInPlace : 0)) {
+    } else {
       execute(
           """
           INSERT INTO %s
@@ -307,26 +319,13 @@ final class StagedTable implements RowChangeSink {
                   found, isAs("p.expected"), values, change, quoted(), sameKey("p.k%d"), verbs));
     }
     execute("ANALYZE " + found);
-    if (deletes + updates > (atOnce ? updatedInPlace : 0)) {
-      refuseWhen(
-          "are not what the plan expects",
-          """
-          SELECT p.* FROM %s p LEFT JOIN %s f ON f.seq = p.seq
-           WHERE p.verb IN %s AND (f.seq IS NULL OR NOT f.same)
-          """
-              .formatted(change, found, verbs));
-    }
-    if (!table.key().isEmpty() && inserts > 0) {
-      refuseWhen(
-          "to put back have a key that is used again",
-          """
-          SELECT p.* FROM %s p JOIN ONLY %s t ON %s
-           WHERE p.verb = 'i' AND NOT EXISTS (
-             SELECT 1 FROM %s f JOIN %s q ON q.seq = f.seq
-              WHERE f.place = t.ctid AND q.verb IN ('d', 'm'))
-          """
-              .formatted(change, quoted(), sameKey("p.k%d"), found, change));
-    }
+    refuseWhen(
+        "are not what the plan expects",
+        """
+        SELECT p.* FROM %s p LEFT JOIN %s f ON f.seq = p.seq
+         WHERE p.verb IN %s AND (f.seq IS NULL OR NOT f.same)
+        """
+            .formatted(change, found, verbs));
   }
 
   void delete() throws SQLException {
@@ -411,11 +410,12 @@ final class StagedTable implements RowChangeSink {
       wrong = counts.getLong(2);
     }
     if (rows != updatedInPlace) {
-      connection.rollback(before); // for the question which rows they are
+      // Which rows are they? If none is, any more, somebody has just set them back.
+      connection.rollback(before);
       atOnce = false;
-      execute("TRUNCATE " + found);
-      find("", "");
-      throw changedMeanwhile(updatedInPlace - rows, "are not what the plan expects", List.of());
+      compare("('u')", "", "");
+      update();
+      return;
     }
     connection.releaseSavepoint(before);
     if (wrong > 0) {
@@ -629,11 +629,7 @@ final class StagedTable implements RowChangeSink {
         }
       }
     }
-    throw changedMeanwhile(count, what, samples);
-  }
-
-  private OperatorException changedMeanwhile(long count, String what, List<String> samples) {
-    return new OperatorException(
+    throw new OperatorException(
         Kind.REFUSED,
         "cannot apply the plan",
         "%s %d rows of %s %s%s"
