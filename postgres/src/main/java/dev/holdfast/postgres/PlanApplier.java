@@ -160,9 +160,9 @@ public final class PlanApplier {
 
   /**
    * Takes the changes of one table while they are being planned and copies them into a temporary
-   * table of the session, so that the server has them when the plan is made. Nothing else is written
-   * and no table of the user's is locked; {@link #applyInTransaction} looks whether the table is
-   * still as it was.
+   * table of the session, so that the server has them when the plan is made. Nothing else is
+   * written and no table of the user's is locked; {@link #applyInTransaction} looks whether the
+   * table is still as it was.
    *
    * @param table what the changes are of; its own are not asked for
    * @return takes the changes; {@link Ahead#end} before anything else is asked of the connection
@@ -240,8 +240,8 @@ public final class PlanApplier {
   }
 
   /** A row is put in anew only when every one of its values is known. */
-  private Set<Integer> moving(
-      TableChanges table, TableStructure structure, UserTriggers triggers) throws SQLException {
+  private Set<Integer> moving(TableChanges table, TableStructure structure, UserTriggers triggers)
+      throws SQLException {
     boolean moves =
         !triggers.foreignKeysAct()
             && Set.copyOf(structure.shape().columns()).size() == table.columns().size();

@@ -67,8 +67,8 @@ public final class RowReader {
   }
 
   /**
-   * The rows at these places; of a place without a visible row nothing is told. Where they lie close
-   * together, their pages are read through instead of looking each place up.
+   * The rows at these places; of a place without a visible row nothing is told. Where they lie
+   * close together, their pages are read through instead of looking each place up.
    *
    * @param columns what to read, in this order
    * @param tids packed, in any order; some ten thousands at most, for they become one statement
@@ -111,9 +111,7 @@ public final class RowReader {
           }
           row.of(line, Math.min(at + 1, end), end, empty);
           long place = block << 16 | offset;
-          for (int index = sought.find(place);
-              index >= 0 && sought.isAt(index, place);
-              index++) {
+          for (int index = sought.find(place); index >= 0 && sought.isAt(index, place); index++) {
             sink.accept(sought.request(index), xmin, row);
           }
         });
@@ -218,8 +216,7 @@ public final class RowReader {
   }
 
   /** As {@link #all}, with each row's place and what wrote it. */
-  public void allVersions(
-      TableName table, List<Column> columns, Consumer<RowVersion> sink) {
+  public void allVersions(TableName table, List<Column> columns, Consumer<RowVersion> sink) {
     String sql =
         "SELECT t.ctid, t.xmin%s FROM ONLY %s t".formatted(listed(columns), table.quoted());
     copy(table, sql, row -> sink.accept(version(row)));

@@ -162,8 +162,8 @@ final class StagedTable implements RowChangeSink {
   }
 
   /**
-   * Begins to copy changes, which are given one by one until {@link #end}; nothing else can be asked
-   * of the connection meanwhile.
+   * Begins to copy changes, which are given one by one until {@link #end}; nothing else can be
+   * asked of the connection meanwhile.
    *
    * @param onCommit what becomes of the temporary table
    */

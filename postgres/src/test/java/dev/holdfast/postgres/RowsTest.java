@@ -279,7 +279,8 @@ class RowsTest {
           "UPDATE t SET v = v", "DELETE FROM t WHERE id = 200", "VACUUM FULL t"); // other places
       List<RowChange> left = changes.subList(0, 199);
       assertThat(apply(table, left).updated()).isEqualTo(199);
-      assertThat(server.value("SELECT count(*) FROM t WHERE v = 'wanted' AND twice = 'wantedwanted'"))
+      assertThat(
+              server.value("SELECT count(*) FROM t WHERE v = 'wanted' AND twice = 'wantedwanted'"))
           .isEqualTo("199");
       assertThat(refused(() -> apply(table, changes)).why())
           .isEqualTo(
@@ -311,7 +312,7 @@ class RowsTest {
                           row,
                           Row.of(
                               row.value(0),
-                              row.value(0).equals("1") ? "x".repeat(300) : row.value(1) + "'\\",
+                              "1".equals(row.value(0)) ? "x".repeat(300) : row.value(1) + "'\\",
                               row.value(2)))));
           List<TableChanges> plan =
               List.of(
@@ -411,7 +412,8 @@ class RowsTest {
               .as(between)
               .isEqualTo(Kind.REFUSED);
           writer.rollback();
-          server.execute("ALTER TABLE t DROP COLUMN IF EXISTS w", "DROP INDEX IF EXISTS t_v_id_idx");
+          server.execute(
+              "ALTER TABLE t DROP COLUMN IF EXISTS w", "DROP INDEX IF EXISTS t_v_id_idx");
         } catch (SQLException e) {
           throw new IllegalStateException(e);
         }
