@@ -488,11 +488,7 @@ public final class Revert {
       }
     }
 
-    private void merge(
-        RowMergeJob job,
-        PlanDigest digest,
-        List<String> warnings,
-        Progress progress)
+    private void merge(RowMergeJob job, PlanDigest digest, List<String> warnings, Progress progress)
         throws SQLException {
       if (ahead) {
         TableChanges table =
@@ -729,10 +725,7 @@ public final class Revert {
 
     private long applyRows(Progress progress) throws SQLException {
       List<TableChanges> written =
-          changes.stream()
-              .filter(change -> !change.isEmpty())
-              .map(TableChange::changes)
-              .toList();
+          changes.stream().filter(change -> !change.isEmpty()).map(TableChange::changes).toList();
       if (written.isEmpty()) {
         return 0;
       }

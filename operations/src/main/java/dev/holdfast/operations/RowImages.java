@@ -304,7 +304,8 @@ final class RowImages implements AutoCloseable {
         }
       }
     }
-    earlier.entrySet()
+    earlier
+        .entrySet()
         .removeIf(stop ->
             !stop.getValue().isBefore(stop.getKey())
                 || !set.haveTheSameBase(stop.getValue(), stop.getKey()));
