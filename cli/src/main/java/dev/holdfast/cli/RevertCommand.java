@@ -126,7 +126,10 @@ final class RevertCommand extends CliCommand {
             name,
             owner,
             new Revert.Options(restoreLostKeys, overwriteTouched, partial));
-    try (Revert.Planned planned = revert.plan(selection(), progress())) {
+    try (Revert.Planned planned =
+        digest == null
+            ? revert.plan(selection(), progress())
+            : revert.planAgain(selection(), progress())) {
       RevertPlan plan = planned.plan();
       String agreed = digest;
       if (agreed == null) {

@@ -183,6 +183,9 @@ public final class RowHistories {
     /** Where rows were put by others, in units of 8 bytes of log from {@link #createdFrom}. */
     private TidMap created = new TidMap();
 
+    /** Where the set wrote first; -1 when it did not. */
+    private long firstWritten = -1;
+
     private int size;
     private long[] first = new long[16];
     private long[] since = new long[16];
@@ -353,6 +356,9 @@ public final class RowHistories {
   private void written(FileRows rows, RawRecord record, long old, long young) {
     long xid = record.xid();
     boolean ofSet = isOfSet(xid, record.lsn());
+    if (ofSet && rows.firstWritten < 0) {
+      rows.firstWritten = record.lsn();
+    }
     int history = old == TidMap.NONE ? -1 : rows.places.get(old);
     if (young != TidMap.NONE) {
       rows.places.remove(young); // whatever lay there is gone
@@ -640,6 +646,18 @@ public final class RowHistories {
   public long table(RelFile file) {
     FileRows rows = files.get(file);
     return rows == null ? 0 : rows.table;
+  }
+
+  /**
+   * Where the record begins with which the set first wrote to a file: from there on, and until the
+   * transaction ends, nobody else can change the table's columns.
+   */
+  public Lsn firstWritten(RelFile file) {
+    FileRows rows = files.get(file);
+    if (rows == null || rows.firstWritten < 0) {
+      throw new IllegalArgumentException("no row of " + file + " was changed");
+    }
+    return new Lsn(rows.firstWritten);
   }
 
   /** How many histories a file has: they are numbered from 0. */

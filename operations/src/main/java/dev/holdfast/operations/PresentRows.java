@@ -5,15 +5,9 @@ import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Step;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowSpool;
-import dev.holdfast.postgres.RowVersion;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.TableShape;
-import dev.holdfast.wal.Tid;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
-import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -23,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * all about them: they were written after its end, or moved by a rewrite of the table.
  */
 final class PresentRows {
-  private static final int BATCH = 5_000;
+  private static final int BATCH = 20_000;
 
   private final TableShape shape;
   private final RowSpool spool;
@@ -53,45 +47,51 @@ final class PresentRows {
             rows.count(),
             Progress.Unit.ROWS)) {
       long file = table.madeAgain() ? 0 : now.fileNumber(table.oid());
-      List<Integer> numbers = new ArrayList<>(BATCH);
-      List<Step> steps = new ArrayList<>(BATCH);
+      int[] numbers = new int[BATCH];
+      long[] tids = new long[BATCH];
+      long[] xids = new long[BATCH];
+      int size = 0;
       for (int number = 0; number < rows.count(); number++) {
         RowHistory history = rows.history(number);
         if (history != null
             && history.last().left() == RowHistories.Left.VERSION
             && rows.file(number).number() == file) {
-          numbers.add(number);
-          steps.add(history.last());
+          Step last = history.last();
+          numbers[size] = number;
+          tids[size] = Objects.requireNonNull(last.tid()).pack();
+          xids[size] = last.xid();
+          size++;
         }
-        boolean isLast = number == rows.count() - 1;
-        if (numbers.size() == BATCH || (isLast && !numbers.isEmpty())) {
-          Map<Tid, RowVersion> found = present.at(now, steps);
+        if (size == BATCH || (number == rows.count() - 1 && size > 0)) {
+          long[] found = present.at(now, Arrays.copyOf(tids, size), xids);
           if (now.fileNumber(table.oid()) != file) {
             return present; // rewritten meanwhile: other rows may lie at these places now
           }
-          present.keep(numbers, steps, found);
-          phase.advance(numbers.size());
-          numbers.clear();
-          steps.clear();
+          for (int index = 0; index < size; index++) {
+            present.places[numbers[index]] = found[index];
+          }
+          phase.advance(size);
+          size = 0;
         }
       }
       return present;
     }
   }
 
-  private Map<Tid, RowVersion> at(RowReader now, List<Step> steps) {
-    Collection<Tid> tids = new ArrayList<>(steps.size());
-    steps.forEach(step -> tids.add(Objects.requireNonNull(step.tid())));
-    return now.versionsByTid(shape.name(), shape.columns(), tids);
-  }
-
-  private void keep(List<Integer> numbers, List<Step> steps, Map<Tid, RowVersion> found) {
-    for (int i = 0; i < numbers.size(); i++) {
-      RowVersion version = found.get(steps.get(i).tid());
-      if (version != null && version.xmin() == steps.get(i).xid()) {
-        places[numbers.get(i)] = spool.add(version.row());
-      }
-    }
+  /** Where in the spool the versions are that were written by whom the log says; -1 for none. */
+  private long[] at(RowReader now, long[] tids, long[] xids) {
+    long[] found = new long[tids.length];
+    Arrays.fill(found, -1);
+    now.at(
+        shape.name(),
+        shape.columns(),
+        tids,
+        (request, xmin, row) -> {
+          if (xmin == xids[request]) {
+            found[request] = spool.add(row);
+          }
+        });
+    return found;
   }
 
   /** How the table's columns stood when the rows were read. */

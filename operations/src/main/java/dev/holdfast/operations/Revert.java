@@ -21,7 +21,6 @@ import dev.holdfast.postgres.definition.Recreation;
 import dev.holdfast.postgres.definition.RecreationPlan;
 import dev.holdfast.postgres.definition.RecreationProgress;
 import dev.holdfast.postgres.definition.TableCopy;
-import dev.holdfast.revert.ColumnMatch;
 import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.revert.RevertOptions;
 import dev.holdfast.revert.TablePlan;
@@ -276,12 +275,24 @@ public final class Revert {
 
   /** Makes the plan. Forks are made, production is read, nothing is changed. */
   public Planned plan(Selection selection, Progress progress) {
+    return plan(selection, false, progress);
+  }
+
+  /**
+   * As {@link #plan(Selection, Progress)}, for a plan that was agreed on and is applied when it is
+   * the same: what it would write goes to temporary tables of production while it is made.
+   */
+  public Planned planAgain(Selection selection, Progress progress) {
+    return plan(selection, true, progress);
+  }
+
+  private Planned plan(Selection selection, boolean ahead, Progress progress) {
     long begun = System.nanoTime();
     String behind = awaitRecorded();
     TransactionSet set = TransactionSet.of(cluster, selection, progress);
     PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, set.database());
     OwnServer.require(cluster.document(), owner, set);
-    Planned planned = new Planned(set, owner);
+    Planned planned = new Planned(set, owner, ahead);
     try {
       planned.make(behind, progress, begun);
       return planned;
@@ -337,14 +348,35 @@ public final class Revert {
     private @Nullable Fork before;
     private @Nullable RecreationPlan recreation;
     private @Nullable RevertPlan plan;
+    private final boolean ahead;
+    private @Nullable Connection production;
+    private @Nullable PlanApplier applier;
 
-    /** The planned changes of one table. */
+    /**
+     * The planned changes of one table.
+     *
+     * @param spool keeps them; null where they are in production's temporary tables
+     */
     private record TableChange(
-        TablePlan plan, TableDamage.Action action, TableChanges changes, RowChangeSpool spool) {}
+        TablePlan plan,
+        TableDamage.Action action,
+        TableChanges changes,
+        @Nullable RowChangeSpool spool) {
+      boolean isEmpty() {
+        return plan.inserts() + plan.updates() + plan.deletes() == 0;
+      }
 
-    private Planned(TransactionSet set, PostgresUrl owner) {
+      void close() {
+        if (spool != null) {
+          spool.close();
+        }
+      }
+    }
+
+    private Planned(TransactionSet set, PostgresUrl owner, boolean ahead) {
       this.set = set;
       this.owner = owner;
+      this.ahead = ahead;
     }
 
     /** What it would do. */
@@ -465,31 +497,63 @@ public final class Revert {
       }
     }
 
-    private void merge(
-        RowMergeJob job, PlanDigest digest, List<String> warnings, Progress progress) {
-      RowChangeSpool spool = RowChangeSpool.create();
-      RowMergeJob.Merged merged;
-      try {
-        merged = job.merge(digest, spool, progress);
-      } catch (RuntimeException | Error e) {
-        spool.close();
-        throw e;
+    private void merge(RowMergeJob job, PlanDigest digest, List<String> warnings, Progress progress)
+        throws SQLException {
+      if (ahead) {
+        TableChanges table =
+            job.changes(_ -> {
+              throw new IllegalStateException("they were given while they were planned");
+            });
+        try (PlanApplier.Ahead staged = applier().stage(table)) {
+          RowMergeJob.Merged merged = job.merge(digest, staged, progress);
+          staged.end();
+          keep(job, merged, table, null, warnings);
+        }
+        return;
       }
+      RowChangeSpool spool = RowChangeSpool.create();
+      boolean kept = false;
+      try {
+        RowMergeJob.Merged merged = job.merge(digest, spool, progress);
+        kept = keep(job, merged, job.changes(spool), spool, warnings);
+      } finally {
+        if (!kept) {
+          spool.close();
+        }
+      }
+    }
+
+    private boolean keep(
+        RowMergeJob job,
+        RowMergeJob.Merged merged,
+        TableChanges table,
+        @Nullable RowChangeSpool spool,
+        List<String> warnings) {
       if (!merged.note().isEmpty()) {
         warnings.add(merged.note());
       }
       TablePlan rows = merged.plan();
-      ColumnMatch match = merged.match();
-      if (rows == null || match == null) {
-        spool.close();
-        return;
+      if (rows == null) {
+        return false;
       }
-      changes.add(
-          new TableChange(
-              rows,
-              job.table().action(),
-              new TableChanges(merged.oid(), match.now(), match.then().size(), match.key(), spool),
-              spool));
+      changes.add(new TableChange(rows, job.table().action(), table, spool));
+      return true;
+    }
+
+    private PlanApplier applier() throws SQLException {
+      if (applier == null) {
+        applier = new PlanApplier(production(), PlanApplier.LOCK_TIMEOUT);
+      }
+      return applier;
+    }
+
+    /** What the plan is applied with: outside of autocommit, and closed with the plan. */
+    private Connection production() throws SQLException {
+      if (production == null) {
+        production = owner.open();
+        production.setAutoCommit(false);
+      }
+      return production;
     }
 
     private RevertPlan value(
@@ -600,10 +664,10 @@ public final class Revert {
             "add --partial to bring back the rest");
       }
       long begun = System.nanoTime();
-      try (Connection production = owner.open()) {
-        production.setAutoCommit(false);
+      try {
+        Connection production = production();
         try {
-          long restored = applyRows(production, progress) + recreate(production, progress);
+          long restored = applyRows(progress) + recreate(production, progress);
           sign(production, agreed);
           commit(production, agreed);
           analyze(production);
@@ -668,19 +732,15 @@ public final class Revert {
       return changes.stream().mapToLong(change -> change.plan.count(fate)).sum();
     }
 
-    private long applyRows(Connection production, Progress progress) {
+    private long applyRows(Progress progress) throws SQLException {
       List<TableChanges> written =
-          changes.stream()
-              .filter(change -> change.spool.count() > 0)
-              .map(TableChange::changes)
-              .toList();
+          changes.stream().filter(change -> !change.isEmpty()).map(TableChange::changes).toList();
       if (written.isEmpty()) {
         return 0;
       }
       long rows = fate(Verdict.Fate.RESTORED);
       try (Progress.Phase phase = progress.begin("writing rows", rows, Progress.Unit.ROWS)) {
-        PlanApplier.Applied applied =
-            new PlanApplier(production, PlanApplier.LOCK_TIMEOUT).applyInTransaction(written);
+        PlanApplier.Applied applied = applier().applyInTransaction(written);
         long done = applied.inserted() + applied.updated() + applied.deleted();
         phase.advance(done);
         return done;
@@ -720,7 +780,14 @@ public final class Revert {
 
     @Override
     public void close() {
-      changes.forEach(change -> change.spool.close());
+      changes.forEach(TableChange::close);
+      try {
+        if (production != null) {
+          production.close();
+        }
+      } catch (SQLException e) {
+        LOG.debug("the connection to production was gone before it was closed", e);
+      }
       if (before != null) {
         before.close();
       }

@@ -44,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  * position at which it can be: just before it was replaced.
  */
 final class RowImages implements AutoCloseable {
-  private static final int BATCH = 5_000;
+  private static final int BATCH = 20_000;
   private static final String LOCK_TIMEOUT = "SET lock_timeout = '2s'";
   private static final String LOCKED = "55P03";
 
@@ -265,10 +265,13 @@ final class RowImages implements AutoCloseable {
       }
     }
     List<Lsn> chosen = fewest.stops();
+    Map<Lsn, Lsn> earlier = earlier(chosen);
     for (Wanted wanted : tables.values()) {
       long table = wanted.rows.table().oid();
       for (int request = 0; request < wanted.size; request++) {
-        work(firstFrom(chosen, interval(wanted, request).from()), table).add(request);
+        Lsn stop = firstFrom(chosen, interval(wanted, request).from());
+        Lsn early = isOlder(wanted, request) ? earlier.get(stop) : null;
+        work(early == null ? stop : early, table).add(request);
       }
       for (Truncation truncation : wanted.rows.table().truncations()) {
         work(truncation.writer().lastBefore(table), table).truncations.add(truncation);
@@ -280,6 +283,39 @@ final class RowImages implements AutoCloseable {
         work(set.lastCommitEnd(), table).whole = true;
       }
     }
+  }
+
+  /**
+   * Stops before which what a single transaction wrote need not be replayed to see the rows it
+   * replaced: where it began to write. What others had not committed there is seen where the stop
+   * was.
+   */
+  private Map<Lsn, Lsn> earlier(List<Lsn> chosen) {
+    Map<Lsn, Lsn> earlier = new HashMap<>();
+    if (set.transactions().size() > 1) {
+      return earlier; // stops are shared, and each that is moved is one more
+    }
+    for (Wanted wanted : tables.values()) {
+      for (int request = 0; request < wanted.size; request++) {
+        if (isOlder(wanted, request)) {
+          Lsn began = wanted.rows.firstWritten(wanted.history[request]);
+          Lsn stop = firstFrom(chosen, interval(wanted, request).from());
+          earlier.merge(stop, began, (one, two) -> one.isAfter(two) ? one : two);
+        }
+      }
+    }
+    earlier
+        .entrySet()
+        .removeIf(stop ->
+            !stop.getValue().isBefore(stop.getKey())
+                || !set.haveTheSameBase(stop.getValue(), stop.getKey()));
+    return earlier;
+  }
+
+  /** Whether a version is one that lay there before the set wrote anything. */
+  private static boolean isOlder(Wanted wanted, int request) {
+    RowHistory history = wanted.rows.history(wanted.history[request]);
+    return wanted.image[request] == 0 && history != null && history.since().equals(Lsn.NONE);
   }
 
   private Work work(Lsn at, long table) {
@@ -381,27 +417,31 @@ final class RowImages implements AutoCloseable {
       long file,
       TableShape shape,
       RowReader reader) {
-    List<Tid> tids = new ArrayList<>(to - from);
-    List<Integer> requests = new ArrayList<>(to - from);
+    long[] tids = new long[to - from];
+    int[] requests = new int[to - from];
+    int size = 0;
     Work others = new Work();
     for (int index = from; index < to; index++) {
       int request = here.requests[index];
       RelFile in = wanted.rows.file(wanted.history[request]);
       if (in.number() == file) {
-        tids.add(tid(wanted, request));
-        requests.add(request);
+        tids[size] = tid(wanted, request).pack();
+        requests[size++] = request;
       } else {
         others.add(request);
       }
     }
-    Map<Tid, Row> rows = reader.byTid(shape.name(), shape.columns(), tids);
-    for (int index = 0; index < tids.size(); index++) {
-      Row row = rows.get(tids.get(index));
-      if (row == null) {
-        others.add(requests.get(index));
-      } else {
-        wanted.place[requests.get(index)] = spool.add(row);
-        wanted.shape[requests.get(index)] = wanted.shapes.size() - 1;
+    reader.at(
+        shape.name(),
+        shape.columns(),
+        Arrays.copyOf(tids, size),
+        (index, _, row) -> {
+          wanted.place[requests[index]] = spool.add(row);
+          wanted.shape[requests[index]] = wanted.shapes.size() - 1;
+        });
+    for (int index = 0; index < size; index++) {
+      if (wanted.place[requests[index]] < 0) {
+        others.add(requests[index]);
       }
     }
     later(wanted, others, 0, at, "the log changes a row that was not there");

@@ -5,10 +5,12 @@ import dev.holdfast.damage.RowHistories.Left;
 import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Step;
 import dev.holdfast.damage.RowHistories.Truncation;
+import dev.holdfast.damage.TableDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowVersion;
+import dev.holdfast.postgres.TableChanges;
 import dev.holdfast.revert.ColumnMatch;
 import dev.holdfast.revert.Hit;
 import dev.holdfast.revert.PlanDigest;
@@ -20,6 +22,7 @@ import dev.holdfast.revert.WholeRows;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChangeSink;
+import dev.holdfast.row.RowChangeSource;
 import dev.holdfast.row.RowKey;
 import dev.holdfast.row.TableShape;
 import dev.holdfast.wal.Lsn;
@@ -81,13 +84,11 @@ final class RowMergeJob {
    * What came out for one table.
    *
    * @param plan null when there is nothing to merge with, as {@code note} says
-   * @param match how to read the changes; null with {@code plan}
-   * @param oid the table in production: another than the log's when it was made again since
    * @param note what the operator should know; empty when nothing
    */
-  record Merged(@Nullable TablePlan plan, @Nullable ColumnMatch match, long oid, String note) {
+  record Merged(@Nullable TablePlan plan, String note) {
     static Merged nothing(String note) {
-      return new Merged(null, null, 0, note);
+      return new Merged(null, note);
     }
   }
 
@@ -200,7 +201,17 @@ final class RowMergeJob {
         byKey(revert, phase);
       }
     }
-    return new Merged(revert.plan(), match, table.oid(), note());
+    return new Merged(revert.plan(), note());
+  }
+
+  /** The worst that was done to the table. */
+  TableDamage.Action action() {
+    return rows.table().action();
+  }
+
+  /** What {@link #merge} gives to the sink, as production is to read it. */
+  TableChanges changes(RowChangeSource source) {
+    return new TableChanges(table.oid(), match.now(), match.then().size(), match.key(), source);
   }
 
   private String note() {
@@ -427,11 +438,23 @@ final class RowMergeJob {
   }
 
   private static Row arranged(Row row, int[] at) {
+    if (isInOrder(at) && at.length == row.size()) {
+      return row;
+    }
     List<@Nullable String> values = new ArrayList<>(at.length);
     for (int position : at) {
       values.add(row.value(position));
     }
     return Row.copyOf(values);
+  }
+
+  private static boolean isInOrder(int[] at) {
+    for (int index = 0; index < at.length; index++) {
+      if (at[index] != index) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static int[] positions(TableShape shape, List<Column> wanted) {

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.RowHistories;
 import dev.holdfast.damage.RowHistories.RowHistory;
+import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RelFile;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -56,6 +57,11 @@ final class TableRows {
   int number(RelFile file, int inFile) {
     int index = table.files().indexOf(file);
     return index < 0 ? -1 : begins[index] + inFile;
+  }
+
+  /** Where the set first wrote to the file a history's rows lie in. */
+  Lsn firstWritten(int number) {
+    return histories.firstWritten(file(number));
   }
 
   /** The file a history's rows lie in. */

@@ -445,6 +445,13 @@ final class TransactionSet {
         progress);
   }
 
+  /** Whether a fork of either position stands on the same base backup. */
+  boolean haveTheSameBase(Lsn earlier, Lsn later) {
+    return cluster.bases().list().stream()
+        .map(base -> new Lsn(base.stopLsn()))
+        .noneMatch(end -> end.isAfter(earlier) && !end.isAfter(later));
+  }
+
   /**
    * The last position at which a standby shows a table as it was before the first of them that
    * dropped it, truncated it or changed its rows.

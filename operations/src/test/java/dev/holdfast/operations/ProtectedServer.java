@@ -108,7 +108,8 @@ final class ProtectedServer implements AutoCloseable {
 
   /** Plans and applies. */
   RevertResult undo(String xid, Revert.Options options) {
-    try (Revert.Planned planned = revert(options).plan(Revert.Selection.of(xid), Progress.SILENT)) {
+    try (Revert.Planned planned =
+        revert(options).planAgain(Revert.Selection.of(xid), Progress.SILENT)) {
       return planned.apply(planned.plan().digest(), Progress.SILENT);
     }
   }

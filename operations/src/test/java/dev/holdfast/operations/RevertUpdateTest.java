@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -59,6 +63,54 @@ class RevertUpdateTest {
       acme.caughtUp();
       RevertResult again = acme.undo(bad.xid(), PLAIN);
       assertThat(again.rowsRestored()).as("undoing twice changes nothing").isZero();
+    }
+  }
+
+  @Test
+  void rows_and_columns_that_came_while_the_transaction_was_open_are_undone_with_the_others()
+      throws Exception {
+    try (ProtectedServer acme =
+            ProtectedServer.start(
+                16,
+                "CREATE TABLE one (id int PRIMARY KEY, v text)",
+                "INSERT INTO one SELECT n, 'good' FROM generate_series(1, 100) n",
+                "CREATE TABLE two (id int PRIMARY KEY, v text)",
+                "INSERT INTO two SELECT n, 'good' FROM generate_series(1, 100) n");
+        Connection open = acme.server.connect();
+        Connection bad = acme.server.connect()) {
+      open.setAutoCommit(false);
+      bad.setAutoCommit(false);
+      try (Statement others = open.createStatement();
+          Statement hits = bad.createStatement()) {
+        others.execute("INSERT INTO one VALUES (101, 'good')");
+        hits.execute("UPDATE one SET v = 'bad' WHERE id <= 50");
+        open.commit(); // not yet to be seen where the bad one began to write
+        acme.server.execute(
+            "UPDATE one SET v = 'better' WHERE id = 100",
+            "ALTER TABLE two ADD COLUMN extra text DEFAULT 'new'",
+            "UPDATE two SET extra = 'good ' || id WHERE id > 50");
+        hits.execute("UPDATE one SET v = 'bad' WHERE id >= 100");
+        hits.execute("UPDATE two SET extra = 'bad'");
+        String xid = value(hits, "SELECT pg_current_xact_id()");
+        bad.commit();
+        acme.caughtUp();
+        RevertResult result = acme.undo(xid, PLAIN);
+        assertThat(result.rowsRestored()).isEqualTo(152);
+      }
+      assertThat(acme.server.query("SELECT v, count(*) FROM one GROUP BY v ORDER BY v"))
+          .containsExactly("better|1", "good|100");
+      assertThat(
+              acme.server.value(
+                  "SELECT count(*) FROM two WHERE extra = CASE WHEN id > 50 THEN 'good ' || id"
+                      + " ELSE 'new' END"))
+          .isEqualTo("100");
+    }
+  }
+
+  private static String value(Statement statement, String sql) throws SQLException {
+    try (ResultSet row = statement.executeQuery(sql)) {
+      row.next();
+      return row.getString(1);
     }
   }
 

@@ -33,15 +33,22 @@ final class CopyText {
 
   /** Reads one line, with or without its line feed. */
   Row row(byte[] line) {
+    return row(line, 0, end(line));
+  }
+
+  /** Where the values of a line end. */
+  static int end(byte[] line) {
     int end = line.length;
-    if (end > 0 && line[end - 1] == '\n') {
-      end--;
-    }
+    return end > 0 && line[end - 1] == '\n' ? end - 1 : end;
+  }
+
+  /** Reads a part of a line. */
+  Row row(byte[] line, int from, int end) {
     List<@Nullable String> values = new ArrayList<>(columns);
-    int begin = 0;
+    int begin = from;
     boolean escaped = false;
     byte all = 0; // its sign tells whether any byte is not ASCII
-    for (int at = 0; at <= end; at++) {
+    for (int at = from; at <= end; at++) {
       if (at == end || line[at] == '\t') {
         values.add(escaped ? unescaped(line, begin, at) : text(line, begin, at - begin, all));
         begin = at + 1;
@@ -87,9 +94,13 @@ final class CopyText {
   }
 
   /** Appends one value as COPY reads it. */
-  static void append(StringBuilder line, @Nullable String value) {
+  static void append(StringBuilder line, @Nullable CharSequence value) {
     if (value == null) {
       line.append("\\N");
+      return;
+    }
+    if (isPlain(value)) {
+      line.append(value);
       return;
     }
     for (int at = 0; at < value.length(); at++) {
@@ -102,6 +113,16 @@ final class CopyText {
         default -> line.append(c);
       }
     }
+  }
+
+  private static boolean isPlain(CharSequence value) {
+    for (int at = 0; at < value.length(); at++) {
+      char c = value.charAt(at);
+      if (c == '\\' || (c < ' ' && (c == '\t' || c == '\n' || c == '\r'))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private String text(byte[] bytes, int begin, int length, byte all) {

@@ -78,7 +78,7 @@ final class ForeignKeyCheck {
                   table.change(),
                   key.childFrom(),
                   key.joinValues(oldValues(key, structure), "c"),
-                  touches(key, structure),
+                  touches(table, key, structure),
                   planned));
     }
   }
@@ -116,15 +116,16 @@ final class ForeignKeyCheck {
                 table.change(),
                 key.childFrom(),
                 key.joinValues(oldValues(key, structure), "c"),
-                touches(key, structure),
+                touches(table, key, structure),
                 key.parentFrom(),
                 key.join("q", "c")));
   }
 
   /** That change {@code p} takes the referenced values away: a deletion, or an update of them. */
-  private static String touches(ForeignKey key, TableStructure structure) {
-    return "(p.verb IN ('d', 'm') OR p.changed && '{%s}'::int2[])"
+  private static String touches(StagedTable table, ForeignKey key, TableStructure structure) {
+    return "(p.verb IN ('d', 'm') OR %s && '{%s}'::int2[])"
         .formatted(
+            table.changed("p"),
             ForeignKey.numbers(structure, key.parentColumns()).stream()
                 .map(String::valueOf)
                 .collect(Collectors.joining(",")));

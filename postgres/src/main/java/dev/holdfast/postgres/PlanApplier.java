@@ -3,6 +3,8 @@ package dev.holdfast.postgres;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.row.Column;
+import dev.holdfast.row.RowChange;
+import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.TableName;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -17,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Applies planned row changes to production in one transaction: all of them or none.
@@ -61,6 +64,7 @@ public final class PlanApplier {
 
   private final Connection connection;
   private final Duration lockTimeout;
+  private final Map<Long, StagedTable> staged = new HashMap<>();
 
   /**
    * @param connection to production as the tables' owner; stays the caller's to close
@@ -114,23 +118,21 @@ public final class PlanApplier {
   public Applied applyInTransaction(List<TableChanges> plan) {
     long start = System.nanoTime();
     try {
-      // Every check must see what was committed until it runs, whatever the role's default is.
-      execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
-      CanonicalText.setLocal(connection);
-      execute("SET LOCAL lock_timeout = " + lockTimeout.toMillis());
-      execute("SET LOCAL idle_in_transaction_session_timeout = 0");
-      execute("SET LOCAL jit = off"); // compiling each statement costs more than it saves
-      execute(ENOUGH_WORK_MEM);
+      begin();
       UserTriggers triggers = UserTriggers.begin(connection);
+      boolean utf8 = isUtf8();
       List<Prepared> tables = new ArrayList<>();
       List<TableChanges> ordered =
           plan.stream().sorted(java.util.Comparator.comparingLong(TableChanges::oid)).toList();
       for (TableChanges table : ordered) {
-        tables.add(prepare(table, triggers, tables.size()));
+        tables.add(prepare(table, triggers, tables.size(), utf8));
       }
       List<Prepared> parentsFirst = parentsFirst(tables);
       for (Prepared table : tables) {
-        table.staged().stage();
+        if (!staged.containsKey(table.structure().oid())) {
+          table.staged().stage();
+        }
+        chooseAtOnce(table, triggers);
       }
       for (Prepared table : tables) {
         Set<Integer> old = new TreeSet<>();
@@ -156,17 +158,136 @@ public final class PlanApplier {
     }
   }
 
-  private Prepared prepare(TableChanges table, UserTriggers triggers, int number)
+  /**
+   * Takes the changes of one table while they are being planned and copies them into a temporary
+   * table of the session, so that the server has them when the plan is made. Nothing else is
+   * written and no table of the user's is locked; {@link #applyInTransaction} looks whether the
+   * table is still as it was.
+   *
+   * @param table what the changes are of; its own are not asked for
+   * @return takes the changes; {@link Ahead#end} before anything else is asked of the connection
+   */
+  public Ahead stage(TableChanges table) {
+    return new Ahead(table);
+  }
+
+  /** Changes on their way to production's temporary tables. Close it; to end it is what counts. */
+  public final class Ahead implements RowChangeSink, AutoCloseable {
+    private final TableChanges table;
+    private @Nullable StagedTable begun;
+
+    private Ahead(TableChanges table) {
+      this.table = table;
+    }
+
+    @Override
+    public void accept(RowChange change) {
+      if (begun == null) {
+        begun = begin(table);
+      }
+      begun.accept(change);
+    }
+
+    /** Of a table without changes nothing is left. */
+    public void end() {
+      if (begun == null) {
+        return;
+      }
+      try {
+        begun.end();
+        connection.commit();
+        staged.put(table.oid(), begun);
+      } catch (SQLException e) {
+        throw SqlFailures.told(WHAT, e);
+      }
+    }
+
+    @Override
+    public void close() {
+      try {
+        if (begun != null) {
+          begun.cancel();
+        }
+      } catch (SQLException e) {
+        return; // the server has thrown away what it got, and the first failure tells
+      }
+    }
+  }
+
+  private StagedTable begin(TableChanges table) {
+    try {
+      execute("SET idle_session_timeout = 0"); // other tables are planned before all is applied
+      begin();
+      TableStructure structure = structure(table.oid());
+      Set<Integer> moving = moving(table, structure, UserTriggers.begin(connection));
+      StagedTable begun =
+          new StagedTable(connection, structure, table, moving, staged.size(), isUtf8());
+      begun.begin("ON COMMIT PRESERVE ROWS");
+      return begun;
+    } catch (SQLException e) {
+      throw SqlFailures.told(WHAT, e);
+    }
+  }
+
+  private void begin() throws SQLException {
+    // Every check must see what was committed until it runs, whatever the role's default is.
+    execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
+    CanonicalText.setLocal(connection);
+    execute("SET LOCAL lock_timeout = " + lockTimeout.toMillis());
+    execute("SET LOCAL idle_in_transaction_session_timeout = 0");
+    execute("SET LOCAL jit = off"); // compiling each statement costs more than it saves
+    execute(ENOUGH_WORK_MEM);
+  }
+
+  /** A row is put in anew only when every one of its values is known. */
+  private Set<Integer> moving(TableChanges table, TableStructure structure, UserTriggers triggers)
+      throws SQLException {
+    boolean moves =
+        !triggers.foreignKeysAct()
+            && Set.copyOf(structure.shape().columns()).size() == table.columns().size();
+    return moves ? uniqueColumns(table.oid()) : Set.of();
+  }
+
+  /**
+   * Where constraints of foreign keys act by themselves, rows found are asked for by others; where
+   * an update takes a referenced value away, it is asked what the value was.
+   */
+  private static void chooseAtOnce(Prepared table, UserTriggers triggers) {
+    boolean referenced =
+        table.incoming().stream()
+            .anyMatch(key ->
+                table
+                    .staged()
+                    .changesInPlace(ForeignKey.numbers(table.structure(), key.parentColumns())));
+    boolean constraintsAct =
+        triggers.foreignKeysAct() && !(table.incoming().isEmpty() && table.outgoing().isEmpty());
+    if (table.staged().hasKey() && !referenced && !constraintsAct) {
+      table.staged().updateAtOnce(!table.outgoing().isEmpty());
+    }
+  }
+
+  private boolean isUtf8() throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet encoding = statement.executeQuery("SHOW server_encoding")) {
+      encoding.next();
+      return encoding.getString(1).equals("UTF8");
+    }
+  }
+
+  private Prepared prepare(TableChanges table, UserTriggers triggers, int number, boolean utf8)
       throws SQLException {
     TableStructure structure = structure(table.oid());
     String mode = table.key().isEmpty() ? "SHARE ROW EXCLUSIVE" : "ROW EXCLUSIVE";
     execute("LOCK TABLE ONLY %s IN %s MODE".formatted(structure.shape().name().quoted(), mode));
     TableStructure locked = structure(table.oid());
     Set<Column> present = new HashSet<>(locked.shape().columns());
+    Set<Integer> moving = moving(table, locked, triggers);
+    StagedTable ahead = staged.get(table.oid());
     if (!locked.equals(structure)
         || !present.containsAll(table.columns())
         || (!table.key().isEmpty() && present.size() > table.columns().size())
-        || !fits(locked, table)) {
+        || !fits(locked, table)
+        || (ahead != null && !ahead.fits(locked, moving))) {
       throw new OperatorException(
           Kind.REFUSED,
           WHAT,
@@ -175,11 +296,10 @@ public final class PlanApplier {
           "nothing was written; run revert again to see the plan as it is now");
     }
     triggers.disable(locked);
-    // A row is put in anew only when every one of its values is known.
-    boolean moves = !triggers.foreignKeysAct() && present.size() == table.columns().size();
-    Set<Integer> moving = moves ? uniqueColumns(table.oid()) : Set.of();
     return new Prepared(
-        new StagedTable(connection, locked, table, moving, number),
+        ahead != null
+            ? ahead
+            : new StagedTable(connection, locked, table, moving, staged.size() + number, utf8),
         locked,
         ForeignKey.from(connection, table.oid()),
         ForeignKey.to(connection, table.oid()));

@@ -70,20 +70,17 @@ public final class RowChangeSpool implements RowChangeSink, RowChangeSource, Aut
   @Override
   public void accept(RowChange change) {
     try {
-      switch (change) {
-        case RowChange.Insert insert -> {
-          out.writeByte('i');
-          write(insert.wanted());
-        }
-        case RowChange.Update update -> {
-          out.writeByte('u');
-          write(update.now());
-          write(update.wanted());
-        }
-        case RowChange.Delete delete -> {
-          out.writeByte('d');
-          write(delete.now());
-        }
+      // No switch over patterns: this is done a million times.
+      if (change instanceof RowChange.Update update) {
+        out.writeByte('u');
+        write(update.now());
+        write(update.wanted());
+      } else if (change instanceof RowChange.Insert insert) {
+        out.writeByte('i');
+        write(insert.wanted());
+      } else if (change instanceof RowChange.Delete delete) {
+        out.writeByte('d');
+        write(delete.now());
       }
       count++;
     } catch (IOException e) {

@@ -17,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.postgresql.PGConnection;
@@ -66,22 +67,54 @@ public final class RowReader {
   }
 
   /**
-   * The rows at these places; a place without a visible row is missing from the answer.
+   * The rows at these places; of a place without a visible row nothing is told. Where they lie
+   * close together, their pages are read through instead of looking each place up.
    *
    * @param columns what to read, in this order
-   * @param tids some thousands at most: they become one statement
+   * @param tids packed, in any order; some ten thousands at most, for they become one statement
+   * @throws IllegalArgumentException when they are more than 65,536
    */
-  public Map<Tid, Row> byTid(TableName table, List<Column> columns, Collection<Tid> tids) {
-    Map<Tid, Row> rows = new HashMap<>();
-    if (tids.isEmpty()) {
-      return rows;
+  public void at(TableName table, List<Column> columns, long[] tids, PlacedRowSink sink) {
+    if (tids.length == 0) {
+      return;
     }
-    List<String> texts = tids.stream().map(Tid::toString).toList();
+    SoughtPlaces sought = new SoughtPlaces(tids);
     String sql =
-        "SELECT t.ctid%s FROM ONLY %s t WHERE t.ctid = ANY (%s::tid[])"
-            .formatted(listed(columns), table.quoted(), literal(texts));
-    copy(table, sql, row -> rows.put(tid(row), row.withoutFirst()));
-    return rows;
+        "SELECT t.ctid, t.xmin%s FROM ONLY %s t WHERE %s"
+            .formatted(
+                listed(columns),
+                table.quoted(),
+                sought.areDense()
+                    ? "t.ctid >= '(%d,0)' AND t.ctid <= '(%d,65535)'"
+                        .formatted(sought.firstBlock(), sought.lastBlock())
+                    : "t.ctid = ANY (%s::tid[])".formatted(literal(sought.texts())));
+    CopiedRow row = new CopiedRow();
+    boolean empty = columns.isEmpty();
+    copyLines(
+        table,
+        sql,
+        line -> {
+          int end = CopyText.end(line);
+          // (block,offset), a tab, xmin, a tab, the values
+          int at = 1;
+          long block = 0;
+          for (; line[at] != ','; at++) {
+            block = 10 * block + line[at] - '0';
+          }
+          long offset = 0;
+          for (at++; line[at] != ')'; at++) {
+            offset = 10 * offset + line[at] - '0';
+          }
+          long xmin = 0;
+          for (at += 2; at < end && line[at] != '\t'; at++) {
+            xmin = 10 * xmin + line[at] - '0';
+          }
+          row.of(line, Math.min(at + 1, end), end, empty);
+          long place = block << 16 | offset;
+          for (int index = sought.find(place); index >= 0 && sought.isAt(index, place); index++) {
+            sink.accept(sought.request(index), xmin, row);
+          }
+        });
   }
 
   /**
@@ -164,32 +197,6 @@ public final class RowReader {
     return rows;
   }
 
-  /**
-   * As {@link #byTid}, with what wrote each row: whether the row at a place is still the version a
-   * certain transaction left there.
-   */
-  public Map<Tid, RowVersion> versionsByTid(
-      TableName table, List<Column> columns, Collection<Tid> tids) {
-    Map<Tid, RowVersion> rows = new HashMap<>();
-    if (tids.isEmpty()) {
-      return rows;
-    }
-    String sql =
-        "SELECT t.ctid, t.xmin%s FROM ONLY %s t WHERE t.ctid = ANY (%s::tid[])"
-            .formatted(
-                listed(columns),
-                table.quoted(),
-                literal(tids.stream().map(Tid::toString).toList()));
-    copy(
-        table,
-        sql,
-        row -> {
-          RowVersion version = version(row);
-          rows.put(version.tid(), version);
-        });
-    return rows;
-  }
-
   /** As {@link #byKey}, with each row's place and what wrote it. */
   public Map<RowKey, RowVersion> versionsByKey(
       long oid, List<Column> columns, Collection<RowKey> keys) {
@@ -209,8 +216,7 @@ public final class RowReader {
   }
 
   /** As {@link #all}, with each row's place and what wrote it. */
-  public void allVersions(
-      TableName table, List<Column> columns, java.util.function.Consumer<RowVersion> sink) {
+  public void allVersions(TableName table, List<Column> columns, Consumer<RowVersion> sink) {
     String sql =
         "SELECT t.ctid, t.xmin%s FROM ONLY %s t".formatted(listed(columns), table.quoted());
     copy(table, sql, row -> sink.accept(version(row)));
@@ -264,8 +270,12 @@ public final class RowReader {
   }
 
   private void copy(TableName table, String sql, RowSink sink) {
+    CopyText text = new CopyText();
+    copyLines(table, sql, line -> sink.accept(text.row(line)));
+  }
+
+  private void copyLines(TableName table, String sql, Consumer<byte[]> sink) {
     try {
-      CopyText text = new CopyText();
       CopyOut copy =
           connection
               .unwrap(PGConnection.class)
@@ -274,7 +284,7 @@ public final class RowReader {
       boolean finished = false;
       try {
         for (byte[] line = copy.readFromCopy(); line != null; line = copy.readFromCopy()) {
-          sink.accept(text.row(line));
+          sink.accept(line);
         }
         finished = true;
       } finally {

@@ -11,8 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -29,9 +27,12 @@ public final class RowSpool implements AutoCloseable {
   /** Stretches of the file held in memory: rows are read from a few places by turns. */
   private static final int WINDOWS = 6;
 
-  private static final int NULL_LENGTH = -1;
+  /** In the place of the length of a row's line: the row has no values. */
+  private static final int NO_VALUES = -1;
 
   private final FileChannel file;
+  private final CopyText text = new CopyText();
+  private final StringBuilder line = new StringBuilder();
   private ByteBuffer unwritten = ByteBuffer.allocate(BUFFER_BYTES);
   private final @Nullable Window[] windows = new Window[WINDOWS];
   private long written;
@@ -78,23 +79,35 @@ public final class RowSpool implements AutoCloseable {
 
   /** Adds a row; returns the place to read it from. */
   public long add(Row row) {
-    long at = written + unwritten.position();
-    List<byte @Nullable []> texts = new ArrayList<>(row.size());
-    int length = Integer.BYTES;
-    for (@Nullable String value : row.values()) {
-      byte[] text = value == null ? null : value.getBytes(StandardCharsets.UTF_8);
-      texts.add(text);
-      length += Integer.BYTES + (text == null ? 0 : text.length);
+    if (row.size() == 0) {
+      return addEmpty();
     }
-    ByteBuffer room = room(Integer.BYTES + length);
-    room.putInt(length).putInt(row.size());
-    for (byte @Nullable [] text : texts) {
-      if (text == null) {
-        room.putInt(NULL_LENGTH);
-      } else {
-        room.putInt(text.length).put(text);
+    line.setLength(0);
+    for (int i = 0; i < row.size(); i++) {
+      if (i > 0) {
+        line.append('\t');
       }
+      CopyText.append(line, row.value(i));
     }
+    long at = end();
+    byte[] bytes = line.toString().getBytes(StandardCharsets.UTF_8);
+    room(Integer.BYTES + bytes.length).putInt(bytes.length).put(bytes);
+    return at;
+  }
+
+  /** As {@link #add(Row)}, without reading its values. */
+  public long add(CopiedRow row) {
+    if (row.isEmpty()) {
+      return addEmpty();
+    }
+    long at = end();
+    row.copyTo(room(Integer.BYTES + row.length()).putInt(row.length()));
+    return at;
+  }
+
+  private long addEmpty() {
+    long at = end();
+    room(Integer.BYTES).putInt(NO_VALUES);
     return at;
   }
 
@@ -129,7 +142,7 @@ public final class RowSpool implements AutoCloseable {
   public void forEach(long from, long to, RowSink sink) {
     for (long at = from; at < to; ) {
       Row row = read(at);
-      at += Integer.BYTES + length(at);
+      at += Integer.BYTES + Math.max(0, length(at));
       sink.accept(row);
     }
   }
@@ -140,20 +153,12 @@ public final class RowSpool implements AutoCloseable {
       flush();
     }
     int length = length(at);
-    Window window = window(at + Integer.BYTES, length);
-    ByteBuffer row = window.buffer.position((int) (at + Integer.BYTES - window.from));
-    int size = row.getInt();
-    List<@Nullable String> values = new ArrayList<>(size);
-    for (int i = 0; i < size; i++) {
-      int text = row.getInt();
-      if (text == NULL_LENGTH) {
-        values.add(null);
-      } else {
-        values.add(new String(window.bytes, row.position(), text, StandardCharsets.UTF_8));
-        row.position(row.position() + text);
-      }
+    if (length == NO_VALUES) {
+      return Row.of();
     }
-    return Row.copyOf(values);
+    Window window = window(at + Integer.BYTES, length);
+    int from = (int) (at + Integer.BYTES - window.from);
+    return text.row(window.bytes, from, from + length);
   }
 
   private int length(long at) {

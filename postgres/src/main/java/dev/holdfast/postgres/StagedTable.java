@@ -5,11 +5,13 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.row.Column;
 import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChange;
+import dev.holdfast.row.RowChangeSink;
 import dev.holdfast.row.TableName;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -32,8 +34,11 @@ import org.postgresql.copy.CopyIn;
  * rows written. Verbs of a change: {@code i} insert, {@code u} update, {@code d} delete, {@code m}
  * an update of columns that a unique index covers: deleted and inserted, for two rows may exchange
  * their values.
+ *
+ * <p>Updates that nothing else asks about (see {@link #updateAtOnce}) do all of it in one
+ * statement: a million rows are not looked up three times.
  */
-final class StagedTable {
+final class StagedTable implements RowChangeSink {
   private static final int COPY_BUFFER_BYTES = 1 << 16;
   private static final int SAMPLES_MAX = 3;
 
@@ -53,9 +58,13 @@ final class StagedTable {
   private final Connection connection;
   private final TableStructure structure;
   private final TableChanges table;
+  private final Set<Integer> movingColumns;
   private final BitSet movingPositions = new BitSet();
-  private final RowDigest digest = new RowDigest();
+  private final RowDigest digest;
   private final Set<Integer> changedColumns = new TreeSet<>();
+
+  /** What the first update in place changes, and mostly the others too: not written out again. */
+  private @Nullable BitSet usualChange;
 
   /** Positions that every update made in place changes. */
   private BitSet everyChange = new BitSet();
@@ -67,20 +76,29 @@ final class StagedTable {
   private long inserts;
   private long updates;
   private long deletes;
+  private boolean atOnce;
+  private boolean placesAreAsked;
+  private final StringBuilder lines = new StringBuilder();
+  private @Nullable CopyIn copy;
 
   /**
    * @param number tells the temporary tables of the transaction apart
    * @param movingColumns numbers of columns whose change makes a row be deleted and inserted
+   * @param utf8 whether the database's encoding is UTF8: texts compare as they were read, then
    */
   StagedTable(
       Connection connection,
       TableStructure structure,
       TableChanges table,
       Set<Integer> movingColumns,
-      int number) {
+      int number,
+      boolean utf8) {
     this.connection = connection;
+    // Without a key rows are found by what they are compared with: the shorter the better.
+    this.digest = new RowDigest(utf8 && !table.key().isEmpty());
     this.structure = structure;
     this.table = table;
+    this.movingColumns = Set.copyOf(movingColumns);
     for (int i = 0; i < table.columns().size(); i++) {
       movingPositions.set(i, movingColumns.contains(table.columns().get(i).number()));
     }
@@ -132,8 +150,24 @@ final class StagedTable {
         .anyMatch(c -> changedColumns.contains(c.number()) && column.test(c));
   }
 
-  /** Copies the changes into a temporary table. */
+  /** Copies the changes into a temporary table, which goes with the transaction. */
   void stage() throws SQLException {
+    begin("ON COMMIT DROP");
+    try {
+      table.changes().forEach(this);
+      end();
+    } finally {
+      cancel();
+    }
+  }
+
+  /**
+   * Begins to copy changes, which are given one by one until {@link #end}; nothing else can be
+   * asked of the connection meanwhile.
+   *
+   * @param onCommit what becomes of the temporary table
+   */
+  void begin(String onCommit) throws SQLException {
     String keys =
         IntStream.range(0, table.key().size())
             .mapToObj(k -> ", k%d %s".formatted(k, column(table.key().get(k)).type()))
@@ -143,35 +177,76 @@ final class StagedTable {
             .mapToObj(i -> ", w%d %s".formatted(i, column(i).type()))
             .collect(Collectors.joining());
     execute(
-        "CREATE TEMPORARY TABLE %s (seq int8, verb text, expected bytea, wanted bytea, changed int2[]%s%s) ON COMMIT DROP"
-            .formatted(bare(change), keys, values));
-    CopyIn copy =
+        "CREATE TEMPORARY TABLE %s (seq int8, verb text, expected text COLLATE \"C\", wanted text COLLATE \"C\", changed int2[]%s%s) %s"
+            .formatted(bare(change), keys, values, onCommit));
+    copy =
         connection
             .unwrap(PGConnection.class)
             .getCopyAPI()
             .copyIn("COPY " + change + " FROM STDIN (FORMAT text, ENCODING 'UTF8')");
-    try {
-      StringBuilder lines = new StringBuilder();
-      table
-          .changes()
-          .forEach(planned -> {
-            line(lines, planned);
-            if (lines.length() > COPY_BUFFER_BYTES) {
-              send(copy, lines);
-            }
-          });
-      send(copy, lines);
-      copy.endCopy();
-    } finally {
-      if (copy.isActive()) {
-        copy.cancelCopy();
-      }
+  }
+
+  @Override
+  public void accept(RowChange planned) {
+    line(planned);
+    if (lines.length() > COPY_BUFFER_BYTES) {
+      send();
     }
-    execute("ANALYZE " + change);
+  }
+
+  void end() throws SQLException {
+    send();
+    Objects.requireNonNull(copy).endCopy();
+    execute(
+        "ANALYZE %s (seq, verb%s)"
+            .formatted(
+                change,
+                IntStream.range(0, table.key().size())
+                    .mapToObj(k -> ", k" + k)
+                    .collect(Collectors.joining())));
+  }
+
+  /** Frees the connection when copying did not come to its end. */
+  void cancel() throws SQLException {
+    if (copy != null && copy.isActive()) {
+      copy.cancelCopy();
+    }
   }
 
   /**
-   * Finds and locks the rows to change, and compares them with what the plan expects.
+   * Lets updates in place be found, compared, written and read back by one statement, {@link
+   * #update}: nobody will ask where these rows lay or what they were.
+   *
+   * @param places whether somebody will ask where the rows written lie
+   */
+  void updateAtOnce(boolean places) {
+    atOnce = true;
+    placesAreAsked = places;
+  }
+
+  /** Whether updates in place change one of these columns. */
+  boolean changesInPlace(Set<Integer> numbers) {
+    return changedColumns.stream().anyMatch(numbers::contains);
+  }
+
+  /** Whether it was staged for a table that is as it is now. */
+  boolean fits(TableStructure now, Set<Integer> movingNow) {
+    return structure.equals(now) && movingColumns.equals(movingNow);
+  }
+
+  boolean hasKey() {
+    return !table.key().isEmpty();
+  }
+
+  /** Numbers of the columns that a change, an SQL alias of a row of {@link #change}, is about. */
+  String changed(String alias) {
+    return "coalesce(%s.changed, '%s'::int2[])"
+        .formatted(alias, numbers(usualChange == null ? NOTHING : usualChange));
+  }
+
+  /**
+   * Finds and locks the rows to change, and compares them with what the plan expects; those that
+   * are updated at once are left to {@link #update}.
    *
    * @param oldColumns numbers of the columns whose present values are kept for the checks of
    *     foreign keys
@@ -190,41 +265,15 @@ final class StagedTable {
             .map(c -> ", t.%s AS old_%d".formatted(TableName.quote(c.name()), c.number()))
             .collect(Collectors.joining());
     execute(
-        "CREATE TEMPORARY TABLE %s (seq int8, place tid, image bytea%s) ON COMMIT DROP"
+        "CREATE TEMPORARY TABLE %s (seq int8, place tid, same bool%s) ON COMMIT DROP"
             .formatted(bare(found), types));
-    if (table.key().isEmpty()) {
-      execute(
-          """
-          INSERT INTO %s
-          SELECT p.seq, t.place, t.image%s
-            FROM (SELECT seq, expected, row_number() OVER (PARTITION BY expected ORDER BY seq) AS nth
-                    FROM %s WHERE verb <> 'i') p
-            JOIN (SELECT t.*, row_number() OVER (PARTITION BY t.image) AS nth
-                    FROM (SELECT t.ctid AS place, %s AS image%s FROM ONLY %s t OFFSET 0) t
-                   WHERE t.image IN (SELECT expected FROM %s)) t
-              ON t.image = p.expected AND t.nth = p.nth
-          """
-              .formatted(
-                  found, names, change, fingerprint(table.columns()), values, quoted(), change));
-    } else {
-      execute(
-          """
-          INSERT INTO %s
-          SELECT p.seq, t.ctid, %s%s FROM %s p JOIN ONLY %s t ON %s
-           WHERE p.verb <> 'i' FOR UPDATE OF t
-          """
-              .formatted(
-                  found, fingerprint(table.columns()), values, change, quoted(), sameKey("p.k%d")));
+    execute(
+        "CREATE TEMPORARY TABLE %s (seq int8, verb text, place tid) ON COMMIT DROP"
+            .formatted(bare(written)));
+    if (!atOnce || deletes + updates > updatedInPlace) {
+      compare(atOnce ? "('d', 'm')" : "('d', 'm', 'u')", names, values);
     }
-    execute("ANALYZE " + found);
-    refuseWhen(
-        "are not what the plan expects",
-        """
-        SELECT p.* FROM %s p LEFT JOIN %s f ON f.seq = p.seq
-         WHERE p.verb <> 'i' AND (f.seq IS NULL OR f.image <> p.expected)
-        """
-            .formatted(change, found));
-    if (!table.key().isEmpty()) {
+    if (!table.key().isEmpty() && inserts > 0) {
       refuseWhen(
           "to put back have a key that is used again",
           """
@@ -235,12 +284,54 @@ final class StagedTable {
           """
               .formatted(change, quoted(), sameKey("p.k%d"), found, change));
     }
-    execute(
-        "CREATE TEMPORARY TABLE %s (seq int8, verb text, place tid) ON COMMIT DROP"
-            .formatted(bare(written)));
+  }
+
+  private void compare(String verbs, String names, String values) throws SQLException {
+    if (table.key().isEmpty()) {
+      execute(
+          """
+          INSERT INTO %s
+          SELECT p.seq, t.place, true%s
+            FROM (SELECT seq, expected, row_number() OVER (PARTITION BY expected ORDER BY seq) AS nth
+                    FROM %s WHERE verb IN %s) p
+            JOIN (SELECT t.*, row_number() OVER (PARTITION BY t.image) AS nth
+                    FROM (SELECT t.ctid AS place, %s AS image%s FROM ONLY %s t OFFSET 0) t
+                   WHERE t.image IN (SELECT expected FROM %s)) t
+              ON t.image = p.expected AND t.nth = p.nth
+          """
+              .formatted(
+                  found,
+                  names,
+                  change,
+                  verbs,
+                  RowDigest.hashed(literals(table.columns())),
+                  values,
+                  quoted(),
+                  change));
+    } else {
+      execute(
+          """
+          INSERT INTO %s
+          SELECT p.seq, t.ctid, %s%s FROM %s p JOIN ONLY %s t ON %s
+           WHERE p.verb IN %s FOR UPDATE OF t
+          """
+              .formatted(
+                  found, isAs("p.expected"), values, change, quoted(), sameKey("p.k%d"), verbs));
+    }
+    execute("ANALYZE " + found);
+    refuseWhen(
+        "are not what the plan expects",
+        """
+        SELECT p.* FROM %s p LEFT JOIN %s f ON f.seq = p.seq
+         WHERE p.verb IN %s AND (f.seq IS NULL OR NOT f.same)
+        """
+            .formatted(change, found, verbs));
   }
 
   void delete() throws SQLException {
+    if (deletes + updates == updatedInPlace) {
+      return;
+    }
     execute(
         """
         DELETE FROM ONLY %s t USING %s f JOIN %s p ON p.seq = f.seq
@@ -249,6 +340,10 @@ final class StagedTable {
             .formatted(quoted(), found, change));
   }
 
+  /**
+   * @throws OperatorException when rows to be updated at once are not what the plan expects, or do
+   *     not read back as planned
+   */
   void update() throws SQLException {
     if (changedColumns.isEmpty()) {
       return;
@@ -263,9 +358,14 @@ final class StagedTable {
           continue;
         }
         assignments.add(
-            "%s = CASE WHEN %d::int2 = ANY (p.changed) THEN p.w%d ELSE t.%s END"
-                .formatted(name, column.number(), i, name));
+            "%s = CASE WHEN %d::int2 = ANY (%s) THEN p.w%d ELSE t.%s END"
+                .formatted(name, column.number(), changed("p"), i, name));
       }
+    }
+    String set = String.join(", ", assignments);
+    if (atOnce) {
+      updateAtOnce(set);
+      return;
     }
     execute(
         """
@@ -274,24 +374,81 @@ final class StagedTable {
            WHERE t.ctid = f.place AND p.verb = 'u' RETURNING p.seq, t.ctid)
         INSERT INTO %s SELECT seq, 'u', ctid FROM done
         """
-            .formatted(quoted(), String.join(", ", assignments), found, change, written));
+            .formatted(quoted(), set, found, change, written));
+  }
+
+  /**
+   * A row that somebody is writing is waited for and looked at again, as it is then: what differs
+   * is not written, and the count tells.
+   */
+  private void updateAtOnce(String set) throws SQLException {
+    Savepoint before = connection.setSavepoint();
+    long rows;
+    long wrong;
+    try (Statement statement = connection.createStatement();
+        ResultSet counts =
+            statement.executeQuery(
+                """
+                WITH done AS (
+                  UPDATE ONLY %s t SET %s FROM %s p
+                   WHERE %s AND p.verb = 'u' AND %s
+                  RETURNING p.seq, t.ctid, %s AS planned),
+                kept AS (INSERT INTO %s SELECT seq, 'u', ctid FROM done WHERE %s)
+                SELECT count(*), count(*) FILTER (WHERE NOT planned) FROM done
+                """
+                    .formatted(
+                        quoted(),
+                        set,
+                        change,
+                        sameKey("p.k%d"),
+                        isAs("p.expected"),
+                        isAs("p.wanted"),
+                        written,
+                        placesAreAsked))) {
+      counts.next();
+      rows = counts.getLong(1);
+      wrong = counts.getLong(2);
+    }
+    if (rows != updatedInPlace) {
+      // Which rows are they? If none is, any more, somebody has just set them back.
+      connection.rollback(before);
+      atOnce = false;
+      compare("('u')", "", "");
+      update();
+      return;
+    }
+    connection.releaseSavepoint(before);
+    if (wrong > 0) {
+      throw readsOtherwise(rows, wrong, updatedInPlace);
+    }
   }
 
   void insert() throws SQLException {
-    insert('i', table.insertColumns());
-    insert('m', table.columns().size());
+    if (inserts > 0) {
+      insert('i', table.insertColumns());
+    }
+    if (updates > updatedInPlace) {
+      insert('m', table.columns().size());
+    }
   }
 
   /** Reads what was written back: every value must be the one that was planned. */
   void readBack() throws SQLException {
     execute("ANALYZE " + written);
-    long wrong =
-        count(
-            """
-            SELECT count(*) FROM %s w JOIN ONLY %s t ON t.ctid = w.place JOIN %s p ON p.seq = w.seq
-             WHERE w.verb = 'u' AND %s <> p.wanted
-            """
-                .formatted(written, quoted(), change, fingerprint(table.columns())));
+    long planned = inserts + updates - (atOnce ? updatedInPlace : 0);
+    if (planned == 0) {
+      return;
+    }
+    long wrong = 0;
+    if (!atOnce) {
+      wrong +=
+          count(
+              """
+              SELECT count(*) FROM %s w JOIN ONLY %s t ON t.ctid = w.place JOIN %s p ON p.seq = w.seq
+               WHERE w.verb = 'u' AND NOT %s
+              """
+                  .formatted(written, quoted(), change, isAs("p.wanted")));
+    }
     for (String verb : List.of("i", "m")) {
       List<Column> columns =
           verb.equals("i") ? table.columns().subList(0, table.insertColumns()) : table.columns();
@@ -302,17 +459,13 @@ final class StagedTable {
                WHERE w.verb = '%s' AND NOT EXISTS (
                  SELECT 1 FROM %s p WHERE p.verb = '%s' AND p.wanted = %s)
               """
-                  .formatted(written, quoted(), verb, change, verb, fingerprint(columns)));
+                  .formatted(
+                      written, quoted(), verb, change, verb, RowDigest.hashed(literals(columns))));
     }
-    long writtenRows = count("SELECT count(*) FROM " + written);
-    long planned = count("SELECT count(*) FROM %s WHERE verb <> 'd'".formatted(change));
+    long writtenRows =
+        count("SELECT count(*) FROM %s%s".formatted(written, atOnce ? " WHERE verb <> 'u'" : ""));
     if (wrong > 0 || writtenRows != planned) {
-      throw new OperatorException(
-          Kind.REFUSED,
-          "cannot apply the plan",
-          "of %d rows written to %s, %d do not read back as planned (%d were to be written): a column's type has changed since"
-              .formatted(writtenRows, name(), wrong, planned),
-          "nothing was written; bring the column's old type back, or copy the rows from a fork");
+      throw readsOtherwise(writtenRows, wrong, planned);
     }
   }
 
@@ -333,36 +486,48 @@ final class StagedTable {
             .formatted(quoted(), names, values, change, verb, written, verb));
   }
 
-  private void line(StringBuilder line, RowChange planned) {
+  private void line(RowChange planned) {
+    StringBuilder line = lines;
     long seq = inserts + updates + deletes;
-    switch (planned) {
-      case RowChange.Insert insert -> {
-        inserts++;
-        head(line, seq, 'i', null, insert.wanted(), NOTHING);
-        tail(line, insert.wanted(), insert.wanted(), ALL);
-      }
-      case RowChange.Delete delete -> {
-        deletes++;
-        head(line, seq, 'd', delete.now(), null, NOTHING);
-        tail(line, delete.now(), delete.now(), NOTHING);
-      }
-      case RowChange.Update update -> {
-        updates++;
-        BitSet changed = new BitSet();
-        for (int i = 0; i < update.now().size(); i++) {
-          if (!Objects.equals(update.now().value(i), update.wanted().value(i))) {
-            changed.set(i);
-          }
+    // By verb and not by a switch over patterns: this is done a million times.
+    if (planned instanceof RowChange.Update update) {
+      updates++;
+      BitSet changed = new BitSet();
+      for (int i = 0; i < update.now().size(); i++) {
+        if (!Objects.equals(update.now().value(i), update.wanted().value(i))) {
+          changed.set(i);
         }
-        boolean moves = changed.intersects(movingPositions);
-        if (!moves) {
-          everyChange = updatedInPlace == 0 ? changed : and(everyChange, changed);
-          updatedInPlace++;
-          changed.stream().forEach(i -> changedColumns.add(column(i).number()));
-        }
-        head(line, seq, moves ? 'm' : 'u', update.now(), update.wanted(), changed);
-        tail(line, update.now(), update.wanted(), moves ? ALL : changed);
       }
+      boolean moves = changed.intersects(movingPositions);
+      if (!moves && !changed.equals(usualChange)) {
+        usualChange = updatedInPlace == 0 ? changed : usualChange;
+        everyChange = updatedInPlace == 0 ? changed : and(everyChange, changed);
+        changed.stream().forEach(i -> changedColumns.add(column(i).number()));
+      }
+      updatedInPlace += moves ? 0 : 1;
+      head(line, seq, moves ? 'm' : 'u');
+      digest.append(line, update.now());
+      line.append('\t');
+      if (moves) {
+        digest.appendHashed(line, update.wanted());
+      } else {
+        digest.append(line, update.wanted());
+      }
+      line.append('\t').append(changed.equals(usualChange) ? "\\N" : numbers(changed));
+      tail(line, update.now(), update.wanted(), moves ? ALL : changed);
+    } else if (planned instanceof RowChange.Insert insert) {
+      inserts++;
+      head(line, seq, 'i');
+      line.append("\\N\t");
+      digest.appendHashed(line, insert.wanted());
+      line.append("\t{}");
+      tail(line, insert.wanted(), insert.wanted(), ALL);
+    } else if (planned instanceof RowChange.Delete delete) {
+      deletes++;
+      head(line, seq, 'd');
+      digest.append(line, delete.now());
+      line.append("\t\\N\t{}");
+      tail(line, delete.now(), delete.now(), NOTHING);
     }
   }
 
@@ -372,24 +537,14 @@ final class StagedTable {
     return both;
   }
 
-  private void head(
-      StringBuilder line,
-      long seq,
-      char verb,
-      @Nullable Row expected,
-      @Nullable Row wanted,
-      BitSet changed) {
+  private static void head(StringBuilder line, long seq, char verb) {
     line.append(seq).append('\t').append(verb).append('\t');
-    digest.append(line, expected);
-    line.append('\t');
-    digest.append(line, wanted);
-    line.append("\t{");
-    String comma = "";
-    for (int i = changed.nextSetBit(0); i >= 0; i = changed.nextSetBit(i + 1)) {
-      line.append(comma).append(column(i).number());
-      comma = ",";
-    }
-    line.append('}');
+  }
+
+  private String numbers(BitSet positions) {
+    return positions.stream()
+        .mapToObj(i -> String.valueOf(column(i).number()))
+        .collect(Collectors.joining(",", "{", "}"));
   }
 
   private void tail(StringBuilder line, Row keyed, Row wanted, BitSet given) {
@@ -404,18 +559,23 @@ final class StagedTable {
     line.append('\n');
   }
 
-  private static void send(CopyIn copy, StringBuilder lines) {
+  private void send() {
     try {
       byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);
-      copy.writeToCopy(bytes, 0, bytes.length);
+      Objects.requireNonNull(copy).writeToCopy(bytes, 0, bytes.length);
       lines.setLength(0);
     } catch (SQLException e) {
       throw SqlFailures.told("cannot send the plan to the server", e);
     }
   }
 
-  /** As {@link RowDigest}, computed by the server over row {@code t}. */
-  private static String fingerprint(List<Column> columns) {
+  /** That row {@code t}, all of the plan's columns, is what was staged of it. */
+  private String isAs(String staged) {
+    return digest.isOf(staged, literals(table.columns()));
+  }
+
+  /** As {@link RowDigest#literals}, computed by the server over row {@code t}. */
+  private static String literals(List<Column> columns) {
     // format() writes what the types' output functions give, and NULL for nulls alone.
     List<String> parts = new ArrayList<>();
     for (int from = 0; from < columns.size(); from += FORMATTED_MAX) {
@@ -428,8 +588,7 @@ final class StagedTable {
                       .map(column -> "t." + TableName.quote(column.name()))
                       .collect(Collectors.joining(", "))));
     }
-    String text = parts.isEmpty() ? "''" : String.join(" || ", parts);
-    return "sha256(convert_to(" + text + ", 'UTF8'))";
+    return parts.isEmpty() ? "''" : String.join(" || ", parts);
   }
 
   private String sameKey(String planned) {
@@ -481,6 +640,15 @@ final class StagedTable {
                 what,
                 samples.isEmpty() ? "" : " (" + String.join("; ", samples) + ")"),
         "nothing was written; run revert again to see the plan as it is now");
+  }
+
+  private OperatorException readsOtherwise(long rows, long wrong, long planned) {
+    return new OperatorException(
+        Kind.REFUSED,
+        "cannot apply the plan",
+        "of %d rows written to %s, %d do not read back as planned (%d were to be written): a column's type has changed since"
+            .formatted(rows, name(), wrong, planned),
+        "nothing was written; bring the column's old type back, or copy the rows from a fork");
   }
 
   private Column column(int position) {

@@ -23,6 +23,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -159,15 +161,16 @@ class RowsTest {
           "INSERT INTO k SELECT 'it''s \"' || i || '\\', i % 2, 'c' || i, 'x' || i FROM generate_series(1, 500) i");
       Table table = table("public", "k");
       assertThat(table.shape.key()).containsExactly(2, 1, 3);
-      Map<Tid, Row> places =
-          reader.byTid(
-              table.name(),
-              table.shape.columns(),
-              List.of(new Tid(0, 1), new Tid(0, 2), new Tid(0, 9999), new Tid(77777, 1)));
-      assertThat(places)
-          .containsOnly(
-              Map.entry(new Tid(0, 1), Row.of("it's \"1\\", "1", "c1  ", "x1")),
-              Map.entry(new Tid(0, 2), Row.of("it's \"2\\", "0", "c2  ", "x2")));
+      Row one = Row.of("it's \"1\\", "1", "c1  ", "x1");
+      Row two = Row.of("it's \"2\\", "0", "c2  ", "x2");
+      assertThat(at(table, new Tid(0, 2), new Tid(0, 9999), new Tid(77777, 1), new Tid(0, 1)))
+          .containsOnly(Map.entry(0, two), Map.entry(3, one));
+      // So close together that whole pages are read: what was not asked for is left out.
+      assertThat(at(table, new Tid(0, 2), new Tid(0, 1), new Tid(0, 2)))
+          .containsOnly(Map.entry(0, two), Map.entry(1, one), Map.entry(2, two));
+      assertThat(at(table, new Tid(0, 3), new Tid(0, 1)))
+          .containsOnlyKeys(0, 1)
+          .containsEntry(1, one);
       List<RowKey> keys = new ArrayList<>();
       table.rows().forEach(row -> keys.add(row.key(table.key())));
       keys.add(RowKey.copyOf(List.of("1", "none", "c1  ")));
@@ -209,6 +212,241 @@ class RowsTest {
           .hasMessage(
               "cannot apply the plan: rows changed since the plan was made: 3 rows of public.t are not what the plan expects (id=2; id=3; id=4); next: nothing was written; run revert again to see the plan as it is now");
       assertThat(server.query("SELECT count(*) FROM t WHERE v = 'wanted'")).containsExactly("0");
+    }
+
+    @Test
+    void a_row_that_somebody_is_writing_is_waited_for_and_compared_as_it_is_then()
+        throws Exception {
+      server.execute(
+          "CREATE TABLE t (id int PRIMARY KEY, v text, n numeric)",
+          "INSERT INTO t SELECT i, 'now', 1.50 FROM generate_series(1, 3) i");
+      Table table = table("public", "t");
+      List<RowChange> changes = new ArrayList<>();
+      table
+          .rows()
+          .forEach(row -> changes.add(new RowChange.Update(row, table.with(row, "v", "wanted"))));
+      try (Connection other = server.connect();
+          Statement statement = other.createStatement()) {
+        other.setAutoCommit(false);
+        statement.execute("UPDATE t SET n = 1.5 WHERE id = 2"); // equal, and written otherwise
+        CompletableFuture<OperatorException> applied =
+            CompletableFuture.supplyAsync(() -> refused(() -> apply(table, changes)));
+        awaitLockedOut(other);
+        other.commit();
+        assertThat(applied.get(30, TimeUnit.SECONDS).why())
+            .isEqualTo(
+                "rows changed since the plan was made: 1 rows of public.t are not what the plan expects (id=2)");
+        assertThat(server.query("SELECT count(*) FROM t WHERE v = 'wanted'")).containsExactly("0");
+
+        statement.execute("UPDATE t SET n = 1.50 WHERE id = 2"); // as the plan has it
+        CompletableFuture<PlanApplier.Applied> again =
+            CompletableFuture.supplyAsync(() -> apply(table, changes));
+        awaitLockedOut(other);
+        other.commit();
+        assertThat(again.get(30, TimeUnit.SECONDS).updated()).isEqualTo(3);
+      }
+    }
+
+    /** Until somebody waits for a transaction of this connection. */
+    private void awaitLockedOut(Connection holder) throws InterruptedException {
+      String waiting =
+          "SELECT count(*) FROM pg_stat_activity WHERE "
+              + pid(holder)
+              + " = ANY (pg_blocking_pids(pid))";
+      for (int attempt = 0; !server.value(waiting).equals("1"); attempt++) {
+        assertThat(attempt).isLessThan(300);
+        Thread.sleep(20); // a lock that is waited for wakes nobody else
+      }
+    }
+
+    @Test
+    void rows_moved_since_the_plan_are_found_by_their_key() {
+      server.execute(
+          "CREATE COLLATION public.insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+          """
+          CREATE TABLE t (tenant text COLLATE public.insensitive, id int GENERATED ALWAYS AS IDENTITY,
+            v text, twice text GENERATED ALWAYS AS (v || v) STORED, PRIMARY KEY (tenant, id))
+            WITH (fillfactor = 50)
+          """,
+          "ALTER TABLE t REPLICA IDENTITY FULL",
+          "INSERT INTO t (tenant, v) SELECT 'Tenant ' || i % 3, 'now ' || i FROM generate_series(1, 200) i");
+      Table table = table("public", "t");
+      List<RowChange> changes = new ArrayList<>();
+      table
+          .rows()
+          .forEach(row -> changes.add(new RowChange.Update(row, table.with(row, "v", "wanted"))));
+      server.execute(
+          "UPDATE t SET v = v", "DELETE FROM t WHERE id = 200", "VACUUM FULL t"); // other places
+      List<RowChange> left = changes.subList(0, 199);
+      assertThat(apply(table, left).updated()).isEqualTo(199);
+      assertThat(
+              server.value("SELECT count(*) FROM t WHERE v = 'wanted' AND twice = 'wantedwanted'"))
+          .isEqualTo("199");
+      assertThat(refused(() -> apply(table, changes)).why())
+          .isEqualTo(
+              "rows changed since the plan was made: 200 rows of public.t are not what the plan expects (tenant=Tenant 1, id=1; tenant=Tenant 2, id=2; tenant=Tenant 0, id=3)");
+    }
+
+    @Test
+    void long_and_awkward_values_are_compared_in_every_encoding() throws SQLException {
+      server.execute(
+          "DROP DATABASE IF EXISTS western",
+          "CREATE DATABASE western TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+      for (String database : List.of("postgres", "western")) {
+        server.executeIn(
+            database,
+            "CREATE TABLE t (id int PRIMARY KEY, v text, w text)",
+            "INSERT INTO t VALUES (1, '\u00e9''\\', '#'), (2, NULL, repeat('\u00e9', 5000)), (3, '', E'\\t\\n')");
+        try (Connection writer = server.connect(database);
+            Connection readers = server.connect(database)) {
+          RowReader in = new RowReader(readers);
+          long oid = in.oid(new TableName("public", "t")).orElseThrow();
+          TableShape shape = in.shape(oid).orElseThrow();
+          List<RowChange> changes = new ArrayList<>();
+          in.all(
+              shape.name(),
+              shape.columns(),
+              row ->
+                  changes.add(
+                      new RowChange.Update(
+                          row,
+                          Row.of(
+                              row.value(0),
+                              "1".equals(row.value(0)) ? "x".repeat(300) : row.value(1) + "'\\",
+                              row.value(2)))));
+          List<TableChanges> plan =
+              List.of(
+                  new TableChanges(
+                      oid, shape.columns(), 3, List.of(0), sink -> changes.forEach(sink::accept)));
+          server.executeIn(database, "UPDATE t SET w = w || '.' WHERE id = 2");
+          assertThat(refused(() -> new PlanApplier(writer).apply(plan)).why())
+              .endsWith("1 rows of public.t are not what the plan expects (id=2)");
+          server.executeIn(database, "UPDATE t SET w = left(w, -1) WHERE id = 2");
+          assertThat(new PlanApplier(writer).apply(plan).updated()).isEqualTo(3);
+        }
+        assertThat(server.queryIn(database, "SELECT v FROM t ORDER BY id"))
+            .containsExactly("x".repeat(300), "null'\\", "'\\");
+      }
+    }
+
+    @Test
+    void an_update_that_no_longer_reads_back_the_same_is_refused() {
+      server.execute(
+          "CREATE TABLE t (id int PRIMARY KEY, n numeric, v text)",
+          "INSERT INTO t VALUES (1, 2, 'x')");
+      Table table = table("public", "t");
+      // As if it had been numeric(3,1) when the plan was made: what is written is rounded.
+      List<Column> columns = new ArrayList<>(table.shape.columns());
+      columns.set(1, new Column(2, "n", "numeric(3,1)", Column.Content.PLAIN));
+      TableShape other =
+          new TableShape(table.name(), columns, table.shape.key(), table.shape.generated());
+      server.execute("ALTER TABLE t ALTER n TYPE numeric(3,1)");
+      assertThat(
+              refused(() ->
+                      new PlanApplier(writing)
+                          .apply(
+                              List.of(
+                                  new TableChanges(
+                                      table.oid,
+                                      other.columns(),
+                                      3,
+                                      List.of(0),
+                                      sink ->
+                                          sink.accept(
+                                              new RowChange.Update(
+                                                  Row.of("1", "2.0", "x"),
+                                                  Row.of("1", "1.25", "x")))))))
+                  .why())
+          .isEqualTo(
+              "of 1 rows written to public.t, 1 do not read back as planned (1 were to be written): a column's type has changed since");
+      assertThat(server.query("SELECT n FROM t")).containsExactly("2.0");
+    }
+
+    @Test
+    void an_updated_row_must_still_have_its_parent() {
+      server.execute(
+          "CREATE TABLE parent (id int PRIMARY KEY)",
+          "INSERT INTO parent VALUES (1), (2)",
+          "CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent)",
+          "INSERT INTO child VALUES (1, 1), (2, 1)");
+      Table child = table("public", "child");
+      assertThat(
+              refused(() ->
+                      apply(
+                          child,
+                          List.of(
+                              new RowChange.Update(Row.of("1", "1"), Row.of("1", "2")),
+                              new RowChange.Update(Row.of("2", "1"), Row.of("2", "7")))))
+                  .why())
+          .isEqualTo(
+              "foreign key child_p_fkey of public.child would not hold: rows to restore in public.child refer to rows that public.parent no longer has (1, such as p=7)");
+      apply(child, List.of(new RowChange.Update(Row.of("1", "1"), Row.of("1", "2"))));
+      assertThat(child.rows()).contains(Row.of("1", "2"));
+    }
+
+    @Test
+    void changes_given_while_they_are_planned_are_applied_to_the_table_as_it_was() {
+      server.execute(
+          "CREATE TABLE t (id int PRIMARY KEY, v text)",
+          "INSERT INTO t SELECT i, 'now' FROM generate_series(1, 3) i",
+          "CREATE TABLE other (v text)",
+          "INSERT INTO other VALUES ('twice'), ('twice')");
+      Table table = table("public", "t");
+      Table other = table("public", "other");
+      List<TableChanges> plan = List.of(table.changes(List.of()), other.changes(List.of()));
+      List<RowChange> wanted =
+          List.of(
+              new RowChange.Update(Row.of("1", "now"), Row.of("1", "wanted")),
+              new RowChange.Delete(Row.of("2", "now")),
+              new RowChange.Insert(Row.of("4", "wanted")));
+      for (String between :
+          List.of(
+              "ALTER TABLE t ADD COLUMN w text",
+              "CREATE UNIQUE INDEX ON t (v, id)",
+              "UPDATE t SET v = 'since' WHERE id = 1")) {
+        try (Connection writer = outOfAutoCommit()) {
+          PlanApplier applier = new PlanApplier(writer);
+          stage(applier, table, wanted);
+          server.execute(between);
+          assertThat(refused(() -> applier.applyInTransaction(plan)).kind())
+              .as(between)
+              .isEqualTo(Kind.REFUSED);
+          writer.rollback();
+          server.execute(
+              "ALTER TABLE t DROP COLUMN IF EXISTS w", "DROP INDEX IF EXISTS t_v_id_idx");
+        } catch (SQLException e) {
+          throw new IllegalStateException(e);
+        }
+      }
+      server.execute("UPDATE t SET v = 'now' WHERE id = 1");
+      try (Connection writer = outOfAutoCommit()) {
+        PlanApplier applier = new PlanApplier(writer);
+        stage(applier, table, wanted);
+        stage(applier, other, List.of(new RowChange.Delete(Row.of("twice"))));
+        assertThat(server.value("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass"))
+            .isEqualTo("0");
+        assertThat(applier.applyInTransaction(plan).rows()).isEqualTo(4);
+        writer.commit();
+      } catch (SQLException e) {
+        throw new IllegalStateException(e);
+      }
+      assertThat(table.rows())
+          .containsExactlyInAnyOrder(
+              Row.of("1", "wanted"), Row.of("3", "now"), Row.of("4", "wanted"));
+      assertThat(other.rows()).containsExactly(Row.of("twice"));
+    }
+
+    private Connection outOfAutoCommit() throws SQLException {
+      Connection made = server.connect();
+      made.setAutoCommit(false);
+      return made;
+    }
+
+    private void stage(PlanApplier applier, Table table, List<RowChange> changes) {
+      try (PlanApplier.Ahead ahead = applier.stage(table.changes(List.of()))) {
+        changes.forEach(ahead::accept);
+        ahead.end();
+      }
     }
 
     @Test
@@ -591,6 +829,17 @@ class RowsTest {
         assertThat(applied.rows()).isEqualTo(100_000);
       }
       assertThat(server.value("SELECT count(*) FROM t WHERE v = 'w'")).isEqualTo("100000");
+    }
+
+    /** By which of the places asked for. */
+    private Map<Integer, Row> at(Table table, Tid... tids) {
+      Map<Integer, Row> rows = new HashMap<>();
+      reader.at(
+          table.name(),
+          table.shape.columns(),
+          java.util.Arrays.stream(tids).mapToLong(Tid::pack).toArray(),
+          (request, _, row) -> rows.put(request, row.read()));
+      return rows;
     }
 
     private PlanApplier.Applied apply(Table table, List<RowChange> changes) {

@@ -1,8 +1,8 @@
 package dev.holdfast.revert;
 
+import dev.holdfast.row.Row;
 import dev.holdfast.row.RowChange;
 import dev.holdfast.row.TableName;
-import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -21,14 +21,41 @@ import java.util.TreeMap;
  * signature.
  */
 public final class PlanDigest {
-  private static final BigInteger MODULUS = BigInteger.ONE.shiftLeft(256);
   private static final int SHOWN_CHARACTERS = 16;
+  private static final int NULL_LENGTH = -1;
 
   private static final class Sum {
     long count;
-    BigInteger sum = BigInteger.ZERO;
+
+    /** Modulo 2^256, the lowest 64 bits first. */
+    final long[] words = new long[4];
+
+    void add(byte[] hash) {
+      count++;
+      ByteBuffer number = ByteBuffer.wrap(hash);
+      long carry = 0;
+      for (int word = 0; word < words.length; word++) {
+        long more = number.getLong(Long.BYTES * (words.length - 1 - word));
+        long sum = words[word] + more;
+        long carried = Long.compareUnsigned(sum, more) < 0 ? 1 : 0;
+        sum += carry;
+        carry = carried | (carry != 0 && sum == 0 ? 1 : 0);
+        words[word] = sum;
+      }
+    }
+
+    @Override
+    public String toString() {
+      StringBuilder text = new StringBuilder();
+      for (int word = words.length - 1; word >= 0; word--) {
+        text.append(HexFormat.of().toHexDigits(words[word]));
+      }
+      return text.toString();
+    }
   }
 
+  private final MessageDigest sha256 = sha256();
+  private ByteBuffer bytes = ByteBuffer.allocate(1 << 10);
   private final Map<TableName, Sum> sums = new TreeMap<>();
   private final Map<String, String> facts = new TreeMap<>();
 
@@ -38,8 +65,7 @@ public final class PlanDigest {
   /** Covers a change to a table's rows. */
   public void add(TableName table, RowChange change) {
     Sum sum = sums.computeIfAbsent(table, _ -> new Sum());
-    sum.count++;
-    sum.sum = sum.sum.add(new BigInteger(1, hash(change))).mod(MODULUS);
+    sum.add(hash(change));
   }
 
   /**
@@ -57,7 +83,7 @@ public final class PlanDigest {
     sums.forEach((table, sum) -> {
       update(whole, table.schema());
       update(whole, table.table());
-      update(whole, sum.count + " " + sum.sum.toString(16));
+      update(whole, sum.count + " " + sum);
     });
     facts.forEach((name, text) -> {
       update(whole, name);
@@ -71,24 +97,45 @@ public final class PlanDigest {
     return text().substring(0, SHOWN_CHARACTERS);
   }
 
-  private static byte[] hash(RowChange change) {
-    MessageDigest digest = sha256();
-    switch (change) {
-      case RowChange.Insert insert -> {
-        digest.update((byte) 'i');
-        digest.update(insert.wanted().fingerprint());
-      }
-      case RowChange.Update update -> {
-        digest.update((byte) 'u');
-        digest.update(update.now().fingerprint());
-        digest.update(update.wanted().fingerprint());
-      }
-      case RowChange.Delete delete -> {
-        digest.update((byte) 'd');
-        digest.update(delete.now().fingerprint());
+  /** SHA-256 over what is done, and each row with the lengths of its texts. */
+  private byte[] hash(RowChange change) {
+    bytes.clear();
+    // No switch over patterns: this is done a million times.
+    if (change instanceof RowChange.Update update) {
+      bytes.put((byte) 'u');
+      put(update.now());
+      put(update.wanted());
+    } else if (change instanceof RowChange.Insert insert) {
+      bytes.put((byte) 'i');
+      put(insert.wanted());
+    } else if (change instanceof RowChange.Delete delete) {
+      bytes.put((byte) 'd');
+      put(delete.now());
+    }
+    sha256.update(bytes.array(), 0, bytes.position());
+    return sha256.digest();
+  }
+
+  private void put(Row row) {
+    room(Integer.BYTES).putInt(row.size());
+    for (int i = 0; i < row.size(); i++) {
+      String value = row.value(i);
+      if (value == null) {
+        room(Integer.BYTES).putInt(NULL_LENGTH);
+      } else {
+        byte[] text = value.getBytes(StandardCharsets.UTF_8);
+        room(Integer.BYTES + text.length).putInt(text.length).put(text);
       }
     }
-    return digest.digest();
+  }
+
+  /** What does not fit any more is hashed, and a text that never would gets a larger buffer. */
+  private ByteBuffer room(int wanted) {
+    if (bytes.remaining() < wanted) {
+      sha256.update(bytes.array(), 0, bytes.position());
+      bytes = wanted > bytes.capacity() ? ByteBuffer.allocate(wanted) : bytes.clear();
+    }
+    return bytes;
   }
 
   /** Each text with its length before it, so that no two lists of texts look alike. */

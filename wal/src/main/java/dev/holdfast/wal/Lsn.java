@@ -3,6 +3,7 @@ package dev.holdfast.wal;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A byte position in the write-ahead log, written as PostgreSQL writes it: {@code 16/3002D50}.
@@ -54,6 +55,18 @@ public record Lsn(long position) implements Comparable<Lsn> {
   @Override
   public int compareTo(Lsn other) {
     return Long.compareUnsigned(position, other.position);
+  }
+
+  // Written out: what a record gets is slow until it is compiled to the last, and millions are
+  // compared.
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return other instanceof Lsn lsn && position == lsn.position;
+  }
+
+  @Override
+  public int hashCode() {
+    return Long.hashCode(position);
   }
 
   @Override
