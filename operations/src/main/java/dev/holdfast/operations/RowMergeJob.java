@@ -5,7 +5,6 @@ import dev.holdfast.damage.RowHistories.Left;
 import dev.holdfast.damage.RowHistories.RowHistory;
 import dev.holdfast.damage.RowHistories.Step;
 import dev.holdfast.damage.RowHistories.Truncation;
-import dev.holdfast.damage.TableDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.RowReader;
@@ -202,11 +201,6 @@ final class RowMergeJob {
       }
     }
     return new Merged(revert.plan(), note());
-  }
-
-  /** The worst that was done to the table. */
-  TableDamage.Action action() {
-    return rows.table().action();
   }
 
   /** What {@link #merge} gives to the sink, as production is to read it. */
