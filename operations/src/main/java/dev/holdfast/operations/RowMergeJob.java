@@ -765,7 +765,8 @@ final class RowMergeJob {
       Began best = null;
       for (Began other : byKey.getOrDefault(hash(key), List.of())) {
         boolean after =
-            other.at.compareTo(ended) >= 0
+            // What a TRUNCATE took did not begin with it: it goes on only what ended before.
+            (other.life < rows.count() ? !other.at.isBefore(ended) : other.at.isAfter(ended))
                 && other.life != number
                 && (!rewrite || isOfOtherFile(other.life, number))
                 && (keyed || !isInsert(other.life));
