@@ -222,9 +222,8 @@ final class HistoryVerdict {
       differing.add(key);
       boolean stays =
           is != null
-              && (was != null
-                  ? excused.contains(was)
-                  : ever(key).stream()
+              && ((was != null && excused.contains(was))
+                  || ever(key).stream()
                       .anyMatch(line -> excused.contains(line) && isBack(line, key)));
       boolean misses = should.stream().anyMatch(excused::contains);
       if (!(should.isEmpty() ? stays : is == null ? misses : stays || misses)) {
@@ -257,12 +256,12 @@ final class HistoryVerdict {
   }
 
   /**
-   * Written by good traffic under this key, then deleted by a bad transaction or given another one.
+   * Written by good traffic under this key, or after a bad transaction had taken this key from it,
+   * then perhaps deleted by a bad one.
    */
   private boolean isBack(HistoryLine line, List<@Nullable String> key) {
     return line.mixed()
-        && line.writes.getLast().bad()
-        && key.equals(asGoodLeftIt(line))
+        && (key.equals(asGoodLeftIt(line)) || key.equals(ownKey(line)))
         && (line.now == null || !table.keyOf(line.now).equals(key));
   }
 
@@ -432,7 +431,7 @@ final class HistoryVerdict {
     }
     List<@Nullable String> here = table.keyOf(is);
     Map<String, String> reference = references.get(line);
-    List<@Nullable String> left = asGoodLeftIt(line);
+    List<@Nullable String> left = ownKey(line);
     List<@Nullable String> there = reference != null ? key(reference) : left != null ? left : here;
     HistoryRow found = rows.get(here);
     boolean others =
@@ -477,6 +476,36 @@ final class HistoryVerdict {
       }
     }
     return null;
+  }
+
+  /**
+   * The key without what bad transactions made of it once good traffic had written the row; null
+   * when good traffic deleted it.
+   */
+  private @Nullable List<@Nullable String> ownKey(HistoryLine line) {
+    HistoryRow first = line.firstHit();
+    if (first == null) {
+      return null;
+    }
+    List<@Nullable String> own = new ArrayList<>(table.keyOf(first));
+    for (HistoryLine.Write write : line.sinceHit()) {
+      HistoryRow before = write.before();
+      HistoryRow after = write.after();
+      if (write.bad() || before == null) {
+        continue;
+      }
+      if (after == null) {
+        return null;
+      }
+      List<@Nullable String> was = table.keyOf(before);
+      List<@Nullable String> is = table.keyOf(after);
+      for (int part = 0; part < own.size(); part++) {
+        if (!Objects.equals(was.get(part), is.get(part))) {
+          own.set(part, is.get(part));
+        }
+      }
+    }
+    return own;
   }
 
   /** Whether another row is to be where this one is, or was. */
