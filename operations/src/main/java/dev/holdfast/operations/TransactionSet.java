@@ -240,16 +240,27 @@ final class TransactionSet {
 
   /** What the operator should know of how they were found. */
   List<String> notes() {
-    boolean lost =
-        selection.single().size() < Math.max(1, selection.xids().size())
-            && new RecordedDamage(cluster, new RecordedWal(cluster), names)
-                .hasSummariesWithoutLog(this::mayFit);
-    return lost
-        ? List.of(
-            "the log of the first part of that time is not in the repository any more: of small"
-                + " changes then (inserts, updates of few rows) nothing is known, and they are not"
-                + " undone")
-        : List.of();
+    List<String> notes = new ArrayList<>();
+    if (selection.single().size() < Math.max(1, selection.xids().size())
+        && new RecordedDamage(cluster, new RecordedWal(cluster), names)
+            .hasSummariesWithoutLog(this::mayFit)) {
+      notes.add(
+          "the log of the first part of that time is not in the repository any more: of small"
+              + " changes then (inserts, updates of few rows) nothing is known, and they are not"
+              + " undone");
+    }
+    for (TransactionDamage damage : transactions) {
+      boolean named =
+          selection.application() != null
+              || selection.single().stream()
+                  .anyMatch(xid -> RecordedTransactions.isOf(xid, damage));
+      if (Revert.APPLICATION.equals(damage.application()) && !named) {
+        notes.add(
+            "transaction %d of the range is an earlier revert, and is undone with the others; to leave it out, give the numbers before it and after it as two ranges"
+                .formatted(damage.xid()));
+      }
+    }
+    return notes;
   }
 
   private boolean mayFit(SegmentSummary summary) {

@@ -501,16 +501,30 @@ final class RevertSetTest {
           .containsExactly("0");
 
       acme.caughtUp();
-      assertThat(
-              acme.log(Log.Filter.ALL).stream()
-                  .filter(entry -> "holdfast revert".equals(entry.application())))
-          .hasSize(1);
+      List<String> signed =
+          acme.log(Log.Filter.ALL).stream()
+              .filter(entry -> "holdfast revert".equals(entry.application()))
+              .map(LogEntry::xid)
+              .toList();
+      assertThat(signed).hasSize(1);
       List<String> again = new ArrayList<>();
       try (Revert.Planned planned = acme.revert(LOST_KEYS).plan(afternoon, Progress.SILENT)) {
         planned.plan().transactions().forEach(each -> again.add(each.xid()));
         assertThat(planned.plan().rowsToRestore()).as("undoing twice").isZero();
       }
       assertThat(again).hasSize(34);
+
+      String range = again.getFirst() + ".." + signed.getFirst();
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(only("users", range), Progress.SILENT)) {
+        assertThat(planned.plan().warnings())
+            .anyMatch(
+                told -> told.startsWith("transaction " + signed.getFirst() + " of the range"));
+      }
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(only("users", signed.getFirst()), Progress.SILENT)) {
+        assertThat(planned.plan().warnings()).noneMatch(told -> told.contains("of the range"));
+      }
     }
   }
 
