@@ -2,6 +2,9 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectStore;
 import java.net.URI;
 import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Path;

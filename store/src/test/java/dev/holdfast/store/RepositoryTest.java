@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.ObjectExistsException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import java.time.Instant;
 import java.util.List;
@@ -18,7 +18,7 @@ import java.util.List;
  * processes at once; all throw {@code OperatorException} (REPOSITORY_UNREACHABLE) when the storage
  * fails.
  */
-interface ObjectStore {
+public interface ObjectStore {
   /** What an operator calls this place. */
   String location();
 
