@@ -9,8 +9,8 @@ import org.gaul.s3proxy.nio2blob.TransientNio2BlobStore;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A real S3 server in this process, objects in memory, on a port of 127.0.0.1: signatures, conditions,
- * uploads in parts and checksums as S3 has them. Starts in about a second.
+ * A real S3 server in this process, objects in memory, on a port of 127.0.0.1: signatures,
+ * conditions, uploads in parts and checksums as S3 has them. Starts in about a second.
  */
 public final class S3Server implements AutoCloseable {
   /** The only one it lets in. */
@@ -71,9 +71,9 @@ public final class S3Server implements AutoCloseable {
   }
 
   /**
-   * Tells the SDK of this process where the server is and who asks, as AWS_ENDPOINT_URL, AWS_REGION,
-   * AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY would, until the result is closed. For tests that
-   * run one after the other.
+   * Tells the SDK of this process where the server is and who asks, as AWS_ENDPOINT_URL,
+   * AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY would, until the result is closed. For
+   * tests that run one after the other.
    *
    * @param endpoint of this server or of something in front of it
    */

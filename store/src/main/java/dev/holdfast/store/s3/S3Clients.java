@@ -1,8 +1,10 @@
 package dev.holdfast.store.s3;
 
 import java.util.Set;
+import javax.xml.stream.XMLStreamException;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.awscore.retry.AwsRetryStrategy;
+import software.amazon.awssdk.core.exception.SdkClientException;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
 import software.amazon.awssdk.retries.StandardRetryStrategy;
 import software.amazon.awssdk.retries.api.BackoffStrategy;
@@ -15,8 +17,8 @@ import software.amazon.awssdk.services.s3.S3Client;
  */
 final class S3Clients {
   /**
-   * Answers that another attempt may better: the server stumbled over something that was going on at
-   * the same time, or over bytes that arrived damaged.
+   * Answers that another attempt may better: the server stumbled over something that was going on
+   * at the same time, or over bytes that arrived damaged.
    */
   private static final Set<String> TRANSIENT =
       Set.of(
@@ -40,9 +42,8 @@ final class S3Clients {
         // the trailer of a body in chunks, many refuse them.
         .serviceConfiguration(settings -> settings.chunkedEncodingEnabled(false))
         .endpointProvider(endpoint)
-        .overrideConfiguration(
-            settings ->
-                settings.retryStrategy(retryStrategy(limits)).apiCallTimeout(limits.whole()))
+        .overrideConfiguration(settings ->
+            settings.retryStrategy(retryStrategy(limits)).apiCallTimeout(limits.whole()))
         .build();
   }
 
@@ -59,7 +60,17 @@ final class S3Clients {
   }
 
   private static boolean isTransient(Throwable failure) {
-    return failure instanceof AwsServiceException said
-        && TRANSIENT.contains(S3Failure.code(said));
+    if (failure instanceof AwsServiceException said) {
+      return TRANSIENT.contains(S3Failure.code(said));
+    }
+    if (failure instanceof SdkClientException) {
+      // A list that broke off in the middle: to the SDK, an answer that makes no sense.
+      for (Throwable cause = failure.getCause(); cause != null; cause = cause.getCause()) {
+        if (cause instanceof XMLStreamException) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 }

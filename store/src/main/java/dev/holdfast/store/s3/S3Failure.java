@@ -64,13 +64,23 @@ final class S3Failure {
           Kind.INTERRUPTED, what, "it was interrupted", "run the same command again", e);
     }
     Cause cause = e instanceof AwsServiceException said ? answered(said) : unanswered(e);
-    Integer attempts = e.numAttempts();
+    int attempts = attempts(e);
     return new OperatorException(
         Kind.REPOSITORY_UNREACHABLE,
         what,
-        attempts == null || attempts < 2 ? cause.why : cause.why + " (" + attempts + " attempts)",
+        attempts < 2 ? cause.why : cause.why + " (" + attempts + " attempts)",
         cause.next,
         e);
+  }
+
+  /** 1 where the SDK does not say. */
+  private static int attempts(SdkException e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof SdkException said && said.numAttempts() != null) {
+        return said.numAttempts();
+      }
+    }
+    return 1;
   }
 
   /** The server's short name for what went wrong; empty when it gave none. */
@@ -105,6 +115,12 @@ final class S3Failure {
           "the bucket " + location.bucket() + " is in another region" + orEmpty(": ", region),
           "set AWS_REGION" + orEmpty("=", region) + ", the region of the bucket");
     }
+    if (FULL.contains(code) || status == 507) {
+      return new Cause(
+          "it is full: " + described(e),
+          "make room there or raise the quota, then run the same command again; nothing half-written"
+              + " is visible");
+    }
     if (code.equals("AccessDenied") || status == 403) {
       return new Cause(
           "access denied: " + described(e),
@@ -113,12 +129,6 @@ final class S3Failure {
               + location.text()
               + " (and use its KMS key, if it has one); without s3:ListBucket a missing object"
               + " looks like this too");
-    }
-    if (FULL.contains(code) || status == 507) {
-      return new Cause(
-          "it is full: " + described(e),
-          "make room there or raise the quota, then run the same command again; nothing half-written"
-              + " is visible");
     }
     if (status == 501 || code.equals("NotImplemented")) {
       return new Cause(

@@ -25,8 +25,8 @@ record S3Limits(
     int slowestBytesPerSecond,
     Duration whole) {
   /**
-   * Bridges an outage of about half a minute, or a minute and a half of a server that is silent when
-   * asked for connections: less than an operator's patience, more than a server's restart.
+   * Bridges an outage of about half a minute, or a minute and a half of a server that is silent
+   * when asked for connections: less than an operator's patience, more than a server's restart.
    */
   static final S3Limits DEFAULT =
       new S3Limits(

@@ -9,15 +9,16 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A bucket, and where in it: {@code s3://bucket/prefix}, with settings behind a question mark that
- * the environment has no name for. Where the bucket's server is and who asks it is the environment's
- * to say, never the location's: locations end up in logs, histories and process lists.
+ * the environment has no name for. Where the bucket's server is and who asks it is the
+ * environment's to say, never the location's: locations end up in logs, histories and process
+ * lists.
  *
  * @param text as the operator wrote it, without a slash at its end
  * @param prefix empty, or ending in a slash
  * @param pathStyle whether the bucket's name goes into the path of a request instead of the host's
  *     name; null: as it suits the endpoint
- * @param conditionalWrites false where the operator knows that the endpoint has none, and that there
- *     is one writer only
+ * @param conditionalWrites false where the operator knows that the endpoint has none, and that
+ *     there is one writer only
  */
 record S3Location(
     String text,

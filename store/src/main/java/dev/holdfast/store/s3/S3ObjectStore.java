@@ -58,8 +58,7 @@ public final class S3ObjectStore implements ObjectStore {
   private final S3Failure failure;
   private volatile boolean conditionsHold;
 
-  private S3ObjectStore(
-      S3Location location, S3Client client, S3Limits limits, S3Failure failure) {
+  private S3ObjectStore(S3Location location, S3Client client, S3Limits limits, S3Failure failure) {
     this.location = location;
     this.client = client;
     this.limits = limits;
@@ -173,11 +172,10 @@ public final class S3ObjectStore implements ObjectStore {
     return PutObjectRequest.builder()
         .bucket(location.bucket())
         .key(key)
-        .overrideConfiguration(
-            within ->
-                within
-                    .apiCallAttemptTimeout(limits.sending(bytes))
-                    .apiCallTimeout(limits.sendingWhole(bytes)));
+        .overrideConfiguration(within ->
+            within
+                .apiCallAttemptTimeout(limits.sending(bytes))
+                .apiCallTimeout(limits.sendingWhole(bytes)));
   }
 
   /**
@@ -381,14 +379,17 @@ public final class S3ObjectStore implements ObjectStore {
   @Override
   public List<StoredObject> list(String prefix) {
     var found = new ArrayList<StoredObject>();
-    eachPage(prefix, null, page -> {
-      for (S3Object object : page.contents()) {
-        String name = object.key().substring(location.prefix().length());
-        if (isName(name)) {
-          found.add(new StoredObject(name, object.size(), object.lastModified()));
-        }
-      }
-    });
+    eachPage(
+        prefix,
+        null,
+        page -> {
+          for (S3Object object : page.contents()) {
+            String name = object.key().substring(location.prefix().length());
+            if (isName(name)) {
+              found.add(new StoredObject(name, object.size(), object.lastModified()));
+            }
+          }
+        });
     found.sort((a, b) -> a.name().compareTo(b.name())); // as Amazon does; not everybody does
     return found;
   }
@@ -404,15 +405,18 @@ public final class S3ObjectStore implements ObjectStore {
   public List<String> children(String prefix) {
     int start = location.key(prefix).length();
     var found = new TreeSet<String>();
-    eachPage(prefix, "/", page -> {
-      addFolders(page, prefix, found);
-      for (S3Object object : page.contents()) {
-        String child = object.key().substring(start);
-        if (ObjectName.isComponent(child)) {
-          found.add(child);
-        }
-      }
-    });
+    eachPage(
+        prefix,
+        "/",
+        page -> {
+          addFolders(page, prefix, found);
+          for (S3Object object : page.contents()) {
+            String child = object.key().substring(start);
+            if (ObjectName.isComponent(child)) {
+              found.add(child);
+            }
+          }
+        });
     return List.copyOf(found);
   }
 
@@ -426,7 +430,9 @@ public final class S3ObjectStore implements ObjectStore {
     }
   }
 
-  /** Consoles mark empty folders by keys that end in a slash; those and others' keys are not ours. */
+  /**
+   * Consoles mark empty folders by keys that end in a slash; those and others' keys are not ours.
+   */
   private static boolean isName(String name) {
     for (String component : name.split("/", -1)) {
       if (!ObjectName.isComponent(component)) {
@@ -452,13 +458,12 @@ public final class S3ObjectStore implements ObjectStore {
       ListObjectsV2Response page;
       try {
         page =
-            client.listObjectsV2(
-                asked ->
-                    asked
-                        .bucket(location.bucket())
-                        .prefix(keys)
-                        .delimiter(delimiter)
-                        .continuationToken(from));
+            client.listObjectsV2(asked ->
+                asked
+                    .bucket(location.bucket())
+                    .prefix(keys)
+                    .delimiter(delimiter)
+                    .continuationToken(from));
       } catch (SdkException e) {
         throw failure("list", told, e);
       }
@@ -515,13 +520,17 @@ public final class S3ObjectStore implements ObjectStore {
       throw failure("clean up", prefix, e);
     }
     String trials = location.key(TRIAL);
-    eachPageOfKeys(trials, prefix, null, page -> {
-      for (S3Object trial : page.contents()) {
-        if (trial.lastModified().isBefore(limit)) {
-          deleteQuietly(trial.key());
-        }
-      }
-    });
+    eachPageOfKeys(
+        trials,
+        prefix,
+        null,
+        page -> {
+          for (S3Object trial : page.contents()) {
+            if (trial.lastModified().isBefore(limit)) {
+              deleteQuietly(trial.key());
+            }
+          }
+        });
   }
 
   /** Drops an upload; nothing happens when it is gone. What cannot be dropped is swept by age. */

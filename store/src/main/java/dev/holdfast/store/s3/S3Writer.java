@@ -38,9 +38,9 @@ final class S3Writer implements ObjectWriter {
   }
 
   /**
-   * The size of a part. An upload has at most 10,000, so they grow, once objects pass 8 GB, until an
-   * object of 5 TB fits; Holdfast's own objects end at some 256 MB, and so never need more than the
-   * first size.
+   * The size of a part. An upload has at most 10,000, so they grow, once objects pass 8 GB, until
+   * an object of 5 TB fits; Holdfast's own objects end at some 256 MB, and so never need more than
+   * the first size.
    *
    * @param number of the part, from 0
    */
@@ -88,11 +88,10 @@ final class S3Writer implements ObjectWriter {
                           .key(key)
                           .uploadId(id)
                           .partNumber(number)
-                          .overrideConfiguration(
-                              within ->
-                                  within
-                                      .apiCallAttemptTimeout(store.limits().sending(length))
-                                      .apiCallTimeout(store.limits().sendingWhole(length))),
+                          .overrideConfiguration(within ->
+                              within
+                                  .apiCallAttemptTimeout(store.limits().sending(length))
+                                  .apiCallTimeout(store.limits().sendingWhole(length))),
                   S3ObjectStore.body(part, length));
       parts.add(
           CompletedPart.builder()
@@ -113,12 +112,11 @@ final class S3Writer implements ObjectWriter {
       id =
           store
               .client()
-              .createMultipartUpload(
-                  asked ->
-                      asked
-                          .bucket(store.bucket())
-                          .key(key)
-                          .metadata(Map.of(S3ObjectStore.WRITER, token)))
+              .createMultipartUpload(asked ->
+                  asked
+                      .bucket(store.bucket())
+                      .key(key)
+                      .metadata(Map.of(S3ObjectStore.WRITER, token)))
               .uploadId();
       upload = id;
     }
@@ -143,14 +141,13 @@ final class S3Writer implements ObjectWriter {
     try {
       store
           .client()
-          .completeMultipartUpload(
-              asked ->
-                  asked
-                      .bucket(store.bucket())
-                      .key(key)
-                      .uploadId(id)
-                      .ifNoneMatch(store.ifNoneMatch())
-                      .multipartUpload(all -> all.parts(parts)));
+          .completeMultipartUpload(asked ->
+              asked
+                  .bucket(store.bucket())
+                  .key(key)
+                  .uploadId(id)
+                  .ifNoneMatch(store.ifNoneMatch())
+                  .multipartUpload(all -> all.parts(parts)));
     } catch (SdkException e) {
       if (!store.landed(name, token, e)) {
         throw store.vanishing(name);

@@ -9,8 +9,8 @@ import software.amazon.awssdk.services.s3.model.GetObjectResponse;
 
 /**
  * Reads exactly as many bytes as the server announced, into one array. A body that ends early, or
- * does not match the checksum that came with it, is asked for again: the JDK's HTTP takes the end of
- * a connection for the end of a body.
+ * does not match the checksum that came with it, is asked for again: the JDK's HTTP takes the end
+ * of a connection for the end of a body.
  */
 final class WholeBody implements ResponseTransformer<GetObjectResponse, byte[]> {
   @Override

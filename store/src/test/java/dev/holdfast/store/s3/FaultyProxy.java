@@ -21,9 +21,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Semaphore;
 
 /**
- * Stands between a client and an S3 server and does to requests what networks and servers do: passes
- * them on, loses them or their answers, breaks off in the middle, answers in the server's place,
- * falls silent. Every request that arrives is noted.
+ * Stands between a client and an S3 server and does to requests what networks and servers do:
+ * passes them on, loses them or their answers, breaks off in the middle, answers in the server's
+ * place, falls silent. Every request that arrives is noted.
  */
 public final class FaultyProxy implements AutoCloseable {
   /** A request as it arrived. */
@@ -50,8 +50,11 @@ public final class FaultyProxy implements AutoCloseable {
     /** The server does what was asked; the connection ends before the client hears of it. */
     record AnswerLost() implements Fault {}
 
-    /** The client hears the head of the answer and these many bytes of its body. */
+    /** The client hears the head of the answer and so many bytes of its body, then a reset. */
     record AnswerCut(int bodyBytes) implements Fault {}
+
+    /** As {@link AnswerCut}, but the connection ends in an orderly way. */
+    record AnswerShort(int bodyBytes) implements Fault {}
 
     /** One byte of the answer's body is another one. */
     record AnswerAltered() implements Fault {}
@@ -64,6 +67,9 @@ public final class FaultyProxy implements AutoCloseable {
 
     /** Someone else answers, with a body as S3's errors have it. */
     record Answer(int status, String code, String message, String... headers) implements Fault {}
+
+    /** The server does what was asked, and someone else answers as in {@link Answer}. */
+    record Landed(int status, String code, String message) implements Fault {}
 
     /** Nothing ever comes back. */
     record Silence() implements Fault {}
@@ -106,8 +112,8 @@ public final class FaultyProxy implements AutoCloseable {
   /** This fault for the first so many requests that match, then none. */
   public void firstTimes(int times, String method, Fault fault) {
     var left = new Semaphore(times);
-    plan(request ->
-        request.method().equals(method) && left.tryAcquire() ? fault : new Fault.Pass());
+    plan(
+        request -> request.method().equals(method) && left.tryAcquire() ? fault : new Fault.Pass());
   }
 
   /** The requests since the last plan was made. */
@@ -179,6 +185,10 @@ public final class FaultyProxy implements AutoCloseable {
         Thread.sleep(50); // a reset overtakes what was just sent
         reset(client);
       }
+      case Fault.AnswerShort cut -> {
+        byte[] answer = asked(head, body);
+        out.write(answer, 0, Math.min(answer.length, bodyOf(answer) + cut.bodyBytes()));
+      }
       case Fault.AnswerAltered _ -> {
         byte[] answer = asked(head, body);
         answer[(bodyOf(answer) + answer.length) / 2] ^= 1;
@@ -197,6 +207,11 @@ public final class FaultyProxy implements AutoCloseable {
         out.write(asked(less, body));
       }
       case Fault.Answer answer -> out.write(error(answer, head.getFirst().startsWith("HEAD")));
+      case Fault.Landed landed -> {
+        asked(head, body);
+        var answer = new Fault.Answer(landed.status(), landed.code(), landed.message());
+        out.write(error(answer, head.getFirst().startsWith("HEAD")));
+      }
       case Fault.Silence _, Fault.Deaf _ -> Thread.sleep(60_000);
     }
     out.flush();

@@ -29,11 +29,7 @@ final class S3LocationTest {
     assertThat(S3Location.parse("s3://acme/p?pathStyle=false&conditionalWrites=false"))
         .isEqualTo(
             new S3Location(
-                "s3://acme/p?pathStyle=false&conditionalWrites=false",
-                "acme",
-                "p/",
-                false,
-                false));
+                "s3://acme/p?pathStyle=false&conditionalWrites=false", "acme", "p/", false, false));
     assertThat(S3Location.parse("s3://acme?pathStyle=true").pathStyle()).isTrue();
   }
 

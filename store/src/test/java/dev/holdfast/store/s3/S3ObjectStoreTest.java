@@ -178,7 +178,8 @@ final class S3ObjectStoreTest extends ObjectStoreContract {
   @Test
   void the_trial_of_conditions_leaves_nothing_and_what_a_crash_left_of_it_is_swept() {
     store.put("a", bytes("x"));
-    assertThat(keys("acme-backups", "run/" + opened + "/")).containsExactly("run/%d/a".formatted(opened));
+    assertThat(keys("acme-backups", "run/" + opened + "/"))
+        .containsExactly("run/%d/a".formatted(opened));
     String left = "run/%d/%sleft".formatted(opened, S3ObjectStore.TRIAL);
     store.client().putObject(asked -> asked.bucket("acme-backups").key(left), RequestBody.empty());
     assertThat(store.list("")).hasSize(1);
@@ -189,7 +190,10 @@ final class S3ObjectStoreTest extends ObjectStoreContract {
   }
 
   private List<String> keys(String bucket, String prefix) {
-    return store.client().listObjectsV2(asked -> asked.bucket(bucket).prefix(prefix)).contents()
+    return store
+        .client()
+        .listObjectsV2(asked -> asked.bucket(bucket).prefix(prefix))
+        .contents()
         .stream()
         .map(object -> object.key())
         .toList();
@@ -198,8 +202,7 @@ final class S3ObjectStoreTest extends ObjectStoreContract {
   private List<MultipartUpload> uploads() {
     return store
         .client()
-        .listMultipartUploads(
-            asked -> asked.bucket("acme-backups").prefix("run/" + opened + "/"))
+        .listMultipartUploads(asked -> asked.bucket("acme-backups").prefix("run/" + opened + "/"))
         .uploads();
   }
 }
