@@ -4,7 +4,7 @@ import java.time.Instant;
 import java.util.List;
 
 /**
- * Named objects: a directory, later a bucket, or memory in tests.
+ * Named objects: a directory, a bucket, or memory in tests.
  *
  * <ul>
  *   <li>When {@link #put}, {@link #replace} or {@link ObjectWriter#commit} returns, the object is

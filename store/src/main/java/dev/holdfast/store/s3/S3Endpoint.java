@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import software.amazon.awssdk.endpoints.Endpoint;
+import software.amazon.awssdk.endpoints.EndpointUrl;
 import software.amazon.awssdk.services.s3.endpoints.S3EndpointParams;
 import software.amazon.awssdk.services.s3.endpoints.S3EndpointProvider;
 
@@ -12,7 +13,7 @@ import software.amazon.awssdk.services.s3.endpoints.S3EndpointProvider;
 final class S3Endpoint implements S3EndpointProvider {
   private final S3EndpointProvider standard = S3EndpointProvider.defaultProvider();
   private final @Nullable Boolean pathStyle;
-  private volatile @Nullable URI chosen;
+  private volatile @Nullable EndpointUrl chosen;
 
   S3Endpoint(S3Location location) {
     this.pathStyle = location.pathStyle();
@@ -23,7 +24,7 @@ final class S3Endpoint implements S3EndpointProvider {
     return standard
         .resolveEndpoint(asked.toBuilder().forcePathStyle(pathStyle(asked)).build())
         .thenApply(found -> {
-          chosen = found.url();
+          chosen = found.endpointUrl();
           return found;
         });
   }
@@ -47,10 +48,10 @@ final class S3Endpoint implements S3EndpointProvider {
   /** The server last spoken to, for messages: scheme, host and port. */
   @Override
   public String toString() {
-    URI url = chosen;
+    EndpointUrl url = chosen;
     if (url == null) {
       return "the endpoint";
     }
-    return url.getScheme() + "://" + url.getHost() + (url.getPort() < 0 ? "" : ":" + url.getPort());
+    return url.scheme() + "://" + url.host() + (url.port() < 0 ? "" : ":" + url.port());
   }
 }

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
 import java.util.function.Consumer;
@@ -420,7 +421,7 @@ public final class S3ObjectStore implements ObjectStore {
     return List.copyOf(found);
   }
 
-  private void addFolders(ListObjectsV2Response page, String prefix, TreeSet<String> found) {
+  private void addFolders(ListObjectsV2Response page, String prefix, Set<String> found) {
     int start = location.key(prefix).length();
     for (CommonPrefix common : page.commonPrefixes()) {
       String child = common.prefix().substring(start, common.prefix().length() - 1);

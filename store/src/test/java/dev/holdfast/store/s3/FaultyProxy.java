@@ -27,15 +27,10 @@ import java.util.concurrent.Semaphore;
  */
 public final class FaultyProxy implements AutoCloseable {
   /** A request as it arrived. */
-  public record Request(String method, String target, List<String> headers, byte[] body) {
+  public record Request(String method, String target, List<String> headers) {
     /** The value of a header; empty when it is absent. */
     public String header(String name) {
       return FaultyProxy.header(headers, name);
-    }
-
-    /** Method and what is asked for, without bucket and prefix: {@code PUT a?uploads}. */
-    public String line() {
-      return method + " " + target;
     }
   }
 
@@ -66,7 +61,11 @@ public final class FaultyProxy implements AutoCloseable {
     record Without(String header) implements Fault {}
 
     /** Someone else answers, with a body as S3's errors have it. */
-    record Answer(int status, String code, String message, String... headers) implements Fault {}
+    record Answer(int status, String code, String message, String header) implements Fault {
+      public Answer(int status, String code, String message) {
+        this(status, code, message, "");
+      }
+    }
 
     /** The server does what was asked, and someone else answers as in {@link Answer}. */
     record Landed(int status, String code, String message) implements Fault {}
@@ -146,20 +145,19 @@ public final class FaultyProxy implements AutoCloseable {
       if (head.isEmpty()) {
         return;
       }
-      String[] first = head.getFirst().split(" ");
+      String[] first = head.getFirst().split(" ", -1);
       List<String> headers = head.subList(1, head.size());
-      var without = new Request(first[0], first[1], headers, new byte[0]);
-      Fault fault = plan.of(without);
+      var request = new Request(first[0], first[1], headers);
+      Fault fault = plan.of(request);
+      requests.add(request);
       if (fault instanceof Fault.Deaf) {
-        requests.add(without);
         Thread.sleep(60_000);
         return;
       }
-      if (without.header("expect").toLowerCase(Locale.ROOT).startsWith("100")) {
+      if (request.header("expect").toLowerCase(Locale.ROOT).startsWith("100")) {
         client.getOutputStream().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(ISO_8859_1));
       }
       byte[] body = body(in, headers);
-      requests.add(new Request(first[0], first[1], headers, body));
       act(client, head, body, fault);
     } catch (IOException e) {
       return; // a side has gone: the other one notices
@@ -224,8 +222,8 @@ public final class FaultyProxy implements AutoCloseable {
             : "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>%s</Message></Error>"
                 .formatted(answer.code(), answer.message());
     var text = new StringBuilder("HTTP/1.1 " + answer.status() + " X\r\nConnection: close\r\n");
-    for (String header : answer.headers()) {
-      text.append(header).append("\r\n");
+    if (!answer.header().isEmpty()) {
+      text.append(answer.header()).append("\r\n");
     }
     return text.append("Content-Type: application/xml\r\nContent-Length: ")
         .append(body.length())

@@ -1,6 +1,7 @@
 package dev.holdfast.store.s3;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.holdfast.failure.Kind;
@@ -19,6 +20,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import software.amazon.awssdk.endpoints.EndpointUrl;
 
 /** What an operator is told when a bucket cannot be used. */
 final class S3FailureTest {
@@ -282,19 +284,18 @@ final class S3FailureTest {
     assertThat(proxy.requests().getLast().target()).isEqualTo("/acme-backups/p/holdfast.json");
     environment.set("aws.endpointUrl", "http://localhost:" + proxy.endpoint().getPort());
     proxy.plan(_ -> new Fault.Answer(403, "AccessDenied", "x"));
-    catchThrowableOfType(
-        OperatorException.class,
-        () -> S3ObjectStore.open("s3://acme/p?pathStyle=true", IMPATIENT).get("a"));
+    assertThatThrownBy(() -> S3ObjectStore.open("s3://acme/p?pathStyle=true", IMPATIENT).get("a"))
+        .isInstanceOf(OperatorException.class);
     assertThat(proxy.requests().getLast().target()).isEqualTo("/acme/p/a");
     environment.set("aws.endpointUrl", null);
     var endpoint = new S3Endpoint(S3Location.parse("s3://acme/p"));
-    var url =
+    EndpointUrl url =
         endpoint
             .resolveEndpoint(asked ->
                 asked.bucket("acme").region(software.amazon.awssdk.regions.Region.EU_WEST_1))
             .join()
-            .url();
-    assertThat(url.getHost()).isEqualTo("acme.s3.eu-west-1.amazonaws.com");
+            .endpointUrl();
+    assertThat(url.host()).isEqualTo("acme.s3.eu-west-1.amazonaws.com");
   }
 
   private static OperatorException reading() {

@@ -11,6 +11,7 @@ import dev.holdfast.store.objects.ObjectWriter;
 import dev.holdfast.store.s3.FaultyProxy.Fault;
 import dev.holdfast.testkit.S3Server;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -64,24 +65,29 @@ final class S3FaultTest {
   }
 
   private enum Stumble {
-    LOST(new Fault.Lost()),
-    ANSWER_LOST(new Fault.AnswerLost()),
-    SLOW_DOWN(new Fault.Answer(503, "SlowDown", "Please reduce your request rate.")),
-    INTERNAL_ERROR(new Fault.Answer(500, "InternalError", "We encountered an internal error.")),
-    CONFLICT(new Fault.Answer(409, "ConditionalRequestConflict", "Try again.")),
-    ALTERED(new Fault.Altered());
+    LOST,
+    ANSWER_LOST,
+    SLOW_DOWN,
+    INTERNAL_ERROR,
+    CONFLICT,
+    ALTERED;
 
-    private final Fault fault;
-
-    Stumble(Fault fault) {
-      this.fault = fault;
+    Fault fault() {
+      return switch (this) {
+        case LOST -> new Fault.Lost();
+        case ANSWER_LOST -> new Fault.AnswerLost();
+        case SLOW_DOWN -> new Fault.Answer(503, "SlowDown", "Please reduce your request rate.");
+        case INTERNAL_ERROR -> new Fault.Answer(500, "InternalError", "An internal error.");
+        case CONFLICT -> new Fault.Answer(409, "ConditionalRequestConflict", "Try again.");
+        case ALTERED -> new Fault.Altered();
+      };
     }
   }
 
   @ParameterizedTest
   @EnumSource
   void a_put_that_stumbles_twice_is_made_once(Stumble stumble) {
-    proxy.firstTimes(2, "PUT", stumble.fault);
+    proxy.firstTimes(2, "PUT", stumble.fault());
     store.put("a", text("hello"));
     assertThat(proxy.count("PUT")).isEqualTo(3);
     proxy.plan(_ -> new Fault.Pass());
@@ -94,7 +100,7 @@ final class S3FaultTest {
   @EnumSource
   void a_replacement_that_stumbles_twice_is_made(Stumble stumble) {
     store.put("a", text("old"));
-    proxy.firstTimes(2, "PUT", stumble.fault);
+    proxy.firstTimes(2, "PUT", stumble.fault());
     store.replace("a", text("hello"));
     assertThat(proxy.count("PUT")).isEqualTo(3);
     assertThat(store.get("a")).isEqualTo(text("hello"));
@@ -144,7 +150,7 @@ final class S3FaultTest {
     }
     proxy.firstTimes(1, "GET", new Fault.AnswerCut(50_000));
     assertThat(store.get("a", 100_000, 100_000))
-        .isEqualTo(java.util.Arrays.copyOfRange(content, 100_000, 200_000));
+        .isEqualTo(Arrays.copyOfRange(content, 100_000, 200_000));
     proxy.plan(_ -> new Fault.AnswerCut(1000));
     assertThatThrownBy(() -> store.get("a"))
         .isInstanceOf(OperatorException.class)
@@ -191,7 +197,7 @@ final class S3FaultTest {
       int[] completions = new int[1];
       proxy.plan(request ->
           request.method().equals("POST") && completions[0]++ < 2
-              ? stumble.fault
+              ? stumble.fault()
               : new Fault.Pass());
       writer.commit();
     }
