@@ -110,7 +110,6 @@ class BucketByHandTest {
   @Test
   void a_wrong_secret_is_told_with_exit_code_5_and_never_shown() {
     environment.put("AWS_SECRET_ACCESS_KEY", "hunter2/hunter2");
-    environment.put("AWS_SESSION_TOKEN", "token-of-hunter2");
     environment.put("HOLDFAST_LOG", "trace");
     HoldfastProcess.Ended ended = run("status");
     assertThat(ended.exitCode()).as(ended.err()).isEqualTo(5);
@@ -119,6 +118,10 @@ class BucketByHandTest {
         .contains("does not accept the credentials")
         .contains("AWS_SECRET_ACCESS_KEY")
         .doesNotContain("hunter2");
+    environment.put("AWS_SESSION_TOKEN", "token-of-hunter2");
+    ended = run("status");
+    assertThat(ended.exitCode()).as("this server knows no tokens").isEqualTo(5);
+    assertThat(ended.err()).contains("NotImplemented").doesNotContain("hunter2");
   }
 
   @Test
