@@ -248,34 +248,40 @@ public final class S3ObjectStore implements ObjectStore {
     }
     synchronized (this) {
       if (!conditionsHold) {
-        String trial = location.key(TRIAL + token());
-        try {
-          if (!isRefusedTwice(trial)) {
-            throw unconditional("it overwrites an object that it was told not to overwrite", null);
-          }
-        } finally {
-          deleteQuietly(trial);
-        }
+        tryConditions(location.key(TRIAL + token()));
         conditionsHold = true;
       }
     }
   }
 
-  private boolean isRefusedTwice(String trial) {
+  /** Where the bucket cannot be written to at all, the trial is left to be swept: it may not be. */
+  private void tryConditions(String trial) {
     try {
       put(trial, new byte[0], 0, token());
       put(trial, new byte[0], 0, token());
-      return false;
+      deleteQuietly(trial);
+      throw unconditional("it overwrites an object that it was told not to overwrite", null);
     } catch (S3Exception e) {
-      if (e.statusCode() == 412) {
-        return true;
-      }
-      if (e.statusCode() == 501 || S3Failure.code(e).equals("NotImplemented")) {
+      if (e.statusCode() == 501 && isWrittenWithoutCondition(trial)) {
         throw unconditional("it does not know the condition If-None-Match", e);
       }
-      throw failure("write to", "", e);
+      if (e.statusCode() != 412) {
+        throw failure("write to", "", e);
+      }
+      deleteQuietly(trial);
     } catch (SdkException e) {
       throw failure("write to", "", e);
+    }
+  }
+
+  /** Whether it is the condition that the server does not know, and not another header. */
+  private boolean isWrittenWithoutCondition(String trial) {
+    try {
+      client.putObject(sending(0, trial).build(), RequestBody.empty());
+      deleteQuietly(trial);
+      return true;
+    } catch (SdkException e) {
+      return false;
     }
   }
 
@@ -331,9 +337,10 @@ public final class S3ObjectStore implements ObjectStore {
     }
     String range = "bytes=%d-%d".formatted(offset, offset + length - 1);
     try {
-      byte[] bytes = get(name, asked -> asked.range(range), new WholeBody());
-      // A server that knows no ranges sends everything.
-      return bytes.length <= length
+      var body = new WholeBody();
+      byte[] bytes = get(name, asked -> asked.range(range), body);
+      // A server, or something before it, that knows no ranges sends everything.
+      return body.isRange()
           ? bytes
           : Arrays.copyOfRange(
               bytes,
@@ -514,7 +521,7 @@ public final class S3ObjectStore implements ObjectStore {
     } catch (S3Exception e) {
       // Not everybody may list uploads, and not every server can. Cleaning is a courtesy; the
       // backup it comes with must not fail for it.
-      if (e.statusCode() != 403 && e.statusCode() != 501) {
+      if (e.statusCode() != 403 && e.statusCode() != 405 && e.statusCode() != 501) {
         throw failure("clean up", prefix, e);
       }
     } catch (SdkException e) {

@@ -13,8 +13,16 @@ import software.amazon.awssdk.services.s3.model.GetObjectResponse;
  * of a connection for the end of a body.
  */
 final class WholeBody implements ResponseTransformer<GetObjectResponse, byte[]> {
+  private boolean range;
+
+  /** Whether the server sent a range of the object, and not all of it. */
+  boolean isRange() {
+    return range;
+  }
+
   @Override
   public byte[] transform(GetObjectResponse answer, AbortableInputStream in) {
+    range = answer.contentRange() != null;
     try {
       Long announced = answer.contentLength();
       if (announced == null) {

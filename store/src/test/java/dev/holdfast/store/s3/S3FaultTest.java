@@ -164,6 +164,28 @@ final class S3FaultTest {
   }
 
   @Test
+  void a_range_is_a_range_where_the_server_sends_everything() {
+    store.put("a", text("0123456789"));
+    proxy.plan(_ -> new Fault.Without("Range"));
+    assertThat(store.get("a", 2, 3)).isEqualTo(text("234"));
+    assertThat(store.get("a", 7, 100)).isEqualTo(text("789"));
+    assertThat(store.get("a", 10, 1)).isEmpty();
+  }
+
+  @Test
+  void uploads_that_nobody_may_list_do_not_stop_a_backup() {
+    for (int status : new int[] {403, 405, 501}) {
+      proxy.plan(request ->
+          request.target().contains("uploads")
+              ? new Fault.Answer(status, "No", "no")
+              : new Fault.Pass());
+      store.sweep("");
+    }
+    proxy.plan(_ -> new Fault.Answer(400, "Broken", "no"));
+    assertThatThrownBy(() -> store.sweep("")).hasMessageContaining("cannot clean up objects in");
+  }
+
+  @Test
   void a_list_whose_answer_breaks_off_is_asked_for_again() {
     for (int i = 0; i < 20; i++) {
       store.put("a/" + i, text("x"));
