@@ -241,8 +241,8 @@ final class S3FailureTest {
           new Fault.Answer(400, "InvalidArgument", "Unsupported header 'x-amz-checksum-crc32'"),
           new Fault.Answer(501, "NotImplemented", "A header you provided implies functionality")
         }) {
-      proxy.plan(request ->
-          request.header("x-amz-checksum-crc32").isEmpty() ? new Fault.Pass() : answer);
+      proxy.plan(
+          request -> request.header("x-amz-checksum-crc32").isEmpty() ? new Fault.Pass() : answer);
       assertThat(writing().next())
           .startsWith(
               "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required if it does not know the newer"
