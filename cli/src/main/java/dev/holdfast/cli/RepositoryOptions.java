@@ -12,7 +12,8 @@ final class RepositoryOptions {
       names = "--repository",
       paramLabel = "URL",
       description =
-          "Where everything recorded lives: a folder. Else HOLDFAST_REPOSITORY, else holdfast.yaml.")
+          "Where everything recorded lives: a folder, or s3://BUCKET/PREFIX. Else HOLDFAST_REPOSITORY,"
+              + " else holdfast.yaml.")
   @Nullable String repository;
 
   @Option(

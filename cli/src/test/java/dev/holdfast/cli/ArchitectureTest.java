@@ -90,6 +90,25 @@ class ArchitectureTest {
   }
 
   @Test
+  void the_places_objects_are_kept_in_are_known_to_the_store_only() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.holdfast.store..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage(
+            "dev.holdfast.store.objects..", "dev.holdfast.store.local..", "dev.holdfast.store.s3..")
+        .check(CLASSES);
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.holdfast.store.s3..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("software.amazon..")
+        .check(CLASSES);
+  }
+
+  @Test
   void only_the_server_module_starts_processes() {
     noClasses()
         .that()

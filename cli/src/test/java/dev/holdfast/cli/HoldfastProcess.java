@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -43,6 +44,11 @@ final class HoldfastProcess implements AutoCloseable {
    * @param home holds its repository ({@code repository}), its configuration and its output
    */
   static HoldfastProcess start(Path home, String... arguments) {
+    return start(home, Map.of(), arguments);
+  }
+
+  /** As {@link #start(Path, String...)}, with environment variables of the test's own. */
+  static HoldfastProcess start(Path home, Map<String, String> environment, String... arguments) {
     List<String> command =
         new ArrayList<>(
             List.of(
@@ -64,6 +70,7 @@ final class HoldfastProcess implements AutoCloseable {
               .redirectError(err.toFile());
       builder.environment().put("HOLDFAST_REPOSITORY", home.resolve("repository").toString());
       builder.environment().put("XDG_CONFIG_HOME", home.resolve("config").toString());
+      builder.environment().putAll(environment);
       return new HoldfastProcess(builder.start(), out, err);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

@@ -84,8 +84,8 @@ public record Configuration(@Nullable String repository) {
           Kind.USAGE,
           "no repository named",
           "neither --repository, nor HOLDFAST_REPOSITORY, nor holdfast.yaml says where it is",
-          "add --repository /path/to/a/folder (best on another machine's disk), or set"
-              + " HOLDFAST_REPOSITORY");
+          "add --repository /path/to/a/folder (best on another machine's disk) or s3://BUCKET/PREFIX,"
+              + " or set HOLDFAST_REPOSITORY");
     }
     return chosen;
   }

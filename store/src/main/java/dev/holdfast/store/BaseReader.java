@@ -2,6 +2,8 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.local.StorageFailure;
+import dev.holdfast.store.objects.ObjectStore;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;

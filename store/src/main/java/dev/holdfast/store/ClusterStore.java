@@ -2,6 +2,9 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectName;
+import dev.holdfast.store.objects.ObjectStore;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;

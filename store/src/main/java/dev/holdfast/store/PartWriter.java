@@ -2,6 +2,8 @@ package dev.holdfast.store;
 
 import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
+import dev.holdfast.store.objects.ObjectStore;
+import dev.holdfast.store.objects.ObjectWriter;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;

@@ -2,6 +2,10 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectStore;
+import dev.holdfast.store.s3.S3ObjectStore;
 import java.net.URI;
 import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Path;
@@ -15,7 +19,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Where everything recorded lives; see FORMAT.md. May be used by several threads.
  *
- * <p>Locations are a directory's path or a {@code file:} URL.
+ * <p>Locations are a directory's path, a {@code file:} URL, or {@code s3://bucket/prefix}; where
+ * the bucket's server is and who asks it, the environment says as it does to every program that
+ * uses S3.
  */
 public final class Repository {
   private static final String DOCUMENT = "holdfast.json";
@@ -43,7 +49,7 @@ public final class Repository {
   }
 
   /**
-   * Makes a new repository in a missing or empty directory.
+   * Makes a new repository in a missing or empty directory, or below an empty prefix of a bucket.
    *
    * @throws OperatorException REFUSED when something is there already; REPOSITORY_UNREACHABLE when
    *     the place cannot be written
@@ -60,13 +66,13 @@ public final class Repository {
           "there is one already",
           "use it, or name another place");
     }
-    // The folders first: listing everything below someone's home directory would take its time.
-    if (!objects.folders("").isEmpty() || !objects.list("").isEmpty()) {
+    // One look at one folder: someone's home directory or bucket may hold a great deal below it.
+    if (!objects.children("").isEmpty()) {
       throw new OperatorException(
           Kind.REFUSED,
           "cannot create a repository in " + objects.location(),
           "other files are there, and they are no repository",
-          "name an empty or a new directory");
+          "name an empty or a new directory, or another prefix of the bucket");
     }
     var document = new Document(UUID.randomUUID().toString(), Instant.now());
     objects.put(DOCUMENT, JsonDocument.wrap(DOCUMENT, KIND, document));
@@ -93,13 +99,13 @@ public final class Repository {
           "cannot open the repository " + objects.location(),
           "there is no " + DOCUMENT + " in it",
           "check the location, and that its disk is mounted; `holdfast protect` makes a new"
-              + " repository in an empty or missing directory",
+              + " repository in an empty or missing directory, or below an empty prefix of a bucket",
           e);
     }
     return new Repository(objects, JsonDocument.unwrap(DOCUMENT, KIND, bytes, Document.class));
   }
 
-  /** Opens the repository, or makes one where the directory is missing or empty. */
+  /** Opens the repository, or makes one where nothing is yet. */
   public static Repository openOrCreate(String location) {
     ObjectStore objects = objects(location);
     return objects.exists(DOCUMENT) ? open(objects) : create(objects);
@@ -108,11 +114,7 @@ public final class Repository {
   private static ObjectStore objects(String location) {
     String lower = location.toLowerCase(Locale.ROOT);
     if (lower.startsWith("s3:")) {
-      throw new OperatorException(
-          Kind.USAGE,
-          "cannot use the repository " + location,
-          "buckets are not supported yet",
-          "name a directory; it may be on any mounted file system");
+      return S3ObjectStore.open(location);
     }
     try {
       if (lower.startsWith("file:")) {
@@ -131,8 +133,8 @@ public final class Repository {
     return new OperatorException(
         Kind.USAGE,
         "cannot use the repository \"" + location + "\"",
-        "a repository is a directory",
-        "give a path such as /var/lib/holdfast, or file:///var/lib/holdfast",
+        "a repository is a directory or a bucket",
+        "give a path such as /var/lib/holdfast, or s3://BUCKET/PREFIX",
         cause);
   }
 

@@ -1,5 +1,7 @@
 package dev.holdfast.store;
 
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectStore;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;

@@ -2,6 +2,8 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectStore;
 import java.util.ArrayList;
 import java.util.List;
 import tools.jackson.databind.JsonNode;

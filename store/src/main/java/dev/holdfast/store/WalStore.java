@@ -2,6 +2,9 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectExistsException;
+import dev.holdfast.store.objects.ObjectStore;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

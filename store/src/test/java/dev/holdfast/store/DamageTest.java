@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.MemoryObjectStore;
+import dev.holdfast.store.objects.ObjectStore;
+import dev.holdfast.store.objects.ObjectStoreContract;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

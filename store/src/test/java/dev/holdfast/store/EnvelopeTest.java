@@ -3,6 +3,7 @@ package dev.holdfast.store;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.holdfast.store.objects.ObjectName;
 import java.nio.ByteBuffer;
 import java.util.HexFormat;
 import java.util.Random;

@@ -3,7 +3,11 @@ package dev.holdfast.store;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.holdfast.store.CrashingObjectStore.PowerLost;
+import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.CrashingObjectStore;
+import dev.holdfast.store.objects.CrashingObjectStore.PowerLost;
+import dev.holdfast.store.objects.MemoryObjectStore;
+import dev.holdfast.store.objects.ObjectStore;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -148,12 +152,12 @@ final class PowerCutTest {
     }
   }
 
-  private interface Work {
+  interface Work {
     void on(ObjectStore disk);
   }
 
   /** How much of the log the recorder may have told the server to forget. */
-  private static final class Acknowledged {
+  static final class Acknowledged {
     private String segment = Samples.SEGMENT_3;
     private int bytes;
 
@@ -182,12 +186,12 @@ final class PowerCutTest {
     return counting.changes();
   }
 
-  private static ObjectStore prepared(ObjectStore disk) {
+  static ObjectStore prepared(ObjectStore disk) {
     setUp(disk);
     return disk;
   }
 
-  private static void setUp(ObjectStore disk) {
+  static void setUp(ObjectStore disk) {
     Repository repository =
         disk.exists("holdfast.json") ? Repository.open(disk) : Repository.create(disk);
     ClusterStore acme = repository.register(Samples.cluster("acme", "7443211234567890123"));
@@ -195,12 +199,12 @@ final class PowerCutTest {
     acme.putCatalog("0000000003000028", new Samples.Snapshot("0/3000028", Map.of()));
   }
 
-  private static void backUp(ObjectStore disk) {
+  static void backUp(ObjectStore disk) {
     BaseStore bases = Repository.open(disk).cluster("acme").bases();
     Samples.takeBase(bases, disk, "clusters/acme/bases/" + Samples.LABEL + "/");
   }
 
-  private static void summarize(ObjectStore disk) {
+  static void summarize(ObjectStore disk) {
     SummaryStore summaries = Repository.open(disk).cluster("acme").summaries();
     summaries.put(Samples.SEGMENT_3, Samples.SUMMARY, Samples.BLOCKS);
     summaries.put(Samples.SEGMENT_3, Samples.BLOCKS, Samples.SUMMARY);
@@ -208,7 +212,7 @@ final class PowerCutTest {
     summaries.delete(Samples.SEGMENT_3);
   }
 
-  private static void record(ObjectStore disk, Acknowledged acknowledged) {
+  static void record(ObjectStore disk, Acknowledged acknowledged) {
     WalStore wal = Repository.open(disk).cluster("acme").wal();
     byte[] third = Samples.segment(3);
     for (int bytes : new int[] {8192, 8193, 500_000}) {

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.ObjectExistsException;
+import dev.holdfast.testkit.S3Server;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -58,7 +60,7 @@ final class RepositoryTest {
     assertFailure(
         () -> Repository.openOrCreate(place("home")),
         Kind.REFUSED,
-        "cannot create a repository in %s: other files are there, and they are no repository; next: name an empty or a new directory"
+        "cannot create a repository in %s: other files are there, and they are no repository; next: name an empty or a new directory, or another prefix of the bucket"
             .formatted(place("home")));
     Files.createDirectories(temporary.resolve("flat"));
     Files.writeString(temporary.resolve("flat/notes.txt"), "");
@@ -71,7 +73,7 @@ final class RepositoryTest {
     assertFailure(
         () -> Repository.open(temporary.toString()),
         Kind.REPOSITORY_UNREACHABLE,
-        "cannot open the repository %s: there is no holdfast.json in it; next: check the location, and that its disk is mounted; `holdfast protect` makes a new repository in an empty or missing directory"
+        "cannot open the repository %s: there is no holdfast.json in it; next: check the location, and that its disk is mounted; `holdfast protect` makes a new repository in an empty or missing directory, or below an empty prefix of a bucket"
             .formatted(temporary));
   }
 
@@ -92,11 +94,41 @@ final class RepositoryTest {
   }
 
   @Test
-  void a_bucket_is_not_supported_yet_and_says_so() {
-    assertFailure(
-        () -> Repository.open("s3://backups/acme"),
-        Kind.USAGE,
-        "cannot use the repository s3://backups/acme: buckets are not supported yet; next: name a directory; it may be on any mounted file system");
+  void a_bucket_holds_a_repository() throws IOException {
+    try (S3Server server = S3Server.start("acme-backups");
+        S3Server.Environment environment = S3Server.environment(server.endpoint())) {
+      environment.set("aws.disableEc2Metadata", "true");
+      String location = "s3://acme-backups/holdfast";
+      assertFailure(
+          () -> Repository.open(location),
+          Kind.REPOSITORY_UNREACHABLE,
+          "cannot open the repository s3://acme-backups/holdfast: there is no holdfast.json in it; next: check the location, and that its disk is mounted; `holdfast protect` makes a new repository in an empty or missing directory, or below an empty prefix of a bucket");
+      Repository made = Repository.openOrCreate(location);
+      ClusterDocument acme = Samples.cluster("acme", "1");
+      made.register(acme);
+
+      Repository opened = Repository.openOrCreate(location + "/");
+      assertThat(opened.id()).isEqualTo(made.id());
+      assertThat(opened.location()).isEqualTo(location);
+      assertThat(opened.clusterNames()).containsExactly("acme");
+      assertThat(opened.cluster("acme").document()).isEqualTo(acme);
+      assertThat(opened.verify()).isEmpty();
+
+      assertFailure(
+          () -> Repository.create(location),
+          Kind.REFUSED,
+          "cannot create a repository in s3://acme-backups/holdfast: there is one already; next: use it, or name another place");
+      assertFailure(
+          () -> Repository.openOrCreate("s3://acme-backups"),
+          Kind.REFUSED,
+          "cannot create a repository in s3://acme-backups: other files are there, and they are no repository; next: name an empty or a new directory, or another prefix of the bucket");
+      assertThatThrownBy(() -> Repository.openOrCreate("s3://no-such/holdfast"))
+          .hasMessageContaining("there is no bucket no-such");
+    }
+    assertThatThrownBy(() -> Repository.open("s3://user:hunter2@acme/x"))
+        .hasMessageNotContaining("hunter2")
+        .extracting(e -> ((OperatorException) e).kind())
+        .isEqualTo(Kind.USAGE);
   }
 
   @ParameterizedTest
@@ -104,7 +136,7 @@ final class RepositoryTest {
   void what_is_no_directory_is_a_wrong_location(String location) {
     assertThatThrownBy(() -> Repository.open(location))
         .isInstanceOf(OperatorException.class)
-        .hasMessageContaining("a repository is a directory")
+        .hasMessageContaining("a repository is a directory or a bucket")
         .extracting(e -> ((OperatorException) e).kind())
         .isEqualTo(Kind.USAGE);
   }

@@ -2,6 +2,7 @@ package dev.holdfast.store;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import dev.holdfast.store.objects.ObjectStore;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;

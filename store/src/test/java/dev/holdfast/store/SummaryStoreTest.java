@@ -3,6 +3,8 @@ package dev.holdfast.store;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.ObjectStore;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.Executors;

@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.MemoryObjectStore;
+import dev.holdfast.store.objects.ObjectStore;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.Executors;

@@ -1,11 +1,11 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import java.util.List;
 
 /** Loses power at its n-th change, which lands or does not; from then on nothing works. */
-final class CrashingObjectStore implements ObjectStore {
+public final class CrashingObjectStore implements ObjectStore {
   /** What a process would not live to see. */
-  static final class PowerLost extends RuntimeException {
+  public static final class PowerLost extends RuntimeException {
     private static final long serialVersionUID = 1L;
   }
 
@@ -14,14 +14,14 @@ final class CrashingObjectStore implements ObjectStore {
   private final boolean lands;
   private int changes;
 
-  CrashingObjectStore(ObjectStore disk, int crashAt, boolean lands) {
+  public CrashingObjectStore(ObjectStore disk, int crashAt, boolean lands) {
     this.disk = disk;
     this.crashAt = crashAt;
     this.lands = lands;
   }
 
   /** Puts, replacements, commits and deletions so far. */
-  int changes() {
+  public int changes() {
     return changes;
   }
 

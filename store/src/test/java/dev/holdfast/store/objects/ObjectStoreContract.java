@@ -1,4 +1,4 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -16,9 +16,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What every {@link ObjectStore} promises. */
-abstract class ObjectStoreContract {
+public abstract class ObjectStoreContract {
   /** An empty store. */
-  abstract ObjectStore store();
+  protected abstract ObjectStore store();
 
   @Test
   void what_was_put_is_read_back_exactly() {
@@ -271,7 +271,7 @@ abstract class ObjectStoreContract {
         .isEqualTo(Kind.DAMAGED_DATA);
   }
 
-  static byte[] bytes(String text) {
+  public static byte[] bytes(String text) {
     return text.getBytes(UTF_8);
   }
 }

@@ -1,10 +1,10 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 final class MemoryObjectStoreTest extends ObjectStoreContract {
   private final ObjectStore store = new MemoryObjectStore();
 
   @Override
-  ObjectStore store() {
+  protected ObjectStore store() {
     return store;
   }
 }

@@ -1,16 +1,16 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 /**
  * The rule for names of objects. No component starts with a dot, so a name can neither leave the
  * repository nor look like a temporary file.
  */
-final class ObjectName {
+public final class ObjectName {
   private static final int COMPONENT_MAX = 200;
 
   private ObjectName() {}
 
   /** Returns the name; throws {@link IllegalArgumentException} when the rule does not hold. */
-  static String check(String name) {
+  public static String check(String name) {
     for (String component : name.split("/", -1)) {
       if (!isComponent(component)) {
         throw new IllegalArgumentException("\"" + name + "\" cannot name an object");
@@ -20,7 +20,7 @@ final class ObjectName {
   }
 
   /** As {@link #check}, for an empty prefix or one ending in a slash. */
-  static String checkPrefix(String prefix) {
+  public static String checkPrefix(String prefix) {
     if (!prefix.isEmpty()) {
       if (!prefix.endsWith("/")) {
         throw new IllegalArgumentException("\"" + prefix + "\" does not end in a slash");
@@ -31,7 +31,7 @@ final class ObjectName {
   }
 
   /** Whether the text can stand between two slashes. */
-  static boolean isComponent(String text) {
+  public static boolean isComponent(String text) {
     if (text.isEmpty() || text.length() > COMPONENT_MAX || text.charAt(0) == '.') {
       return false;
     }
@@ -54,7 +54,7 @@ final class ObjectName {
   }
 
   /** What goes into checksums: the name below its cluster's folder, so a cluster can be moved. */
-  static String bound(String name) {
+  public static String bound(String name) {
     if (name.startsWith("clusters/")) {
       int slash = name.indexOf('/', "clusters/".length());
       if (slash > 0) {

@@ -1,15 +1,19 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 
 /** No object has that name. */
-final class NoSuchObjectException extends OperatorException {
+public final class NoSuchObjectException extends OperatorException {
   private static final long serialVersionUID = 1L;
 
   private final String object;
 
-  NoSuchObjectException(String location, String name) {
+  /**
+   * @param location of the store
+   * @param name of the object
+   */
+  public NoSuchObjectException(String location, String name) {
     super(
         Kind.DAMAGED_DATA,
         "cannot read " + name + " in " + location,
@@ -19,7 +23,7 @@ final class NoSuchObjectException extends OperatorException {
   }
 
   /** The name of the object. */
-  String object() {
+  public String object() {
     return object;
   }
 }

@@ -1,4 +1,4 @@
-package dev.holdfast.store;
+package dev.holdfast.store.local;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /** Tells what the file system said in an operator's words. */
-final class StorageFailure {
+public final class StorageFailure {
   private StorageFailure() {}
 
   /**
@@ -57,13 +57,14 @@ final class StorageFailure {
         what, describe(e), "check that the disk that holds " + root + " is healthy and mounted", e);
   }
 
-  static boolean isDiskFull(IOException e) {
+  /** Whether the disk or a quota is full. */
+  public static boolean isDiskFull(IOException e) {
     String said = said(e);
     return said.contains("no space left") || said.contains("quota exceeded");
   }
 
   /** The reason without the file's name where the system gives one. */
-  static String describe(IOException e) {
+  public static String describe(IOException e) {
     String reason = e instanceof FileSystemException f ? f.getReason() : e.getMessage();
     return reason == null ? e.getClass().getSimpleName() : reason;
   }

@@ -1,10 +1,10 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import java.time.Instant;
 import java.util.List;
 
 /**
- * Named objects: a directory, later a bucket, or memory in tests.
+ * Named objects: a directory, a bucket, or memory in tests.
  *
  * <ul>
  *   <li>When {@link #put}, {@link #replace} or {@link ObjectWriter#commit} returns, the object is
@@ -18,7 +18,7 @@ import java.util.List;
  * processes at once; all throw {@code OperatorException} (REPOSITORY_UNREACHABLE) when the storage
  * fails.
  */
-interface ObjectStore {
+public interface ObjectStore {
   /** What an operator calls this place. */
   String location();
 

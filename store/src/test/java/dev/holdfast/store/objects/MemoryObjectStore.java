@@ -1,4 +1,4 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import java.io.ByteArrayOutputStream;
 import java.time.Instant;
@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.concurrent.ConcurrentSkipListMap;
 
 /** Objects in memory, for tests; keeps the promises of {@link ObjectStore} but durability. */
-class MemoryObjectStore implements ObjectStore {
+public class MemoryObjectStore implements ObjectStore {
   private static final class Stored {
     private final byte[] bytes;
     private final Instant modifiedAt = Instant.now();

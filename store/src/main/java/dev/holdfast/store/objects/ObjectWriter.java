@@ -1,7 +1,7 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 /** An object that is being written; it becomes visible at {@link #commit} or never. One thread. */
-interface ObjectWriter extends AutoCloseable {
+public interface ObjectWriter extends AutoCloseable {
   /** Appends bytes. */
   void write(byte[] bytes, int offset, int length);
 

@@ -1,6 +1,11 @@
-package dev.holdfast.store;
+package dev.holdfast.store.local;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectExistsException;
+import dev.holdfast.store.objects.ObjectName;
+import dev.holdfast.store.objects.ObjectStore;
+import dev.holdfast.store.objects.ObjectWriter;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -41,7 +46,7 @@ import org.jspecify.annotations.Nullable;
  * name (a link, unlike a rename, fails where the name exists), then the folder is synced. What a
  * crash left behind is invisible, and removed by age at a later write to the folder.
  */
-final class LocalObjectStore implements ObjectStore {
+public final class LocalObjectStore implements ObjectStore {
   static final Duration STALE_AFTER = Duration.ofDays(1);
   private static final Duration SWEEP_EVERY = Duration.ofHours(1);
   private static final String TEMPORARY = ".tmp-";
@@ -59,7 +64,8 @@ final class LocalObjectStore implements ObjectStore {
    */
   private volatile @Nullable Object rootKey;
 
-  LocalObjectStore(Path root) {
+  /** Objects below this directory, which is made when the first of them is written. */
+  public LocalObjectStore(Path root) {
     this.root = root.toAbsolutePath().normalize();
     try {
       this.rootKey = key(this.root);

@@ -1,9 +1,13 @@
-package dev.holdfast.store;
+package dev.holdfast.store.local;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectExistsException;
+import dev.holdfast.store.objects.ObjectStore;
+import dev.holdfast.store.objects.ObjectStoreContract;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -29,7 +33,7 @@ final class LocalObjectStoreTest extends ObjectStoreContract {
   }
 
   @Override
-  ObjectStore store() {
+  protected ObjectStore store() {
     return store;
   }
 

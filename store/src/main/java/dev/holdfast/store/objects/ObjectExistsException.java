@@ -1,13 +1,17 @@
-package dev.holdfast.store;
+package dev.holdfast.store.objects;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 
 /** An object of that name is already there. */
-final class ObjectExistsException extends OperatorException {
+public final class ObjectExistsException extends OperatorException {
   private static final long serialVersionUID = 1L;
 
-  ObjectExistsException(String location, String name) {
+  /**
+   * @param location of the store
+   * @param name of the object
+   */
+  public ObjectExistsException(String location, String name) {
     super(
         Kind.REFUSED,
         "cannot store " + name + " in " + location,

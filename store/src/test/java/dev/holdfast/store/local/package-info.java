@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.holdfast.store.local;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.holdfast.store.s3;
+
+import org.jspecify.annotations.NullMarked;
