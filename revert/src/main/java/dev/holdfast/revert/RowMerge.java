@@ -279,6 +279,16 @@ final class RowMerge {
         : Decision.leave(Verdict.TOUCHED_SINCE);
   }
 
+  /** A document that others wrote with other spaces is the same document. */
+  private static boolean saysTheSame(Column column, @Nullable String one, @Nullable String other) {
+    if (column.content() == Column.Content.PLAIN || one == null || other == null) {
+      return Objects.equals(one, other);
+    }
+    Set<String> differences = new LinkedHashSet<>();
+    JsonMerge.differences(one, other, column.name(), differences);
+    return differences.isEmpty();
+  }
+
   private Decision undoUpdate(Row before, Row after, @Nullable Row now, Set<String> fixed) {
     if (before.equals(after)) {
       return Decision.leave(Verdict.UNCHANGED);
@@ -309,7 +319,7 @@ final class RowMerge {
         wanted.set(i, untouched ? was : json.undo(was, became, is, name));
         kept.addAll(json.kept());
         keys.addAll(json.restored());
-      } else if (Objects.equals(is, became) || options.overwriteTouched()) {
+      } else if (saysTheSame(column, is, became) || options.overwriteTouched()) {
         wanted.set(i, was);
       } else {
         // One column set again means somebody decided about this row: all of it stays.

@@ -433,4 +433,28 @@ class FoldTest {
         new TableShape(new TableName("public", "items"), COLUMNS, List.of(1), List.of());
     return new TableRevert(ColumnMatch.of(shape, shape), options, new PlanDigest(), changes::add);
   }
+
+  @Test
+  void a_document_that_others_only_spaced_otherwise_goes_back_to_null() {
+    List<Column> columns =
+        List.of(
+            new Column(1, "id", "integer", Content.PLAIN),
+            new Column(2, "data", "json", Content.JSON),
+            new Column(3, "note", "text", Content.PLAIN));
+    Row before = Row.of("1", null, "old");
+    Row after = Row.of("1", "{\"a\" : 1}", "old");
+    RowMerge merge = new RowMerge(columns, RevertOptions.DEFAULT);
+
+    assertThat(
+            merge.undo(
+                List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":1}", "new")))
+        .extracting(Decision::change)
+        .isEqualTo(
+            new RowChange.Update(Row.of("1", "{\"a\":1}", "new"), Row.of("1", null, "new")));
+    assertThat(
+            merge.undo(
+                List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":2}", "new")))
+        .extracting(Decision::verdict)
+        .isEqualTo(Verdict.TOUCHED_SINCE);
+  }
 }
