@@ -247,7 +247,7 @@ final class HistoryVerdict {
                   lives(null, ever(differing.getFirst()))));
     }
     if (reported > 0 && excused.isEmpty()) {
-      wrong.add(reported + " rows are reported, and nothing was written since");
+      wrong.add(reported + " rows are reported, and nothing was written since: " + plan.conflicts());
     }
     named(differing, now, wanted, reported);
     excused.stream()
@@ -284,6 +284,14 @@ final class HistoryVerdict {
       }
       table.mustBeUnique(line.now).forEach(value -> holders.put(value, line));
     }
+    // Of two rows that want one key only one can have it.
+    Map<List<@Nullable String>, List<HistoryLine>> wanting = new HashMap<>();
+    references.forEach((line, reference) -> {
+      if (line.hit()) {
+        wanting.computeIfAbsent(key(reference), _ -> new ArrayList<>()).add(line);
+      }
+    });
+    wanting.values().stream().filter(lines -> lines.size() > 1).forEach(excused::addAll);
     // Whoever wants a key or a value that stays with another row cannot have it.
     boolean more = true;
     while (more) {
@@ -554,7 +562,7 @@ final class HistoryVerdict {
     });
     Map<HistoryRow, Integer> cameSince = cameSince();
     if (mixed == 0 && reported() > cameSince.values().stream().mapToInt(n -> n).sum()) {
-      wrong.add(reported() + " rows are reported, and nothing was written since");
+      wrong.add(reported() + " rows are reported, and nothing was written since: " + plan.conflicts());
     }
     List<HistoryRow> unexplained =
         missing.stream()
