@@ -362,7 +362,11 @@ final class TransactionSet {
       }
     }
     for (Map.Entry<Long, List<RelFile>> other : files.entrySet()) {
-      Relation relation = learnt.byFile(other.getValue().getFirst(), lastCommitEnd());
+      RelFile file = other.getValue().getFirst();
+      Relation told = learnt.byFile(file, lastCommitEnd());
+      // A table rewritten before anybody recorded its first file is known by its OID alone.
+      Relation relation =
+          told == null ? learnt.byOid(file.database(), other.getKey(), lastCommitEnd()) : told;
       if (!tables.containsKey(other.getKey()) && relation != null) {
         tables.put(
             other.getKey(),

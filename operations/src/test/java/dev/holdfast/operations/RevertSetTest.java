@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.wal.Lsn;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -393,12 +395,7 @@ final class RevertSetTest {
   @Test
   void a_move_between_partitions_is_one_though_nobody_recorded_their_catalog() throws Exception {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
-      Path catalogs =
-          Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
-      List<Path> recorded;
-      try (Stream<Path> files = Files.list(catalogs)) {
-        recorded = files.toList();
-      }
+      List<Path> recorded = catalogs(acme);
       acme.server.execute(
           "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
               + " PARTITION BY LIST (part)",
@@ -410,11 +407,9 @@ final class RevertSetTest {
       acme.server.execute("UPDATE p SET v = 'good' WHERE id = 1");
       acme.caughtUp();
       acme.stopRecording();
-      try (Stream<Path> files = Files.list(catalogs)) {
-        for (Path file : files.toList()) {
-          if (!recorded.contains(file)) {
-            Files.delete(file);
-          }
+      for (Path file : catalogs(acme)) {
+        if (!recorded.contains(file)) {
+          Files.delete(file);
         }
       }
 
@@ -425,6 +420,52 @@ final class RevertSetTest {
 
       assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id, part"))
           .containsExactly("1|2|good", "2|1|v", "3|1|v");
+    }
+  }
+
+  @Test
+  void a_move_to_a_partition_rewritten_before_anybody_recorded_it_is_one_as_well()
+      throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
+      List<Path> first = catalogs(acme);
+      acme.server.execute(
+          "CREATE TABLE t (part int, v text) PARTITION BY LIST (part)",
+          "CREATE TABLE t0 PARTITION OF t DEFAULT",
+          "CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)",
+          "INSERT INTO t VALUES (0, 'a'), (0, 'b'), (2, 'c'), (3, 'moves')");
+      String one = bad(acme, "UPDATE t SET part = 2 WHERE v = 'moves'");
+      Lsn before = Lsn.parse(acme.server.value("SELECT pg_current_wal_insert_lsn()"));
+      acme.server.execute("VACUUM FULL t2");
+      while (catalogs(acme).stream().noneMatch(file -> position(file).isAfter(before))) {
+        Thread.sleep(50);
+      }
+      String two = bad(acme, "UPDATE t SET v = 'worse' WHERE v = 'a'");
+      acme.caughtUp();
+      acme.stopRecording();
+      for (Path file : catalogs(acme)) {
+        if (!first.contains(file) && !position(file).isAfter(before)) {
+          Files.delete(file);
+        }
+      }
+
+      try (Revert.Planned planned =
+          acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT part, v FROM t ORDER BY v"))
+          .containsExactly("0|a", "0|b", "2|c", "3|moves");
+    }
+  }
+
+  private static Lsn position(Path catalog) {
+    return new Lsn(Long.parseUnsignedLong(catalog.getFileName().toString(), 16));
+  }
+
+  private static List<Path> catalogs(ProtectedServer acme) throws IOException {
+    Path folder = Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.toList();
     }
   }
 
