@@ -247,7 +247,8 @@ final class HistoryVerdict {
                   lives(null, ever(differing.getFirst()))));
     }
     if (reported > 0 && excused.isEmpty()) {
-      wrong.add(reported + " rows are reported, and nothing was written since: " + plan.conflicts());
+      wrong.add(
+          reported + " rows are reported, and nothing was written since: " + plan.conflicts());
     }
     named(differing, now, wanted, reported);
     excused.stream()
@@ -562,7 +563,8 @@ final class HistoryVerdict {
     });
     Map<HistoryRow, Integer> cameSince = cameSince();
     if (mixed == 0 && reported() > cameSince.values().stream().mapToInt(n -> n).sum()) {
-      wrong.add(reported() + " rows are reported, and nothing was written since: " + plan.conflicts());
+      wrong.add(
+          reported() + " rows are reported, and nothing was written since: " + plan.conflicts());
     }
     List<HistoryRow> unexplained =
         missing.stream()

@@ -448,8 +448,7 @@ final class RevertSetTest {
         }
       }
 
-      try (Revert.Planned planned =
-          acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
         planned.apply(planned.plan().digest(), Progress.SILENT);
       }
 
@@ -463,7 +462,8 @@ final class RevertSetTest {
   }
 
   private static List<Path> catalogs(ProtectedServer acme) throws IOException {
-    Path folder = Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
+    Path folder =
+        Path.of(acme.repository).resolve("clusters/" + ProtectedServer.NAME + "/catalogs");
     try (Stream<Path> files = Files.list(folder)) {
       return files.toList();
     }

@@ -319,7 +319,9 @@ final class RowMerge {
         wanted.set(i, untouched ? was : json.undo(was, became, is, name));
         kept.addAll(json.kept());
         keys.addAll(json.restored());
-      } else if (saysTheSame(column, is, became) || options.overwriteTouched()) {
+      } else if (options.overwriteTouched()
+          || (saysTheSame(column, is, became)
+              && fixed.stream().noneMatch(path -> path.startsWith(name + ".")))) {
         wanted.set(i, was);
       } else {
         // One column set again means somebody decided about this row: all of it stays.

@@ -445,16 +445,30 @@ class FoldTest {
     Row after = Row.of("1", "{\"a\" : 1}", "old");
     RowMerge merge = new RowMerge(columns, RevertOptions.DEFAULT);
 
-    assertThat(
-            merge.undo(
-                List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":1}", "new")))
+    assertThat(merge.undo(List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":1}", "new")))
         .extracting(Decision::change)
-        .isEqualTo(
-            new RowChange.Update(Row.of("1", "{\"a\":1}", "new"), Row.of("1", null, "new")));
-    assertThat(
-            merge.undo(
-                List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":2}", "new")))
+        .isEqualTo(new RowChange.Update(Row.of("1", "{\"a\":1}", "new"), Row.of("1", null, "new")));
+    assertThat(merge.undo(List.of(Hit.of(before, after, true)), Row.of("1", "{\"a\":2}", "new")))
         .extracting(Decision::verdict)
         .isEqualTo(Verdict.TOUCHED_SINCE);
+  }
+
+  @Test
+  void a_key_that_others_set_to_what_it_was_keeps_the_document_that_an_earlier_hit_put_in() {
+    List<Column> columns =
+        List.of(
+            new Column(1, "id", "integer", Content.PLAIN),
+            new Column(2, "data", "jsonb", Content.JSONB));
+    Row empty = Row.of("1", null);
+    Row first = Row.of("1", "{\"a\": 2, \"b\": 1}");
+    Row second = Row.of("1", "{\"a\": 1, \"b\": 1, \"c\": 1}");
+    Row now = Row.of("1", "{\"a\": 2, \"b\": 1, \"c\": 1}");
+
+    Decision decision =
+        new RowMerge(columns, RevertOptions.DEFAULT)
+            .undo(List.of(Hit.of(empty, first, true), Hit.of(first, second, true)), now);
+
+    assertThat(decision.change()).isEqualTo(new RowChange.Update(now, first));
+    assertThat(decision.verdict()).isEqualTo(Verdict.PARTLY_RESTORED);
   }
 }
