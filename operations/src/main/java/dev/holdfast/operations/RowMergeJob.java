@@ -120,6 +120,9 @@ final class RowMergeJob {
     /** Whether others moved it to another partition, where nobody follows it. */
     private boolean movedOn;
 
+    /** Whether the row that is under its key now was put there by the set. */
+    private boolean nowOfSet;
+
     private Life(List<Hit> hits) {
       this.hits = hits;
     }
@@ -527,6 +530,7 @@ final class RowMergeJob {
       if (!life.known) {
         RowVersion version = found.get(keyNow(life, revert));
         life.now = version == null ? null : version.row();
+        life.nowOfSet = version != null && set.wrote(version.xmin());
         if (version != null && life.xmin != 0 && !table.madeAgain()) {
           touchedUnlessWrittenBy(life, version.xmin());
         }
@@ -566,6 +570,11 @@ final class RowMergeJob {
         continue;
       }
       Life life = batch.get(index);
+      if (life.now != null && life.nowOfSet && life.endsDeleted() && proposal.isNoChange()) {
+        // It looks as if it were back, but the set gave another row its key and its values.
+        waiting.add(new Waiting(life, proposal, match.keyOf(life.now)));
+        continue;
+      }
       if (mayBeElsewhere(life) && proposal.isNoChange()) {
         revert.leave(life.hits, null, Verdict.GONE_SINCE);
         continue;
@@ -636,8 +645,12 @@ final class RowMergeJob {
     for (Waiting each : waiting) {
       Life life = each.life;
       if (!get.contains(each)) {
-        revert.leave(life.hits, life.now, Verdict.KEY_USED_AGAIN);
-      } else if (each.proposal.isTaken()) {
+        if (each.proposal.isNoChange()) {
+          revert.accept(each.proposal);
+        } else {
+          revert.leave(life.hits, life.now, Verdict.KEY_USED_AGAIN);
+        }
+      } else if (each.proposal.isTaken() || each.proposal.isNoChange()) {
         revert.undo(life.hits, null);
       } else {
         revert.accept(each.proposal);

@@ -59,6 +59,10 @@ final class TransactionSet {
   private final RecordedNames names;
   private final Revert.Selection selection;
   private final List<TransactionDamage> transactions;
+
+  /** Theirs and their subtransactions'. */
+  private final Set<Long> xids = new HashSet<>();
+
   private final RowHistories histories;
 
   /** What was recorded, and what the log read for the histories told since. */
@@ -76,6 +80,10 @@ final class TransactionSet {
     this.names = names;
     this.selection = selection;
     this.transactions = transactions;
+    for (TransactionDamage damage : transactions) {
+      xids.add(damage.xid());
+      xids.addAll(damage.subtransactions());
+    }
     this.histories = read.histories;
     this.learnt = read.learnt;
     this.undone = read.undone;
@@ -266,6 +274,11 @@ final class TransactionSet {
   private boolean mayFit(SegmentSummary summary) {
     return new Log.Filter(false, null, selection.since(), selection.until(), null, null)
         .mayHold(summary);
+  }
+
+  /** Whether a row version of this xmin is of one of them, or of a subtransaction of one. */
+  boolean wrote(long xmin) {
+    return xids.contains(xmin);
   }
 
   /** In order of commit. */

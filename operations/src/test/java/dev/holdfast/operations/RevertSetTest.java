@@ -250,6 +250,31 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_deleted_row_is_not_taken_for_one_that_the_set_made_just_like_it() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'same'), (2, 'same'), (3, 'other')")) {
+      String one =
+          bad(acme, "DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 2");
+      String two =
+          bad(
+              acme,
+              "UPDATE t SET v = 'same' WHERE id = 3",
+              "DELETE FROM t WHERE id = 1",
+              "UPDATE t SET id = 1 WHERE id = 3");
+
+      RevertResult result = undo(acme, only("t", one, two));
+
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id"))
+          .containsExactly("1|same", "2|same", "3|other");
+      assertThat(result.rowsInConflict()).isZero();
+    }
+  }
+
+  @Test
   void a_row_the_set_put_in_and_others_moved_to_another_partition_is_told_of() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
