@@ -346,6 +346,9 @@ final class RowMergeJob {
       return writtenAfterRewrite().get(number);
     }
     Row kept = Objects.requireNonNull(life(number)).lastKnown;
+    if (next >= rows.count()) {
+      return !Objects.equals(kept, firstRow(next)); // it went with a TRUNCATE of the set's
+    }
     RowHistory later = rows.history(next);
     return !Objects.equals(kept, firstRow(next))
         || (later != null

@@ -205,6 +205,30 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_moved_to_a_partition_that_was_rewritten_and_then_truncated_by_the_set_comes_back()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
+                + " PARTITION BY LIST (part)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p SELECT g, 1 + g % 2, 'v' FROM generate_series(1, 6) g")) {
+      String one = bad(acme, "UPDATE p SET part = 2 WHERE id IN (2, 4)");
+      acme.server.execute("VACUUM FULL p2", "UPDATE p SET v = 'good' WHERE id = 4");
+      String two = bad(acme, "TRUNCATE p2");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part FROM p WHERE id <> 4 ORDER BY id, part"))
+          .containsExactly("1|2", "2|1", "3|2", "5|2", "6|1");
+      assertThat(rows(acme, "SELECT v FROM p WHERE id = 4")).containsExactly("good");
+    }
+  }
+
+  @Test
   void a_row_whose_former_key_another_one_has_now_is_a_conflict_and_no_more() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
@@ -257,8 +281,7 @@ final class RevertSetTest {
             "CREATE TABLE bad (x int8)",
             "CREATE TABLE t (id int PRIMARY KEY, v text)",
             "INSERT INTO t VALUES (1, 'same'), (2, 'same'), (3, 'other')")) {
-      String one =
-          bad(acme, "DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 2");
+      String one = bad(acme, "DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 2");
       String two =
           bad(
               acme,
