@@ -7,11 +7,8 @@ import dev.holdfast.testkit.TestServer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -20,7 +17,6 @@ import tools.jackson.databind.JsonNode;
 
 /** The commands as an operator types them, with the repository in a bucket. */
 class BucketByHandTest {
-  private static final Duration SOON = Duration.ofSeconds(100);
   private static final String LOCATION = "s3://acme-backups/holdfast";
 
   @TempDir Path home;
@@ -65,14 +61,14 @@ class BucketByHandTest {
 
     for (int round = 0; round < 2; round++) {
       try (HoldfastProcess recorder = holdfast("record", "acme")) {
-        await(() -> recorder.err().contains("receiving WAL"));
+        HoldfastProcess.until(() -> recorder.err().contains("receiving WAL"));
         server.execute("UPDATE users SET email = email || '" + round + "'");
         recorder.kill();
       }
     }
     try (HoldfastProcess recorder = holdfast("record", "acme", "--json")) {
       server.execute("DROP TABLE users");
-      await(() -> recorder.out().contains("\"dropped\""));
+      HoldfastProcess.until(() -> recorder.out().contains("\"dropped\""));
       HoldfastProcess.Ended log = run("log", "acme", "--destructive", "--json");
       assertThat(log.exitCode()).as(log.err()).isZero();
       String xid = log.lines().getLast().get("xid").asString();
@@ -97,7 +93,7 @@ class BucketByHandTest {
       assertThat(status.get("advice").toString()).doesNotContain("on the machine of the server");
 
       try (HoldfastProcess fork = holdfast("fork", "acme", "--json", "--before", xid)) {
-        await(() -> fork.out().contains("\n") || !fork.isAlive());
+        HoldfastProcess.until(() -> fork.out().contains("\n") || !fork.isAlive());
         assertThat(fork.out()).as(fork.err()).contains("\"url\"");
         fork.terminate();
       }
@@ -145,19 +141,6 @@ class BucketByHandTest {
   private HoldfastProcess.Ended run(String... arguments) {
     try (HoldfastProcess started = holdfast(arguments)) {
       return started.await();
-    }
-  }
-
-  private static void await(BooleanSupplier condition) {
-    long deadline = System.nanoTime() + SOON.toNanos();
-    while (!condition.getAsBoolean()) {
-      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
-      try {
-        TimeUnit.MILLISECONDS.sleep(100); // another process tells nothing but by what it leaves
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException(e);
-      }
     }
   }
 }

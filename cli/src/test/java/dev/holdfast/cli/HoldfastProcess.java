@@ -1,5 +1,7 @@
 package dev.holdfast.cli;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -8,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -81,6 +84,20 @@ final class HoldfastProcess implements AutoCloseable {
   static Ended run(Path home, String... arguments) {
     try (HoldfastProcess started = start(home, arguments)) {
       return started.await();
+    }
+  }
+
+  /** Waits until something is so that processes brought about. */
+  static void until(BooleanSupplier condition) {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS_MAX);
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+      try {
+        TimeUnit.MILLISECONDS.sleep(100); // another process tells nothing but by what it leaves
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException(e);
+      }
     }
   }
 

@@ -5,9 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -16,7 +13,6 @@ import tools.jackson.databind.JsonNode;
 
 /** The commands as an operator types them, against a real server, with everything being killed. */
 class IncidentByHandTest {
-  private static final Duration SOON = Duration.ofSeconds(60);
 
   @TempDir Path home;
   private TestServer server;
@@ -67,7 +63,7 @@ class IncidentByHandTest {
 
     try (HoldfastProcess recorder = HoldfastProcess.start(home, "record", "acme", "--json")) {
       server.execute("DROP TABLE users");
-      await(() -> recorder.out().contains("\"dropped\""));
+      HoldfastProcess.until(() -> recorder.out().contains("\"dropped\""));
       HoldfastProcess.Ended log =
           HoldfastProcess.run(home, "log", "acme", "--destructive", "--json");
       JsonNode entry = log.lines().getLast();
@@ -124,16 +120,16 @@ class IncidentByHandTest {
     protect();
     for (int round = 0; round < 3; round++) {
       try (HoldfastProcess recorder = HoldfastProcess.start(home, "record", "acme")) {
-        await(() -> recorder.err().contains("receiving WAL"));
+        HoldfastProcess.until(() -> recorder.err().contains("receiving WAL"));
         server.execute("UPDATE users SET email = email || '" + round + "'");
         recorder.kill();
       }
     }
     try (HoldfastProcess recorder = HoldfastProcess.start(home, "record", "acme")) {
-      await(() -> recorder.err().contains("receiving WAL"));
+      HoldfastProcess.until(() -> recorder.err().contains("receiving WAL"));
       server.restart(PostgresServer.Stop.IMMEDIATE);
       server.execute("DELETE FROM users WHERE id <= 1000");
-      await(() ->
+      HoldfastProcess.until(() ->
           HoldfastProcess.run(home, "log", "acme", "--destructive", "--json").lines().stream()
               .anyMatch(entry -> entry.get("tables").get(0).get("rowsDeleted").asLong() == 1000));
       assertThat(recorder.isAlive()).isTrue();
@@ -177,9 +173,9 @@ class IncidentByHandTest {
   void a_revert_killed_while_it_writes_leaves_production_as_it_was() throws Exception {
     protect();
     try (HoldfastProcess recorder = HoldfastProcess.start(home, "record", "acme")) {
-      await(() -> recorder.err().contains("receiving WAL"));
+      HoldfastProcess.until(() -> recorder.err().contains("receiving WAL"));
       server.execute("DELETE FROM users");
-      await(() -> recorder.out().contains("public.users"));
+      HoldfastProcess.until(() -> recorder.out().contains("public.users"));
       String xid =
           HoldfastProcess.run(home, "log", "acme", "--destructive", "--json")
               .lines()
@@ -200,7 +196,7 @@ class IncidentByHandTest {
         try (HoldfastProcess revert =
             HoldfastProcess.start(
                 home, "revert", "acme", xid, "--url", server.url("postgres"), "--apply", digest)) {
-          await(() ->
+          HoldfastProcess.until(() ->
               !server
                   .value(
                       "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
@@ -224,18 +220,5 @@ class IncidentByHandTest {
         HoldfastProcess.run(
             home, "protect", "acme", server.url("postgres"), "--environment", "staging");
     assertThat(made.exitCode()).as(made.err()).isZero();
-  }
-
-  private static void await(BooleanSupplier condition) {
-    long deadline = System.nanoTime() + SOON.toNanos();
-    while (!condition.getAsBoolean()) {
-      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
-      try {
-        TimeUnit.MILLISECONDS.sleep(100); // another process tells nothing but by what it leaves
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException(e);
-      }
-    }
   }
 }

@@ -19,6 +19,9 @@ import org.junit.jupiter.api.Timeout;
 
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RevertSetTest {
+  private static final String PARTITIONED =
+      "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part)) PARTITION BY LIST (part)";
+
   private static final Revert.Options PLAIN = new Revert.Options(false, false, false);
   private static final Revert.Options LOST_KEYS = new Revert.Options(true, false, false);
 
@@ -111,8 +114,7 @@ final class RevertSetTest {
         ProtectedServer.start(
             18,
             "CREATE TABLE bad (x int8)",
-            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-                + " PARTITION BY LIST (part)",
+            PARTITIONED,
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
             "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 6) g")) {
@@ -164,8 +166,7 @@ final class RevertSetTest {
         ProtectedServer.start(
             18,
             "CREATE TABLE bad (x int8)",
-            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-                + " PARTITION BY LIST (part)",
+            PARTITIONED,
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
             "CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3)",
@@ -188,8 +189,7 @@ final class RevertSetTest {
         ProtectedServer.start(
             15,
             "CREATE TABLE bad (x int8)",
-            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-                + " PARTITION BY LIST (part)",
+            PARTITIONED,
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
             "INSERT INTO p SELECT g, 1, 'v' FROM generate_series(1, 7) g")) {
@@ -212,8 +212,7 @@ final class RevertSetTest {
         ProtectedServer.start(
             18,
             "CREATE TABLE bad (x int8)",
-            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-                + " PARTITION BY LIST (part)",
+            PARTITIONED,
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
             "INSERT INTO p SELECT g, 1 + g % 2, 'v' FROM generate_series(1, 6) g")) {
@@ -304,8 +303,7 @@ final class RevertSetTest {
         ProtectedServer.start(
             15,
             "CREATE TABLE bad (x int8)",
-            "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-                + " PARTITION BY LIST (part)",
+            PARTITIONED,
             "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
             "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)")) {
       String one = bad(acme, "INSERT INTO p SELECT g, 1, 'bad' FROM generate_series(1, 3) g");
@@ -446,8 +444,7 @@ final class RevertSetTest {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
       List<Path> recorded = catalogs(acme);
       acme.server.execute(
-          "CREATE TABLE p (id int, part int, v text, PRIMARY KEY (id, part))"
-              + " PARTITION BY LIST (part)",
+          PARTITIONED,
           "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
           "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (id)",
           "CREATE TABLE p2d PARTITION OF p2 DEFAULT",
@@ -487,7 +484,7 @@ final class RevertSetTest {
       Lsn before = Lsn.parse(acme.server.value("SELECT pg_current_wal_insert_lsn()"));
       acme.server.execute("VACUUM FULL t2");
       while (catalogs(acme).stream().noneMatch(file -> position(file).isAfter(before))) {
-        Thread.sleep(50);
+        Thread.sleep(50); // the recorder tells nobody that it wrote a catalog
       }
       String two = bad(acme, "UPDATE t SET v = 'worse' WHERE v = 'a'");
       acme.caughtUp();
@@ -558,7 +555,7 @@ final class RevertSetTest {
       acme.caughtUp();
       Thread.sleep(20); // the afternoon begins at another microsecond, by the server's clock
       Instant since = Instant.now();
-      Thread.sleep(20);
+      Thread.sleep(20); // and what belongs to it comes after it
       for (int id = 1; id <= 30; id++) {
         acme.server.execute("UPDATE users SET data = '{\"phone\": \"new\"}' WHERE id = " + id);
       }

@@ -26,6 +26,9 @@ import java.util.concurrent.Semaphore;
  * place, falls silent. Every request that arrives is noted.
  */
 public final class FaultyProxy implements AutoCloseable {
+  /** Longer than any client waits that a test starts. */
+  private static final long SILENCE_MILLIS = 60_000;
+
   /** A request as it arrived. */
   public record Request(String method, String target, List<String> headers) {
     /** The value of a header; empty when it is absent. */
@@ -151,7 +154,7 @@ public final class FaultyProxy implements AutoCloseable {
       Fault fault = plan.of(request);
       requests.add(request);
       if (fault instanceof Fault.Deaf) {
-        Thread.sleep(60_000);
+        Thread.sleep(SILENCE_MILLIS);
         return;
       }
       if (request.header("expect").toLowerCase(Locale.ROOT).startsWith("100")) {
@@ -210,7 +213,7 @@ public final class FaultyProxy implements AutoCloseable {
         var answer = new Fault.Answer(landed.status(), landed.code(), landed.message());
         out.write(error(answer, head.getFirst().startsWith("HEAD")));
       }
-      case Fault.Silence _, Fault.Deaf _ -> Thread.sleep(60_000);
+      case Fault.Silence _, Fault.Deaf _ -> Thread.sleep(SILENCE_MILLIS);
     }
     out.flush();
   }
