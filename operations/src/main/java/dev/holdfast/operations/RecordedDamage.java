@@ -144,6 +144,22 @@ final class RecordedDamage {
     return wal.segments().isEmpty() ? null : wal.end();
   }
 
+  /**
+   * Where to begin reading to know all that was written by transactions which were open at a
+   * position, as far as is recorded.
+   */
+  Lsn openSince(Lsn at) {
+    List<Known> known = known();
+    for (int index = 0; index < known.size(); index++) {
+      Lsn start = known.get(index).name.start();
+      if (known.get(index).end().isAfter(at)) {
+        SegmentSummary before = index == 0 ? null : summary(known.get(index - 1));
+        return before != null && before.to().equals(start) ? before.openSince() : start;
+      }
+    }
+    return at;
+  }
+
   /** The latest time of a commit that a summary tells of; null when none does. */
   @Nullable Instant lastCommitAt() {
     for (Known one : known().reversed()) {

@@ -478,21 +478,22 @@ public final class Revert {
           images.want(rows, wanted, there, found.get().shape().key().isEmpty());
         }
         images.read(progress);
-        List<RowMergeJob> jobs = new ArrayList<>();
+        RevertOptions wished = new RevertOptions(options.overwriteTouched, options.restoreLostKeys);
+        List<RowLives> together = new ArrayList<>();
         for (Map.Entry<TableRows, TableNow> table : merged.entrySet()) {
-          jobs.add(
-              new RowMergeJob(
+          together.add(
+              new RowLives(
                   set,
                   images,
                   table.getKey(),
                   table.getValue(),
-                  presents.get(jobs.size()),
+                  presents.get(together.size()),
                   now,
-                  new RevertOptions(options.overwriteTouched, options.restoreLostKeys),
-                  Collections.unmodifiableList(jobs)));
+                  wished.lostKeysOnly(),
+                  Collections.unmodifiableList(together)));
         }
-        for (RowMergeJob job : jobs) {
-          merge(job, digest, warnings, progress);
+        for (RowLives lives : together) {
+          merge(new RowMergeJob(set, images, lives, now, wished), digest, warnings, progress);
         }
       }
     }

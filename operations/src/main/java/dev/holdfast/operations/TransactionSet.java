@@ -140,9 +140,14 @@ final class TransactionSet {
     @Nullable Lsn to = upToCommit ? last : null;
     Histories read = histories(wal, names, set, wanted, first, first, to, progress);
     Lsn taken = names.takenBefore(first);
-    if (read.nameless && taken != null && wal.holds(taken, first)) {
-      // A file came and went between two recorded catalogs: the log since the first tells whose.
-      read = histories(wal, names, set, wanted, taken, first, to, progress);
+    if (read.nameless && taken != null) {
+      // A file came and went between two recorded catalogs: the log since the first tells whose,
+      // and the table may have been made by a transaction that was open when the first was taken.
+      Lsn since = new RecordedDamage(cluster, wal, names).openSince(taken);
+      Lsn from = wal.holds(since, first) ? since : taken;
+      if (wal.holds(from, first)) {
+        read = histories(wal, names, set, wanted, from, first, to, progress);
+      }
     }
     return new TransactionSet(cluster, names, selection, List.copyOf(set), read);
   }
@@ -509,6 +514,17 @@ final class TransactionSet {
       }
     }
     return unknown;
+  }
+
+  /** That one of them rewrote a table whose rows it changed, too. */
+  OperatorException rewroteItself(Table table) {
+    return new OperatorException(
+        Kind.REFUSED,
+        told() + " cannot be undone row by row",
+        "one of them changed rows of %s and rewrote the table as well (ALTER TABLE): its rows cannot be followed"
+            .formatted(table.name()),
+        "look at the data on a fork from before: holdfast fork %s --before %d"
+            .formatted(cluster(), transactions.getFirst().xid()));
   }
 
   /** Refuses what no fork's rows could be merged for. */

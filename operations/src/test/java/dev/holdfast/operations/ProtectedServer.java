@@ -1,6 +1,9 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.postgres.Catalog;
 import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -90,6 +93,29 @@ final class ProtectedServer implements AutoCloseable {
       }
       if (System.nanoTime() > deadline) {
         throw new TimeoutException("recorded " + status.recordedThrough() + " of " + target);
+      }
+      Thread.sleep(50); // the recorder tells the repository, and only that
+    }
+  }
+
+  /** Waits until a recorded catalog knows a table of this name. */
+  void awaitRecorded(String table) throws Exception {
+    caughtUp();
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(CAUGHT_UP_SECONDS_MAX);
+    ClusterStore cluster = Repository.open(repository).cluster(NAME);
+    while (true) {
+      List<String> names = new ArrayList<>();
+      for (String lsn : cluster.catalogs()) {
+        cluster
+            .catalog(lsn, Catalog.class)
+            .databases()
+            .forEach(database -> database.relations().forEach(each -> names.add(each.name())));
+      }
+      if (names.contains(table)) {
+        return;
+      }
+      if (System.nanoTime() > deadline) {
+        throw new TimeoutException("no recorded catalog knows " + table);
       }
       Thread.sleep(50); // the recorder tells the repository, and only that
     }

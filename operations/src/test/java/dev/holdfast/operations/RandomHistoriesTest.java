@@ -107,8 +107,12 @@ final class RandomHistoriesTest {
       }
       Map<Long, String> wrong = new TreeMap<>();
       try {
-        wrong.putAll(undo(acme, histories, lostKeys, further));
-      } catch (OperatorException | IllegalStateException | NullPointerException e) {
+        wrong.putAll(undo(acme, histories, lostKeys));
+        if (further && wrong.isEmpty()) {
+          wrong.putAll(again(acme, histories, lostKeys));
+        }
+      } catch (Refused refused) {
+        RuntimeException e = refused.reason;
         histories.forEach(
             (seed, history) -> alone(acme, seed, history, lostKeys, wrong)); // which one is it?
         boolean explained =
@@ -137,16 +141,28 @@ final class RandomHistoriesTest {
   private static void alone(
       ProtectedServer acme, long seed, History history, boolean lostKeys, Map<Long, String> wrong) {
     try {
-      wrong.putAll(undo(acme, Map.of(seed, history), lostKeys, false));
-    } catch (OperatorException e) {
+      wrong.putAll(undo(acme, Map.of(seed, history), lostKeys));
+    } catch (Refused refused) {
       boolean taken =
-          String.valueOf(e.getMessage()).contains("duplicate key value")
+          String.valueOf(refused.reason.getMessage()).contains("duplicate key value")
               && history.tables.stream().anyMatch(HistoryVerdict::valuesTaken);
       if (!taken) { // else one row's value stands in the way of all: refused, nothing written
-        wrong.put(seed, trace(e));
+        wrong.put(seed, trace(refused.reason));
       }
     } catch (Exception e) {
       wrong.put(seed, trace(e));
+    }
+  }
+
+  /** The plan was not made, or not applied. */
+  private static final class Refused extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    private final RuntimeException reason;
+
+    private Refused(RuntimeException reason) {
+      super(reason);
+      this.reason = reason;
     }
   }
 
@@ -157,16 +173,14 @@ final class RandomHistoriesTest {
   }
 
   private static Map<Long, String> undo(
-      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys, boolean further)
-      throws Exception {
-    Revert.Options options = lostKeys ? LOST_KEYS : PLAIN;
+      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys) throws Exception {
     acme.caughtUp();
-    List<String> xids = histories.values().stream().flatMap(h -> h.badXids().stream()).toList();
     RevertPlan plan;
-    RevertResult done;
-    try (Revert.Planned planned = plan(acme, xids, options)) {
+    try (Revert.Planned planned = plan(acme, xids(histories), options(lostKeys))) {
       plan = planned.plan();
-      done = planned.apply(plan.digest(), Progress.SILENT);
+      planned.apply(plan.digest(), Progress.SILENT);
+    } catch (OperatorException | IllegalStateException | NullPointerException e) {
+      throw new Refused(e);
     }
     Map<Long, String> wrong = new TreeMap<>();
     histories.forEach((seed, history) -> {
@@ -182,32 +196,41 @@ final class RandomHistoriesTest {
         wrong.put(seed, String.join("\n", found));
       }
     });
-    if (further && wrong.isEmpty()) {
-      acme.caughtUp();
-      try (Revert.Planned again = plan(acme, xids, options)) {
-        // Of equal rows without a key, nobody can say which of them came since.
-        boolean writes =
-            again.plan().tables().stream()
-                .filter(told ->
-                    histories.values().stream()
-                        .flatMap(history -> history.tables.stream())
-                        .noneMatch(
-                            table -> !table.keyed() && table.holds(told.schema(), told.table())))
-                .anyMatch(told -> told.restored() != 0);
-        if (writes) {
-          wrong.put(
-              histories.keySet().iterator().next(),
-              "of "
-                  + histories.keySet()
-                  + ", undone again, it would write "
-                  + again.plan().tables().stream().filter(told -> told.restored() != 0).toList()
-                  + "\nafter "
-                  + plan.tables());
-        }
+    return wrong;
+  }
+
+  private static List<String> xids(Map<Long, History> histories) {
+    return histories.values().stream().flatMap(history -> history.badXids().stream()).toList();
+  }
+
+  private static Revert.Options options(boolean lostKeys) {
+    return lostKeys ? LOST_KEYS : PLAIN;
+  }
+
+  /** Undoing what was undone writes nothing, and undoing the undoing gives back what was undone. */
+  private static Map<Long, String> again(
+      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys) throws Exception {
+    Map<Long, String> wrong = new TreeMap<>();
+    acme.caughtUp();
+    try (Revert.Planned again = plan(acme, xids(histories), options(lostKeys))) {
+      // Of equal rows without a key, nobody can say which of them came since.
+      List<RevertPlan.TablePlan> writes =
+          again.plan().tables().stream()
+              .filter(told ->
+                  told.restored() != 0
+                      && histories.values().stream()
+                          .flatMap(history -> history.tables.stream())
+                          .noneMatch(
+                              table -> !table.keyed() && table.holds(told.schema(), told.table())))
+              .toList();
+      if (!writes.isEmpty()) {
+        wrong.put(
+            histories.keySet().iterator().next(),
+            "of " + histories.keySet() + ", undone again, it would write " + writes);
       }
-      if (wrong.isEmpty() && done.rowsRestored() > 0) {
-        back(acme, histories, wrong);
-      }
+    }
+    if (wrong.isEmpty()) {
+      back(acme, histories, wrong);
     }
     return wrong;
   }
@@ -301,6 +324,31 @@ final class RandomHistoriesTest {
       assertThat(acme.server.query("SELECT id FROM twice ORDER BY id")).containsExactly("1", "2");
       assertThat(acme.server.query("SELECT id FROM quick ORDER BY id")).containsExactly("2");
       assertThat(acme.server.query("SELECT id FROM gone ORDER BY id")).containsExactly("1");
+    }
+  }
+
+  /** Nobody recorded its first file: it was made by then, and not committed. */
+  @Test
+  void a_table_that_was_being_made_when_the_catalog_was_recorded() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18);
+        Connection connection = acme.server.connect();
+        Statement statement = connection.createStatement()) {
+      connection.setAutoCommit(false);
+      statement.execute("CREATE TABLE late (id int PRIMARY KEY)");
+      acme.server.execute("CREATE TABLE other (id int)");
+      acme.awaitRecorded("other");
+      statement.execute("COMMIT; BEGIN; INSERT INTO late VALUES (1), (2); COMMIT; BEGIN");
+      statement.execute(
+          "DELETE FROM late WHERE id = 2; TRUNCATE late; INSERT INTO late VALUES (3)");
+      String bad;
+      try (ResultSet xid = statement.executeQuery("SELECT pg_current_xact_id()::text")) {
+        xid.next();
+        bad = xid.getString(1);
+      }
+      connection.commit();
+      acme.caughtUp();
+      acme.undo(bad, PLAIN);
+      assertThat(acme.server.query("SELECT id FROM late ORDER BY id")).containsExactly("1", "2");
     }
   }
 

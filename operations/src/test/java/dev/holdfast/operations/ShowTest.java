@@ -4,18 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.operations.TransactionDetail.RowSample;
 import dev.holdfast.operations.TransactionDetail.TableSample;
-import dev.holdfast.postgres.Catalog;
-import dev.holdfast.store.ClusterStore;
-import dev.holdfast.store.Repository;
 import java.sql.Connection;
 import java.sql.Statement;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -26,7 +20,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What {@code holdfast show} tells of rows, against servers that held them. */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class ShowTest {
-  private static final long LEARNT_SECONDS_MAX = 60;
 
   /**
    * One transaction that hurt tables in every way, its locks held while others wrote: what it
@@ -169,13 +162,13 @@ final class ShowTest {
   void a_dropped_database_is_shown_with_its_rows() throws Exception {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE DATABASE shop")) {
       acme.server.executeIn("shop", "CREATE TABLE older (id int)");
-      awaitLearnt(acme, "older");
+      acme.awaitRecorded("older");
       acme.server.execute("DROP DATABASE shop", "CREATE DATABASE shop");
       acme.server.executeIn(
           "shop",
           "CREATE TABLE items (id int PRIMARY KEY, name text)",
           "INSERT INTO items SELECT n, 'item ' || n FROM generate_series(1, 10) n");
-      awaitLearnt(acme, "items");
+      acme.awaitRecorded("items");
       new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
       acme.server.execute("DROP DATABASE shop");
       acme.caughtUp();
@@ -230,29 +223,6 @@ final class ShowTest {
     try (var row = sql.executeQuery(query)) {
       row.next();
       return row.getString(1);
-    }
-  }
-
-  /** Waits until a recorded catalog knows a table of this name. */
-  private static void awaitLearnt(ProtectedServer acme, String table) throws Exception {
-    acme.caughtUp();
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(LEARNT_SECONDS_MAX);
-    ClusterStore cluster = Repository.open(acme.repository).cluster(ProtectedServer.NAME);
-    while (true) {
-      List<String> names = new ArrayList<>();
-      for (String lsn : cluster.catalogs()) {
-        cluster
-            .catalog(lsn, Catalog.class)
-            .databases()
-            .forEach(database -> database.relations().forEach(each -> names.add(each.name())));
-      }
-      if (names.contains(table)) {
-        return;
-      }
-      if (System.nanoTime() > deadline) {
-        throw new TimeoutException("no recorded catalog knows " + table);
-      }
-      Thread.sleep(50); // the recorder tells the repository, and only that
     }
   }
 }

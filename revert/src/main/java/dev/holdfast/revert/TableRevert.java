@@ -102,18 +102,21 @@ public final class TableRevert {
     private final @Nullable Row now;
     private final @Nullable RowKey from;
     private final @Nullable RowKey to;
+    private final @Nullable RowKey back;
 
     private Proposal(
         Decision decision,
         List<Hit> hits,
         @Nullable Row now,
         @Nullable RowKey from,
-        @Nullable RowKey to) {
+        @Nullable RowKey to,
+        @Nullable RowKey back) {
       this.decision = decision;
       this.hits = hits;
       this.now = now;
       this.from = from;
       this.to = to;
+      this.back = back;
     }
 
     /** The key that gets free; null when none does. */
@@ -127,6 +130,11 @@ public final class TableRevert {
      */
     public @Nullable RowKey to() {
       return to;
+    }
+
+    /** The key under which a row that is not there now would come back; null when none would. */
+    public @Nullable RowKey back() {
+      return back;
     }
 
     /** Whether there is nothing to undo. */
@@ -157,9 +165,10 @@ public final class TableRevert {
     } else if (now != null && decision.verdict() == Verdict.KEY_USED_AGAIN) {
       to = match.keyOf(now);
     }
+    RowKey back = change instanceof RowChange.Insert insert ? match.keyOf(insert.wanted()) : null;
     return from != null && from.equals(to)
-        ? new Proposal(decision, hits, now, null, null)
-        : new Proposal(decision, hits, now, from, to);
+        ? new Proposal(decision, hits, now, null, null, null)
+        : new Proposal(decision, hits, now, from, to, back);
   }
 
   /** Does what was proposed. */
