@@ -289,9 +289,10 @@ public final class Revert {
   private Planned plan(Selection selection, boolean ahead, Progress progress) {
     long begun = System.nanoTime();
     String behind = awaitRecorded();
-    TransactionSet set = TransactionSet.of(cluster, selection, progress);
-    PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, set.database());
-    OwnServer.require(cluster.document(), owner, set);
+    TransactionSet found = TransactionSet.of(cluster, selection, progress);
+    PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, found.database());
+    OwnServer.require(cluster.document(), owner, found);
+    TransactionSet set = found.namedBy(owner, progress);
     Planned planned = new Planned(set, owner, ahead);
     try {
       planned.make(behind, progress, begun);

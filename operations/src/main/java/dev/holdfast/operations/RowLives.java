@@ -19,11 +19,14 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -398,23 +401,36 @@ final class RowLives {
   }
 
   /**
-   * Rows as others left them before the set wrote them again: perhaps under keys of rows that it
-   * had deleted.
+   * Keys of rows that the set hit, others wrote, and the set hit again, when they had more than
+   * one: in between, a key may have been another row's.
    */
-  void eachBetween(Consumer<Row> sink) {
+  void eachKeyOfRekeyed(Consumer<RowKey> sink) {
     for (int number = 0; number < rows.count(); number++) {
       RowHistory history = rows.history(number);
-      List<Step> steps = history == null ? List.of() : history.steps();
-      for (int step = 1; history != null && step < steps.size(); step++) {
-        Row left =
-            steps.get(step).writer().inSet() && !steps.get(step - 1).writer().inSet()
-                ? version(number, history, step)
-                : null;
-        if (left != null) {
-          sink.accept(left);
+      RowLife life = history != null && wasHitAgain(history) ? life(number, history) : null;
+      if (life != null) {
+        Set<RowKey> keys = new LinkedHashSet<>();
+        life.hits.stream()
+            .flatMap(hit ->
+                Stream.of(Optional.ofNullable(hit.before()), Optional.ofNullable(hit.after())))
+            .flatMap(Optional::stream)
+            .forEach(row -> keys.add(match.keyOf(row)));
+        if (keys.size() > 1) {
+          keys.forEach(sink);
         }
       }
     }
+  }
+
+  /** Whether others came between two writes of the set's. */
+  private static boolean wasHitAgain(RowHistory history) {
+    List<Step> steps = history.steps();
+    for (int step = 1; step < steps.size(); step++) {
+      if (steps.get(step).writer().inSet() && !steps.get(step - 1).writer().inSet()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

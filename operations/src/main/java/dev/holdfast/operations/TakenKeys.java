@@ -91,12 +91,12 @@ final class TakenKeys {
     revert.accept(proposal);
   }
 
-  /** Keys that others gave to rows which the set hit again: it may have deleted rows of those. */
+  /** Keys that more than one of the rows to come back may want. */
   private KeyHashes contested() {
     KeyHashes known = contested;
     if (known == null) {
       KeyHashes found = new KeyHashes();
-      lives.eachBetween(row -> found.add(lives.match().keyOf(row)));
+      lives.eachKeyOfRekeyed(found::add);
       contested = found;
       known = found;
     }

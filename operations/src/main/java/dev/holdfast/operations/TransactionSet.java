@@ -9,8 +9,10 @@ import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.CatalogReader;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
+import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
@@ -96,9 +98,29 @@ final class TransactionSet {
    *     as committed, when none fits, or when together they cannot be undone in place
    */
   static TransactionSet of(ClusterStore cluster, Revert.Selection selection, Progress progress) {
-    TransactionSet found = read(cluster, selection, false, progress);
+    return of(cluster, RecordedNames.of(cluster), selection, progress);
+  }
+
+  private static TransactionSet of(
+      ClusterStore cluster, RecordedNames names, Revert.Selection selection, Progress progress) {
+    TransactionSet found = read(cluster, names, selection, false, progress);
     found.refuseWhatCannotBeUndoneInPlace();
     return found;
+  }
+
+  /**
+   * The same set; if rows were changed in files that no recorded catalog knows, with the names that
+   * production has for them: a table may have got its file a moment ago.
+   *
+   * @param production the server it happened on
+   */
+  TransactionSet namedBy(PostgresUrl production, Progress progress) {
+    if (nameless().isEmpty()) {
+      return this;
+    }
+    RecordedNames present = RecordedNames.of(cluster);
+    present.add(CatalogReader.read(production));
+    return of(cluster, present, selection, progress);
   }
 
   /**
@@ -109,13 +131,16 @@ final class TransactionSet {
    *     committed, or its log is not there any more
    */
   static TransactionSet upToCommit(ClusterStore cluster, String xid, Progress progress) {
-    return read(cluster, Revert.Selection.of(xid), true, progress);
+    return read(cluster, RecordedNames.of(cluster), Revert.Selection.of(xid), true, progress);
   }
 
   private static TransactionSet read(
-      ClusterStore cluster, Revert.Selection selection, boolean upToCommit, Progress progress) {
+      ClusterStore cluster,
+      RecordedNames names,
+      Revert.Selection selection,
+      boolean upToCommit,
+      Progress progress) {
     RecordedWal wal = new RecordedWal(cluster);
-    RecordedNames names = RecordedNames.of(cluster);
     List<TransactionDamage> set = new Search(cluster, wal, names, selection).run(progress);
     set.sort(Comparator.comparing(TransactionDamage::commitLsn));
     Lsn first =

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -471,6 +472,31 @@ final class RevertSetTest {
 
   @Test
   @Timeout(120)
+  void production_names_a_table_that_no_recorded_catalog_knows() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
+      List<Path> recorded = catalogs(acme);
+      acme.server.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)");
+      String made = acme.server.value("SELECT pg_walfile_name(pg_switch_wal())");
+      while (!summarised(acme).contains(made)) { // so that nobody reads there again
+        Thread.sleep(50); // the recorder tells the repository, and only that
+      }
+      String one = bad(acme, "DELETE FROM t WHERE id = 2");
+      acme.caughtUp();
+      acme.stopRecording();
+      for (Path file : catalogs(acme)) {
+        if (!recorded.contains(file)) {
+          Files.delete(file);
+        }
+      }
+
+      acme.undo(one, PLAIN);
+
+      assertThat(rows(acme, "SELECT id FROM t ORDER BY id")).containsExactly("1", "2");
+    }
+  }
+
+  @Test
+  @Timeout(120)
   void a_move_to_a_partition_rewritten_before_anybody_recorded_it_is_one_as_well()
       throws Exception {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
@@ -502,6 +528,10 @@ final class RevertSetTest {
       assertThat(rows(acme, "SELECT part, v FROM t ORDER BY v"))
           .containsExactly("0|a", "0|b", "2|c", "3|moves");
     }
+  }
+
+  private static List<String> summarised(ProtectedServer acme) {
+    return Repository.open(acme.repository).cluster(ProtectedServer.NAME).summaries().list();
   }
 
   private static Lsn position(Path catalog) {
