@@ -230,6 +230,9 @@ public final class RowHistories {
   private final List<Writer> writers = new ArrayList<>();
   private final List<Truncation> truncations = new ArrayList<>();
 
+  /** When others emptied tables, by their OIDs. */
+  private final Map<Long, Set<Lsn>> emptied = new HashMap<>();
+
   /** Files that a transaction of the set made, each with its top-level transaction id. */
   private final Map<RelFile, Long> madeBySet = new HashMap<>();
 
@@ -274,6 +277,17 @@ public final class RowHistories {
       members.put(damage.xid(), member);
       damage.subtransactions().forEach(xid -> members.put(xid, member));
     }
+  }
+
+  /**
+   * Tells that a transaction of others truncated a table: without that, its rows count as carried
+   * over into another file, whose number alone the log has.
+   *
+   * @param table its OID
+   * @param commit where the commit record begins; it may have been read before or not
+   */
+  public void emptied(long table, Lsn commit) {
+    emptied.computeIfAbsent(table, _ -> new HashSet<>(1)).add(commit);
   }
 
   /** Takes the next record. */
@@ -677,13 +691,14 @@ public final class RowHistories {
     List<Step> list = new ArrayList<>(1);
     for (int step = rows.firstStep[number]; step >= 0; step = stepNext[step]) {
       long tid = stepTid[step];
+      Writer writer = writers.get(stepWriter[step]);
       Left left =
-          tid == TidMap.NONE
+          tid == TidMap.NONE || (tid == LOST && wasEmptied(rows.table, writer))
               ? Left.NOTHING
               : tid == GONE_ELSEWHERE ? Left.MOVED : tid == LOST ? Left.UNKNOWN : Left.VERSION;
       list.add(
           new Step(
-              writers.get(stepWriter[step]),
+              writer,
               left,
               left == Left.VERSION ? Tid.unpack(tid) : null,
               Integer.toUnsignedLong(stepXid[step])));
@@ -694,6 +709,11 @@ public final class RowHistories {
     }
     return new RowHistory(
         first == TidMap.NONE ? null : Tid.unpack(first), new Lsn(rows.since[number]), list);
+  }
+
+  private boolean wasEmptied(long table, Writer by) {
+    Set<Lsn> commits = emptied.get(table);
+    return commits != null && commits.contains(by.commitLsn);
   }
 
   /**

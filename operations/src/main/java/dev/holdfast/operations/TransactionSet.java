@@ -220,6 +220,7 @@ final class TransactionSet {
     Lsn last = set.getLast().commitEnd();
     Following at = new Following();
     Set<Long> undone = new HashSet<>();
+    List<TransactionDamage> emptying = new ArrayList<>(); // told while the log is read by both
     DamageScan following =
         new DamageScan(
             names,
@@ -227,6 +228,10 @@ final class TransactionSet {
               if (!damage.commitLsn().isBefore(last)
                   && Revert.APPLICATION.equals(damage.application())) {
                 damage.tables().forEach(table -> undone.add(table.oid()));
+              }
+              if (damage.tables().stream()
+                  .anyMatch(table -> table.action() == TableDamage.Action.TRUNCATED)) {
+                emptying.add(damage);
               }
             });
     RelationNames learnt = following.names();
@@ -266,6 +271,11 @@ final class TransactionSet {
             }
             following.accept(record);
           });
+    }
+    for (TransactionDamage damage : emptying) {
+      damage.tables().stream()
+          .filter(table -> table.action() == TableDamage.Action.TRUNCATED)
+          .forEach(table -> histories.emptied(table.oid(), damage.commitLsn()));
     }
     return new Histories(histories, learnt, undone, at.nameless);
   }

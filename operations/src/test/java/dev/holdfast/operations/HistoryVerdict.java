@@ -113,19 +113,24 @@ final class HistoryVerdict {
         cells = null;
         continue;
       }
-      Map<String, String> was = table.cells(write.before());
-      Map<String, String> became = table.cells(write.after());
-      for (String cell : HistoryTable.differences(was, became)) {
-        String value = became.get(cell);
-        if (value == null) {
-          cells.remove(cell);
-        } else {
-          cells.put(cell, value);
-        }
-      }
-      HistoryDocument.dropOrphans(cells);
+      replay(write, cells);
     }
     return cells;
+  }
+
+  /** Makes the changes of a write in other cells than those it was made in. */
+  private void replay(HistoryLine.Write write, Map<String, String> cells) {
+    Map<String, String> was = table.cells(write.before());
+    Map<String, String> became = table.cells(write.after());
+    for (String cell : HistoryTable.differences(was, became)) {
+      String value = became.get(cell);
+      if (value == null) {
+        cells.remove(cell);
+      } else {
+        cells.put(cell, value);
+      }
+    }
+    HistoryDocument.dropOrphans(cells);
   }
 
   /** The cells about which good traffic had the last word, after a bad transaction hit the row. */
@@ -201,6 +206,7 @@ final class HistoryVerdict {
       }
     }
     Set<HistoryLine> excused = excused(references);
+    Map<HistoryLine, Set<Map<String, String>>> goneOn = goneOn();
     Set<List<@Nullable String>> keys = new HashSet<>(rows.keySet());
     keys.addAll(wanted.keySet());
     List<List<@Nullable String>> differing = new ArrayList<>();
@@ -210,8 +216,10 @@ final class HistoryVerdict {
       HistoryLine was = now.get(key);
       boolean fits =
           is == null
-              ? should.stream().allMatch(this::wentWithItsKey)
-              : should.stream().anyMatch(line -> fits(line, is, references));
+              ? should.stream()
+                  .allMatch(line -> wentWithItsKey(line) || isThere(goneOn.get(line), rows))
+              : should.stream().anyMatch(line -> fits(line, is, references))
+                  || goneOn.values().stream().anyMatch(one -> one.contains(table.cells(is)));
       if (was != null && !was.hit() && !Objects.equals(is, was.now)) {
         wrong.add("%s is %s, nothing bad hit %s".formatted(key, is, lives(was, should)));
         continue;
@@ -339,6 +347,39 @@ final class HistoryVerdict {
         .filter(other ->
             table.keyOf(Objects.requireNonNull(other.firstHit())).equals(table.keyOf(deleted)))
         .toList();
+  }
+
+  /**
+   * Of rows that bad transactions deleted, what they are when one goes on that the bad ones put in
+   * under its key: as before, with each change that good traffic made to that one.
+   */
+  private Map<HistoryLine, Set<Map<String, String>>> goneOn() {
+    Map<HistoryLine, Set<Map<String, String>>> all = new HashMap<>();
+    for (HistoryLine line : table.lines) {
+      for (HistoryLine other : goesOn(line)) {
+        HistoryRow before = line.beforeBad();
+        if (before == null || other.sinceHit().getFirst().before() != null) {
+          continue;
+        }
+        List<HistoryLine.Write> good = other.writes.stream().filter(w -> !w.bad()).toList();
+        if (good.stream().allMatch(write -> write.after() != null)) {
+          Map<String, String> cells = table.cells(before);
+          good.forEach(write -> replay(write, cells));
+          all.computeIfAbsent(line, _ -> new HashSet<>()).add(cells);
+        }
+      }
+    }
+    return all;
+  }
+
+  private boolean isThere(
+      @Nullable Set<Map<String, String>> any, Map<List<@Nullable String>, HistoryRow> rows) {
+    return any != null
+        && any.stream()
+            .anyMatch(cells -> {
+              HistoryRow row = rows.get(key(cells));
+              return row != null && table.cells(row).equals(cells);
+            });
   }
 
   /**

@@ -107,9 +107,9 @@ final class RandomHistoriesTest {
       }
       Map<Long, String> wrong = new TreeMap<>();
       try {
-        wrong.putAll(undo(acme, histories, lostKeys));
+        boolean wrote = undo(acme, histories, lostKeys, wrong);
         if (further && wrong.isEmpty()) {
-          wrong.putAll(again(acme, histories, lostKeys));
+          again(acme, histories, lostKeys, wrote, wrong);
         }
       } catch (Refused refused) {
         RuntimeException e = refused.reason;
@@ -141,7 +141,7 @@ final class RandomHistoriesTest {
   private static void alone(
       ProtectedServer acme, long seed, History history, boolean lostKeys, Map<Long, String> wrong) {
     try {
-      wrong.putAll(undo(acme, Map.of(seed, history), lostKeys));
+      undo(acme, Map.of(seed, history), lostKeys, wrong);
     } catch (Refused refused) {
       boolean taken =
           String.valueOf(refused.reason.getMessage()).contains("duplicate key value")
@@ -172,17 +172,19 @@ final class RandomHistoriesTest {
     return trace.toString();
   }
 
-  private static Map<Long, String> undo(
-      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys) throws Exception {
+  /** Whether it wrote any row. */
+  private static boolean undo(
+      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys, Map<Long, String> wrong)
+      throws Exception {
     acme.caughtUp();
     RevertPlan plan;
+    RevertResult done;
     try (Revert.Planned planned = plan(acme, xids(histories), options(lostKeys))) {
       plan = planned.plan();
-      planned.apply(plan.digest(), Progress.SILENT);
+      done = planned.apply(plan.digest(), Progress.SILENT);
     } catch (OperatorException | IllegalStateException | NullPointerException e) {
       throw new Refused(e);
     }
-    Map<Long, String> wrong = new TreeMap<>();
     histories.forEach((seed, history) -> {
       List<String> found = new ArrayList<>();
       for (HistoryTable table : history.tables) {
@@ -196,7 +198,7 @@ final class RandomHistoriesTest {
         wrong.put(seed, String.join("\n", found));
       }
     });
-    return wrong;
+    return done.rowsRestored() > 0;
   }
 
   private static List<String> xids(Map<Long, History> histories) {
@@ -208,9 +210,13 @@ final class RandomHistoriesTest {
   }
 
   /** Undoing what was undone writes nothing, and undoing the undoing gives back what was undone. */
-  private static Map<Long, String> again(
-      ProtectedServer acme, Map<Long, History> histories, boolean lostKeys) throws Exception {
-    Map<Long, String> wrong = new TreeMap<>();
+  private static void again(
+      ProtectedServer acme,
+      Map<Long, History> histories,
+      boolean lostKeys,
+      boolean wrote,
+      Map<Long, String> wrong)
+      throws Exception {
     acme.caughtUp();
     try (Revert.Planned again = plan(acme, xids(histories), options(lostKeys))) {
       // Of equal rows without a key, nobody can say which of them came since.
@@ -229,10 +235,9 @@ final class RandomHistoriesTest {
             "of " + histories.keySet() + ", undone again, it would write " + writes);
       }
     }
-    if (wrong.isEmpty()) {
+    if (wrong.isEmpty() && wrote) {
       back(acme, histories, wrong);
     }
-    return wrong;
   }
 
   /** Undoing the undoing gives the damaged state back. */

@@ -471,6 +471,33 @@ final class RevertSetTest {
   }
 
   @Test
+  void rows_that_others_truncated_are_gone_and_equal_ones_put_in_since_are_theirs()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE keyless (v text)",
+            "CREATE TABLE keyed (id int PRIMARY KEY, v text)",
+            "INSERT INTO keyless VALUES ('a'), ('c')",
+            "INSERT INTO keyed VALUES (1, 'a'), (2, 'c')")) {
+      String one = bad(acme, "UPDATE keyless SET v = 'b'; UPDATE keyed SET v = 'b'");
+      acme.server.execute(
+          "TRUNCATE keyless, keyed",
+          "INSERT INTO keyless VALUES ('b'), ('b')",
+          "INSERT INTO keyed VALUES (1, 'b'), (3, 'd')");
+      acme.caughtUp();
+
+      RevertResult done = acme.undo(one, PLAIN);
+
+      assertThat(rows(acme, "SELECT v FROM keyless")).containsExactly("b", "b");
+      assertThat(rows(acme, "SELECT id, v FROM keyed ORDER BY id")).containsExactly("1|b", "3|d");
+      assertThat(done.rowsRestored()).isEqualTo(1); // of the table that holds the xids
+      assertThat(done.rowsInConflict()).isEqualTo(4);
+    }
+  }
+
+  @Test
   @Timeout(120)
   void production_names_a_table_that_no_recorded_catalog_knows() throws Exception {
     try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE bad (x int8)")) {
