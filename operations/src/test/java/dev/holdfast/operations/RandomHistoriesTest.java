@@ -3,8 +3,6 @@ package dev.holdfast.operations;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.failure.OperatorException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -17,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -37,6 +36,7 @@ final class RandomHistoriesTest {
   private static final int COUNT = Integer.getInteger("holdfast.histories.count", 30);
   private static final String MAJORS = System.getProperty("holdfast.histories.majors", "15,18");
 
+  private static final int FRAMES_MAX = 8;
   private static final int BAD_MAX = Integer.getInteger("holdfast.histories.bad", 8);
   private static final int TOGETHER = Integer.getInteger("holdfast.histories.together", 5);
   private static final Revert.Options LOST_KEYS = new Revert.Options(true, false, false);
@@ -166,9 +166,16 @@ final class RandomHistoriesTest {
     }
   }
 
+  /** The reason and where it was found, short: a report may keep its last lines only. */
   private static String trace(Exception e) {
-    StringWriter trace = new StringWriter();
-    e.printStackTrace(new PrintWriter(trace, true));
+    StringBuilder trace = new StringBuilder();
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      trace.append(cause).append('\n');
+      Stream.of(cause.getStackTrace())
+          .filter(frame -> frame.getClassName().startsWith("dev.holdfast"))
+          .limit(FRAMES_MAX)
+          .forEach(frame -> trace.append("    ").append(frame).append('\n'));
+    }
     return trace.toString();
   }
 

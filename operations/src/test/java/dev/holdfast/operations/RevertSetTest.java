@@ -471,6 +471,54 @@ final class RevertSetTest {
   }
 
   @Test
+  void of_two_rows_that_want_one_key_the_one_hit_last_gets_it() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'one'), (2, 'two')")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad' WHERE id = 2; DELETE FROM t WHERE id = 1");
+      acme.server.execute("UPDATE t SET id = 1 WHERE id = 2");
+      String two = bad(acme, "DELETE FROM t WHERE id = 1");
+      acme.caughtUp();
+
+      RevertResult done;
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
+        done = planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("1|two");
+      assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void a_row_whose_former_key_went_with_another_one_in_a_truncation_is_in_conflict()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'one'), (2, 'two')")) {
+      String one = bad(acme, "UPDATE t SET id = 9 WHERE id = 1");
+      acme.server.execute(
+          "UPDATE t SET v = 'good' WHERE id = 9", "UPDATE t SET id = 1 WHERE id = 2");
+      String two = bad(acme, "TRUNCATE t");
+      acme.caughtUp();
+
+      RevertResult done;
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
+        done = planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id FROM t")).containsExactly("1");
+      assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @Test
   void rows_that_others_truncated_are_gone_and_equal_ones_put_in_since_are_theirs()
       throws Exception {
     try (ProtectedServer acme =
