@@ -6,6 +6,7 @@ import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Fork;
+import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.ForkTarget;
 import dev.holdfast.postgres.PlanApplier;
@@ -422,7 +423,7 @@ public final class Revert {
           Forks.start(
               cluster,
               ForkTarget.before(first.targetLsn()),
-              ForkOptions.defaults().holding(set.contents(dropped.keySet(), false)),
+              ForkOptions.defaults().holding(alone(set.contents(dropped.keySet(), false))),
               "fork just before " + first.xid(),
               progress);
       before = fork;
@@ -450,6 +451,11 @@ public final class Revert {
         }
       }
       return recreatedRows;
+    }
+
+    /** What was dropped is looked at in its own database. */
+    private static ForkContents alone(ForkContents contents) {
+      return contents instanceof ForkContents.Sparse sparse ? sparse.asAlone() : contents;
     }
 
     private void mergeRows(
