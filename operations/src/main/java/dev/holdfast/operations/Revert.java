@@ -37,11 +37,13 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
@@ -161,8 +163,13 @@ public final class Revert {
     }
 
     boolean isOne() {
-      return single().size() == 1
-          && xids.size() == 1
+      return xids.size() == 1 && isNumbers();
+    }
+
+    /** Whether it is numbers and nothing else that says which. */
+    boolean isNumbers() {
+      return !xids.isEmpty()
+          && single().size() == xids.size()
           && since == null
           && until == null
           && user == null
@@ -289,7 +296,7 @@ public final class Revert {
 
   private Planned plan(Selection selection, boolean ahead, Progress progress) {
     long begun = System.nanoTime();
-    String behind = awaitRecorded();
+    String behind = awaitRecorded(selection);
     TransactionSet set = TransactionSet.of(cluster, selection, progress);
     PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, set.database());
     OwnServer.require(cluster.document(), owner, set);
@@ -308,16 +315,21 @@ public final class Revert {
 
   /**
    * Waits a moment for the recorder: what it has not received cannot be known to have touched a
-   * row.
+   * row. Where only what was dropped comes back, no row of then meets one of now: the recorder, who
+   * is always a moment behind a server that is written to, need not be waited for.
    *
-   * @return what the operator should know; empty when all is recorded
+   * @return what the operator should know; empty when all that matters is recorded
    */
-  private String awaitRecorded() {
+  private String awaitRecorded(Selection selection) {
     Lsn now =
         WalPosition.flushed(
             PostgresUrl.parse(ownerUrl == null ? cluster.document().url() : ownerUrl));
     long deadline = System.nanoTime() + RECORDED_MAX.toNanos();
-    Lsn recorded = new RecordedWal(cluster).end();
+    RecordedWal wal = new RecordedWal(cluster);
+    Lsn recorded = wal.end();
+    if (recorded.isBefore(now) && isRecordedAndOnlyDropped(selection, wal)) {
+      return "";
+    }
     while (recorded.isBefore(now) && System.nanoTime() < deadline) {
       LockSupport.parkNanos(RECORDED_POLL_NANOS);
       recorded = new RecordedWal(cluster).end();
@@ -329,6 +341,27 @@ public final class Revert {
             + cluster.document().name()
             + "` running?"
         : "";
+  }
+
+  /** Whether the transactions are given one by one, all recorded, and did nothing but drop. */
+  private boolean isRecordedAndOnlyDropped(Selection selection, RecordedWal wal) {
+    if (!selection.isNumbers()) {
+      return false; // what was not received may be meant as well
+    }
+    Set<String> missing = new HashSet<>(selection.xids());
+    boolean[] onlyDropped = {true};
+    new RecordedDamage(cluster, wal, RecordedNames.of(cluster))
+        .destructive(
+            _ -> true,
+            Progress.SILENT,
+            damage -> {
+              if (missing.removeIf(xid -> RecordedTransactions.isOf(xid, damage))) {
+                onlyDropped[0] &=
+                    damage.tables().stream()
+                        .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
+              }
+            });
+    return missing.isEmpty() && onlyDropped[0];
   }
 
   private static OperatorException failed(String what, SQLException e) {
