@@ -380,6 +380,7 @@ public final class Revert {
     private final PostgresUrl owner;
     private final List<TableChange> changes = new ArrayList<>();
     private @Nullable Fork before;
+    private @Nullable Thread leaving;
     private @Nullable RecreationPlan recreation;
     private @Nullable RevertPlan plan;
     private final boolean ahead;
@@ -812,8 +813,27 @@ public final class Revert {
           Progress.Phase phase =
               progress.begin("making dropped objects again", bytes, Progress.Unit.BYTES)) {
         Recreated made =
-            Recreation.apply(production, then, again, options.partial, new Copied(phase));
+            Recreation.apply(
+                production, then, again, options.partial, new Copied(phase, this::leave));
         return made.totalRows();
+      }
+    }
+
+    /** The fork goes while production builds indexes. */
+    private void leave() {
+      Fork fork = before;
+      before = null;
+      if (fork != null) {
+        leaving =
+            Thread.ofPlatform()
+                .name("fork-leaving")
+                .start(() -> {
+                  try {
+                    fork.close();
+                  } catch (RuntimeException e) {
+                    LOG.warn("a fork that is not needed any more did not go: {}", e.getMessage());
+                  }
+                });
       }
     }
 
@@ -830,17 +850,26 @@ public final class Revert {
       if (before != null) {
         before.close();
       }
+      if (leaving != null) {
+        try {
+          leaving.join();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt(); // with this process the rest of it goes
+        }
+      }
     }
   }
 
   /** Turns bytes so far of one table into bytes more. */
   private static final class Copied implements RecreationProgress {
     private final Progress.Phase phase;
+    private final Runnable onCopied;
     private @Nullable TableCopy current;
     private long told;
 
-    private Copied(Progress.Phase phase) {
+    private Copied(Progress.Phase phase, Runnable onCopied) {
       this.phase = phase;
+      this.onCopied = onCopied;
     }
 
     @Override
@@ -856,6 +885,11 @@ public final class Revert {
     @Override
     public void executing(String statement) {
       phase.advance(0);
+    }
+
+    @Override
+    public void copied() {
+      onCopied.run();
     }
   }
 }
