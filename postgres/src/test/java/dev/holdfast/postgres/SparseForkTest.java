@@ -338,7 +338,10 @@ class SparseForkTest {
       Catalog catalog = record(recorded);
       recorded.backUp();
       server.executeIn(
-          "second", "UPDATE notes SET id = -id", "VACUUM FULL pg_class", "CREATE TABLE since (id int)");
+          "second",
+          "UPDATE notes SET id = -id",
+          "VACUUM FULL pg_class",
+          "CREATE TABLE since (id int)");
       server.executeIn("shop", "UPDATE users SET name = upper(name) WHERE id % 3 = 0");
       server.execute(
           major >= 15
@@ -368,7 +371,9 @@ class SparseForkTest {
         assertThat(value(fork, "shop", rows)).isEqualTo(expected);
         assertUnreadable(fork, "shop", "SELECT * FROM other");
         for (String database : List.of("postgres", "second", "copied", "template1")) {
-          assertThatThrownBy(() -> fork.connect(database)).as(database).hasMessageContaining("cannot connect");
+          assertThatThrownBy(() -> fork.connect(database))
+              .as(database)
+              .hasMessageContaining("cannot connect");
         }
       }
       // By its new name it is not found without the others: all are there then.
