@@ -2,9 +2,15 @@ package dev.holdfast.cli;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.Map;
+import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import java.util.regex.Pattern;
 
@@ -25,7 +31,8 @@ final class Training {
   /**
    * Loads them.
    *
-   * @param arguments a folder that is no repository
+   * @param arguments a folder that is no repository, and a file to be made: zstd's native library,
+   *     which every command would otherwise take out of its jar
    */
   public static void main(String[] arguments) throws IOException {
     String path = System.getProperty("java.class.path", "");
@@ -33,6 +40,9 @@ final class Training {
       File jar = new File(file);
       if (MUCH_USED.matcher(jar.getName()).matches() && jar.isFile()) {
         load(jar);
+      }
+      if (jar.getName().startsWith("zstd-jni-") && jar.isFile()) {
+        keepLibrary(jar, Path.of(arguments[1]));
       }
     }
     // What a command line makes while it runs: its parser, its messages.
@@ -43,6 +53,30 @@ final class Training {
       run.execute(("--repository " + arguments[0] + " " + command).split(" ", -1));
     }
     run.execute("fork", "--help");
+  }
+
+  /**
+   * The library lies in the jar in a folder for each system; elsewhere than on Linux these have
+   * other names, and commands unpack it themselves.
+   */
+  private static void keepLibrary(File jar, Path library) throws IOException {
+    Pattern wanted = Pattern.compile("linux/%s/libzstd.*[.]so".formatted(os("arch")));
+    try (JarFile opened = new JarFile(jar)) {
+      List<JarEntry> found =
+          opened.stream().filter(entry -> wanted.matcher(entry.getName()).matches()).toList();
+      if (found.size() != 1 || !os("name").equals("Linux")) {
+        return;
+      }
+      Path partial = library.resolveSibling(library.getFileName() + ".partial");
+      try (InputStream content = opened.getInputStream(found.getFirst())) {
+        Files.copy(content, partial, StandardCopyOption.REPLACE_EXISTING);
+      }
+      Files.move(partial, library, StandardCopyOption.REPLACE_EXISTING);
+    }
+  }
+
+  private static String os(String property) {
+    return System.getProperty("os." + property, "");
   }
 
   private static void load(File jar) throws IOException {

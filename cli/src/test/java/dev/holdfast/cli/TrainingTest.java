@@ -18,6 +18,7 @@ class TrainingTest {
   void it_loads_what_commands_need_where_there_is_neither_a_server_nor_a_repository()
       throws Exception {
     Path none = folder.resolve("none");
+    Path library = folder.resolve("library");
     Path loaded = folder.resolve("classes.txt");
     Process training =
         new ProcessBuilder(
@@ -27,7 +28,8 @@ class TrainingTest {
                 "-cp",
                 System.getProperty("java.class.path"),
                 Training.class.getName(),
-                none.toString())
+                none.toString(),
+                library.toString())
             .redirectErrorStream(true)
             .start();
     String printed = new String(training.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -36,5 +38,8 @@ class TrainingTest {
     String classes = Files.readString(loaded);
     assertThat(List.of("org.postgresql.jdbc.PgConnection", "tools.jackson.databind.ObjectMapper"))
         .allMatch(classes::contains);
+    if (System.getProperty("os.name").equals("Linux")) {
+      assertThat(Files.readAllBytes(library)).startsWith(0x7f, 'E', 'L', 'F');
+    }
   }
 }

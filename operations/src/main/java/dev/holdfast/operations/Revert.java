@@ -6,6 +6,7 @@ import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Fork;
+import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.ForkTarget;
 import dev.holdfast.postgres.PlanApplier;
@@ -36,11 +37,13 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
@@ -160,8 +163,13 @@ public final class Revert {
     }
 
     boolean isOne() {
-      return single().size() == 1
-          && xids.size() == 1
+      return xids.size() == 1 && isNumbers();
+    }
+
+    /** Whether it is numbers and nothing else that says which. */
+    boolean isNumbers() {
+      return !xids.isEmpty()
+          && single().size() == xids.size()
           && since == null
           && until == null
           && user == null
@@ -288,7 +296,7 @@ public final class Revert {
 
   private Planned plan(Selection selection, boolean ahead, Progress progress) {
     long begun = System.nanoTime();
-    String behind = awaitRecorded();
+    String behind = awaitRecorded(selection);
     TransactionSet found = TransactionSet.of(cluster, selection, progress);
     PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, found.database());
     OwnServer.require(cluster.document(), owner, found);
@@ -308,16 +316,21 @@ public final class Revert {
 
   /**
    * Waits a moment for the recorder: what it has not received cannot be known to have touched a
-   * row.
+   * row. Where only what was dropped comes back, no row of then meets one of now: the recorder, who
+   * is always a moment behind a server that is written to, need not be waited for.
    *
-   * @return what the operator should know; empty when all is recorded
+   * @return what the operator should know; empty when all that matters is recorded
    */
-  private String awaitRecorded() {
+  private String awaitRecorded(Selection selection) {
     Lsn now =
         WalPosition.flushed(
             PostgresUrl.parse(ownerUrl == null ? cluster.document().url() : ownerUrl));
     long deadline = System.nanoTime() + RECORDED_MAX.toNanos();
-    Lsn recorded = new RecordedWal(cluster).end();
+    RecordedWal wal = new RecordedWal(cluster);
+    Lsn recorded = wal.end();
+    if (recorded.isBefore(now) && isRecordedAndOnlyDropped(selection, wal)) {
+      return "";
+    }
     while (recorded.isBefore(now) && System.nanoTime() < deadline) {
       LockSupport.parkNanos(RECORDED_POLL_NANOS);
       recorded = new RecordedWal(cluster).end();
@@ -329,6 +342,27 @@ public final class Revert {
             + cluster.document().name()
             + "` running?"
         : "";
+  }
+
+  /** Whether the transactions are given one by one, all recorded, and did nothing but drop. */
+  private boolean isRecordedAndOnlyDropped(Selection selection, RecordedWal wal) {
+    if (!selection.isNumbers()) {
+      return false; // what was not received may be meant as well
+    }
+    Set<String> missing = new HashSet<>(selection.xids());
+    boolean[] onlyDropped = {true};
+    new RecordedDamage(cluster, wal, RecordedNames.of(cluster))
+        .destructive(
+            _ -> true,
+            Progress.SILENT,
+            damage -> {
+              if (missing.removeIf(xid -> RecordedTransactions.isOf(xid, damage))) {
+                onlyDropped[0] &=
+                    damage.tables().stream()
+                        .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
+              }
+            });
+    return missing.isEmpty() && onlyDropped[0];
   }
 
   private static OperatorException failed(String what, SQLException e) {
@@ -347,6 +381,7 @@ public final class Revert {
     private final PostgresUrl owner;
     private final List<TableChange> changes = new ArrayList<>();
     private @Nullable Fork before;
+    private @Nullable Thread leaving;
     private @Nullable RecreationPlan recreation;
     private @Nullable RevertPlan plan;
     private final boolean ahead;
@@ -423,7 +458,7 @@ public final class Revert {
           Forks.start(
               cluster,
               ForkTarget.before(first.targetLsn()),
-              ForkOptions.defaults().holding(set.contents(dropped.keySet(), false)),
+              ForkOptions.defaults().holding(alone(set.contents(dropped.keySet(), false))),
               "fork just before " + first.xid(),
               progress);
       before = fork;
@@ -451,6 +486,11 @@ public final class Revert {
         }
       }
       return recreatedRows;
+    }
+
+    /** What was dropped is looked at in its own database. */
+    private static ForkContents alone(ForkContents contents) {
+      return contents instanceof ForkContents.Sparse sparse ? sparse.asAlone() : contents;
     }
 
     private void mergeRows(
@@ -775,8 +815,27 @@ public final class Revert {
           Progress.Phase phase =
               progress.begin("making dropped objects again", bytes, Progress.Unit.BYTES)) {
         Recreated made =
-            Recreation.apply(production, then, again, options.partial, new Copied(phase));
+            Recreation.apply(
+                production, then, again, options.partial, new Copied(phase, this::leave));
         return made.totalRows();
+      }
+    }
+
+    /** The fork goes while production builds indexes. */
+    private void leave() {
+      Fork fork = before;
+      before = null;
+      if (fork != null) {
+        leaving =
+            Thread.ofPlatform()
+                .name("fork-leaving")
+                .start(() -> {
+                  try {
+                    fork.close();
+                  } catch (RuntimeException e) {
+                    LOG.warn("a fork that is not needed any more did not go: {}", e.getMessage());
+                  }
+                });
       }
     }
 
@@ -793,17 +852,26 @@ public final class Revert {
       if (before != null) {
         before.close();
       }
+      if (leaving != null) {
+        try {
+          leaving.join();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt(); // with this process the rest of it goes
+        }
+      }
     }
   }
 
   /** Turns bytes so far of one table into bytes more. */
   private static final class Copied implements RecreationProgress {
     private final Progress.Phase phase;
+    private final Runnable onCopied;
     private @Nullable TableCopy current;
     private long told;
 
-    private Copied(Progress.Phase phase) {
+    private Copied(Progress.Phase phase, Runnable onCopied) {
       this.phase = phase;
+      this.onCopied = onCopied;
     }
 
     @Override
@@ -819,6 +887,11 @@ public final class Revert {
     @Override
     public void executing(String statement) {
       phase.advance(0);
+    }
+
+    @Override
+    public void copied() {
+      onCopied.run();
     }
   }
 }

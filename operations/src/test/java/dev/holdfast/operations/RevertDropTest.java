@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.Statement;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -78,6 +82,55 @@ class RevertDropTest {
       assertThat(traffic.output()).contains("number of failed transactions: 0 (0.000%)");
       assertSameDump(before, dump(acme));
       assertThat(acme.alarms.stream().map(LogEntry::xid)).contains(bad.xid());
+    }
+  }
+
+  @Test
+  void what_only_dropped_is_undone_without_what_the_recorder_has_not_received() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            DEBIAN,
+            "CREATE TABLE customers (id int PRIMARY KEY)",
+            "INSERT INTO customers SELECT generate_series(1, 100)",
+            "CREATE TABLE notes (id int PRIMARY KEY, body text)",
+            "INSERT INTO notes SELECT n, 'x' FROM generate_series(1, 100) n")) {
+      String dropped = commit(acme, "DROP TABLE customers");
+      String deleted = commit(acme, "DELETE FROM notes WHERE id > 50");
+      acme.caughtUp();
+      acme.stopRecording();
+      acme.server.execute("INSERT INTO notes SELECT n, 'new' FROM generate_series(101, 200) n");
+      Revert revert = acme.revert(new Revert.Options(false, false, false));
+      try (Revert.Planned planned = revert.plan(Revert.Selection.of(dropped), Progress.SILENT)) {
+        assertThat(planned.plan().warnings()).isEmpty();
+        assertThat(planned.plan().rowsToRestore()).isEqualTo(100);
+      }
+      for (Revert.Selection rows :
+          List.of(
+              Revert.Selection.of(deleted),
+              new Revert.Selection(List.of(dropped, deleted), null, null, List.of()),
+              new Revert.Selection(List.of(dropped), Instant.EPOCH, null, List.of()))) {
+        try (Revert.Planned planned = revert.plan(rows, Progress.SILENT)) {
+          assertThat(planned.plan().warnings())
+              .as(rows.toString())
+              .singleElement()
+              .asString()
+              .contains("are not recorded");
+        }
+      }
+    }
+  }
+
+  private static String commit(ProtectedServer acme, String statement) throws Exception {
+    try (Connection connection = acme.server.connect();
+        Statement sql = connection.createStatement()) {
+      connection.setAutoCommit(false);
+      sql.execute(statement);
+      try (ResultSet row = sql.executeQuery("SELECT pg_current_xact_id()")) {
+        row.next();
+        String xid = row.getString(1);
+        connection.commit();
+        return xid;
+      }
     }
   }
 

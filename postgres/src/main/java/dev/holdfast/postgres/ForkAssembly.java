@@ -94,7 +94,7 @@ final class ForkAssembly {
     }
   }
 
-  /** Null when a sparse fork turned out to lack what was wanted: it has to be built again. */
+  /** Null when a sparse fork turned out to lack what it needs: it has to be built again. */
   private @Nullable Fork assemble(
       ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch, int attempt)
       throws IOException {
@@ -136,7 +136,12 @@ final class ForkAssembly {
         replayedNanos = System.nanoTime();
         reached = reached(data);
         Admitted admitted = admit(server, socket);
-        if (admitted == null) {
+        if (admitted == null && source.isAlone()) {
+          // Perhaps it was renamed since; single-user mode needs some database, too.
+          source.keepOthers();
+          server.stop(PostgresServer.Stop.IMMEDIATE);
+          return null;
+        } else if (admitted == null) {
           server.stop(PostgresServer.Stop.FAST);
           configuration.writeForUse(role.name());
           scratch.giveToServer(data);
@@ -314,6 +319,9 @@ final class ForkAssembly {
         }
       }
       Contents contents = contents(found.toString());
+      if (source.isAlone()) {
+        contents = contents.of(contents.wanted);
+      }
       tryOneOfEachLocale(databases, contents, control.getCatalog());
       control.commit();
       control.setAutoCommit(true);
@@ -398,7 +406,15 @@ final class ForkAssembly {
    * @param wanted the wanted tables' database; null when there is none
    */
   private record Contents(
-      List<Database> databases, List<Prepared> prepared, @Nullable String wanted) {}
+      List<Database> databases, List<Prepared> prepared, @Nullable String wanted) {
+    /** Without what is of other databases than this one. */
+    private Contents of(@Nullable String database) {
+      return new Contents(
+          databases.stream().filter(one -> one.name.equals(database)).toList(),
+          prepared.stream().filter(one -> one.database.equals(database)).toList(),
+          wanted);
+    }
+  }
 
   /**
    * Makes our role in single-user mode, where neither a password nor the name of production's

@@ -38,6 +38,8 @@ final class ForkSource {
   private final String what;
   private final Set<Long> kept = new HashSet<>();
   private boolean whole;
+  private boolean othersKept;
+  private boolean alone;
   private ExcludedFiles leftOut = ExcludedFiles.of(Set.of());
   private @Nullable FilteredWal filtered;
   private @Nullable String database;
@@ -78,17 +80,25 @@ final class ForkSource {
     leftOut = ExcludedFiles.of(Set.of());
     filtered = null;
     database = null;
+    alone = false;
     changes = new CatalogChanges();
     if (!whole && options.contents() instanceof ForkContents.Sparse sparse) {
       Catalog catalog = UnwantedFiles.catalog(cluster, route.start());
       if (catalog == null) {
         whole = true; // nothing recorded says which files are whose
       } else {
-        leftOut = ExcludedFiles.of(UnwantedFiles.of(catalog, sparse, kept));
         catalog.databases().stream()
             .filter(known -> known.oid() == sparse.databaseOid())
             .findFirst()
             .ifPresent(known -> database = known.name());
+        Set<RelFile> unwanted = UnwantedFiles.of(catalog, sparse, kept);
+        // One that came since may be a copy of any.
+        alone = sparse.alone() && !othersKept && kept.isEmpty() && database != null;
+        if (alone) {
+          unwanted.addAll(
+              UnwantedFiles.ofOthers(reader(route.base()).files().keySet(), sparse.databaseOid()));
+        }
+        leftOut = ExcludedFiles.of(unwanted);
       }
     }
     return route;
@@ -102,6 +112,19 @@ final class ForkSource {
   /** The wanted tables' database by the name it had at the base backup; null for none known. */
   @Nullable String database() {
     return database;
+  }
+
+  /**
+   * Whether the fork made last lets nobody into another database than {@link #database}: their
+   * catalogs are left out.
+   */
+  boolean isAlone() {
+    return alone;
+  }
+
+  /** From the next {@link #route} on, the catalogs of all databases are held. */
+  void keepOthers() {
+    othersKept = true;
   }
 
   /** A role of production's that can log in: the one the base backup was made by. */

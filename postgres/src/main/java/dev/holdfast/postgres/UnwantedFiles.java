@@ -76,6 +76,23 @@ final class UnwantedFiles {
     return unwanted;
   }
 
+  /**
+   * What a base backup has of all databases but one, catalogs and sequences too. Files that are no
+   * relation's stay: replay writes some of them.
+   *
+   * @param paths of its files
+   */
+  static Set<RelFile> ofOthers(Set<String> paths, long database) {
+    Set<RelFile> others = new HashSet<>();
+    for (String path : paths) {
+      RelFile file = BackupFiles.relation(path);
+      if (file != null && file.database() != database) {
+        others.add(file);
+      }
+    }
+    return others;
+  }
+
   private static boolean isWanted(Catalog.Relation relation, Set<Long> tables, boolean indexes) {
     return switch (relation.kind()) {
       case "S" -> true; // a page each

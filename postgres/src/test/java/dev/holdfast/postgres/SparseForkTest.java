@@ -321,6 +321,73 @@ class SparseForkTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {14, 15, 18})
+  void a_fork_of_a_database_alone_has_its_rows_and_lets_nobody_into_the_others(int major)
+      throws Exception {
+    try (RecordedServer recorded =
+        RecordedServer.start(major, Map.of("max_prepared_transactions", "5"))) {
+      TestServer server = recorded.server();
+      server.execute("CREATE DATABASE shop", "CREATE DATABASE second");
+      server.executeIn(
+          "shop",
+          "CREATE TABLE users (id int PRIMARY KEY, name text)",
+          "INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 1000) i",
+          "CREATE TABLE other AS SELECT generate_series(1, 3000) AS id");
+      server.executeIn("second", "CREATE TABLE notes AS SELECT generate_series(1, 3000) AS id");
+      Catalog catalog = record(recorded);
+      recorded.backUp();
+      server.executeIn(
+          "second",
+          "UPDATE notes SET id = -id",
+          "VACUUM FULL pg_class",
+          "CREATE TABLE since (id int)");
+      server.executeIn("shop", "UPDATE users SET name = upper(name) WHERE id % 3 = 0");
+      server.execute(
+          major >= 15
+              ? "CREATE DATABASE copied TEMPLATE second STRATEGY file_copy"
+              : "CREATE DATABASE copied TEMPLATE second");
+      server.executeIn("copied", "DELETE FROM notes WHERE id > -100", "VACUUM FULL pg_attribute");
+      server.executeIn(
+          "second", "BEGIN", "INSERT INTO since VALUES (1)", "PREPARE TRANSACTION 'elsewhere'");
+      server.executeIn("shop", "BEGIN", "DELETE FROM users", "PREPARE TRANSACTION 'here'");
+      Lsn target = recorded.commit("CREATE TABLE last (id int)");
+      server.executeIn("shop", "ROLLBACK PREPARED 'here'");
+      server.execute("ALTER DATABASE shop RENAME TO store");
+      Lsn renamed = recorded.commit("CREATE TABLE later (id int)");
+      String rows = "SELECT md5(string_agg(u::text, '' ORDER BY id)) FROM users u";
+      String expected = server.queryIn("store", rows).getFirst();
+      recorded.recordWal();
+      ForkContents contents =
+          new ForkContents.Sparse(
+                  database(catalog, "shop"), oids(catalog, "shop", "users"), true, false)
+              .asAlone();
+      try (Fork fork =
+          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+        assertThat(fork.attempts()).isEqualTo(1);
+        assertThat(fork.database()).isEqualTo("shop");
+        assertThat(fork.databases()).containsExactly("shop");
+        assertThat(fork.rolledBack()).containsExactly("here");
+        assertThat(value(fork, "shop", rows)).isEqualTo(expected);
+        assertUnreadable(fork, "shop", "SELECT * FROM other");
+        for (String database : List.of("postgres", "second", "copied", "template1")) {
+          assertThatThrownBy(() -> fork.connect(database))
+              .as(database)
+              .hasMessageContaining("cannot connect");
+        }
+      }
+      // By its new name it is not found without the others: all are there then.
+      try (Fork fork =
+          Fork.start(recorded.cluster(), ForkTarget.before(renamed), options.holding(contents))) {
+        assertThat(fork.attempts()).isEqualTo(2);
+        assertThat(fork.database()).isEqualTo("store");
+        assertThat(value(fork, "store", rows)).isEqualTo(expected);
+        assertThat(value(fork, "postgres", "SELECT 1")).isEqualTo("1");
+        assertUnreadable(fork, "second", "SELECT * FROM notes");
+      }
+    }
+  }
+
   @Test
   void large_objects_are_there_when_wanted_and_an_error_otherwise() throws Exception {
     try (RecordedServer recorded = RecordedServer.start(18, Map.of())) {

@@ -109,6 +109,7 @@ public final class Recreation {
     for (TableCopy copy : plan.copies()) {
       rows.put(copy.table(), copy(production, fork, copy, progress));
     }
+    progress.copied();
     for (String statement : plan.afterData()) {
       execute(production, statement, searchPath, progress);
     }

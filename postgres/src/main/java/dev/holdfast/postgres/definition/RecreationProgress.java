@@ -10,6 +10,9 @@ public interface RecreationProgress {
 
         @Override
         public void executing(String statement) {}
+
+        @Override
+        public void copied() {}
       };
 
   /**
@@ -21,4 +24,7 @@ public interface RecreationProgress {
 
   /** This statement is about to run. */
   void executing(String statement);
+
+  /** All rows are in production: the fork is not asked any more. */
+  void copied();
 }

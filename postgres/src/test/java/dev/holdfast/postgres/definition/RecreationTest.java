@@ -163,13 +163,31 @@ final class RecreationTest {
         server.queryIn("fork", "SELECT '" + table + "'::regclass::oid").getFirst());
   }
 
+  /** Lets the fork go as soon as it may. */
+  private record Leaving(Connection fork) implements RecreationProgress {
+    @Override
+    public void copying(TableCopy copy, long bytes) {}
+
+    @Override
+    public void executing(String statement) {}
+
+    @Override
+    public void copied() {
+      try {
+        fork.close();
+      } catch (SQLException e) {
+        throw new AssertionError(e);
+      }
+    }
+  }
+
   private RecreationPlan recreate(Set<Long> oids) throws SQLException {
     try (Connection fork = server.connect("fork");
         Connection production = server.connect("production")) {
       production.setAutoCommit(false);
       RecreationPlan plan = DroppedObjects.find(fork, production, oids);
       assertThat(plan.conflicts()).isEmpty();
-      Recreation.apply(production, fork, plan, true, RecreationProgress.NONE);
+      Recreation.apply(production, fork, plan, true, new Leaving(fork));
       production.commit();
       return plan;
     }
