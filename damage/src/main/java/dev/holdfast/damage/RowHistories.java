@@ -236,6 +236,12 @@ public final class RowHistories {
   /** Files that a transaction of the set made, each with its top-level transaction id. */
   private final Map<RelFile, Long> madeBySet = new HashMap<>();
 
+  /** Those of them whose makers have not ended yet. */
+  private final Set<RelFile> making = new HashSet<>();
+
+  /** Those of them into which their makers wrote rows, their own or ones carried over. */
+  private final Set<RelFile> filledByMaker = new HashSet<>();
+
   private int steps;
   private int[] stepWriter = new int[16];
   private long[] stepTid = new long[16];
@@ -327,7 +333,13 @@ public final class RowHistories {
               ended(record.decode());
             }
           }
-          case ResourceManager.XLOG -> ended(record.decode());
+          case ResourceManager.XLOG -> {
+            if ((record.info() & 0xF0) == TransactionScan.FULL_PAGE_IMAGES) {
+              images(record);
+            } else {
+              ended(record.decode());
+            }
+          }
           case ResourceManager.STANDBY -> {
             if (record.decode() instanceof WalRecord.StandbyLock lock) {
               locked(lock);
@@ -372,6 +384,9 @@ public final class RowHistories {
     boolean ofSet = isOfSet(xid, record.lsn());
     if (ofSet && rows.firstWritten < 0) {
       rows.firstWritten = record.lsn();
+    }
+    if (ofSet && making.contains(rows.file)) {
+      filledByMaker.add(rows.file);
     }
     int history = old == TidMap.NONE ? -1 : rows.places.get(old);
     if (young != TidMap.NONE) {
@@ -436,6 +451,17 @@ public final class RowHistories {
       }
     } else if (record instanceof WalRecord.StorageCreate create) {
       madeBySet.put(create.file(), Objects.requireNonNull(members.get(raw.xid())).damage.xid());
+      making.add(create.file());
+    }
+  }
+
+  /** CLUSTER and VACUUM FULL write whole pages; nobody else sees the file yet. */
+  private void images(RawRecord record) {
+    for (int block = 0; !making.isEmpty() && block < record.blocks(); block++) {
+      RelFile file = record.file(block);
+      if (making.contains(file)) {
+        filledByMaker.add(file);
+      }
     }
   }
 
@@ -494,6 +520,9 @@ public final class RowHistories {
       take(subtransaction, all, xids, locked);
     }
     boolean ofSet = isOfSet(xid, lsn);
+    if (ofSet) {
+      making.removeIf(file -> Long.valueOf(xid).equals(madeBySet.get(file)));
+    }
     if (all.isEmpty() && droppedFiles.isEmpty()) {
       return;
     }
@@ -754,5 +783,13 @@ public final class RowHistories {
    */
   public boolean madeBySet(RelFile file) {
     return madeBySet.containsKey(file);
+  }
+
+  /**
+   * Whether the transaction of the set that made this file wrote rows into it: those of an empty
+   * table that it truncated or rewrote are nobody's but others' and later ones.
+   */
+  public boolean filledByMaker(RelFile file) {
+    return filledByMaker.contains(file);
   }
 }

@@ -30,7 +30,7 @@ final class TransactionScan {
   private static final long PG_DATABASE = 1262;
 
   /** XLOG_FPI ("catalog/pg_control.h"). */
-  private static final int FULL_PAGE_IMAGES = 0xB0;
+  static final int FULL_PAGE_IMAGES = 0xB0;
 
   private static final int POOL_MAX = 1024;
 

@@ -80,7 +80,7 @@ final class RowMergeJob {
               + set.told()
               + ": its rows are left; drop it if it is not wanted");
     }
-    if (!rows.madeBySet().isEmpty() && rows.table().truncations().isEmpty() && !table.madeAgain()) {
+    if (rows.isRewritten() && rows.table().truncations().isEmpty() && !table.madeAgain()) {
       throw set.rewroteItself(rows.table());
     }
     TableRevert revert = new TableRevert(match, options, digest, sink);

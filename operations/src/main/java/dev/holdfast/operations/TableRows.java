@@ -81,4 +81,9 @@ final class TableRows {
   List<RelFile> madeBySet() {
     return table.files().stream().filter(histories::madeBySet).toList();
   }
+
+  /** Whether the set itself wrote rows into a file of the table while making it. */
+  boolean isRewritten() {
+    return table.files().stream().anyMatch(histories::filledByMaker);
+  }
 }

@@ -65,14 +65,18 @@ final class HistoryLine {
     return now;
   }
 
-  /** The writes from the first bad one on. */
+  /** The writes from the first bad one on, those of one transaction as one: nobody saw more. */
   List<Write> sinceHit() {
-    for (int i = 0; i < writes.size(); i++) {
-      if (writes.get(i).bad()) {
-        return writes.subList(i, writes.size());
+    List<Write> since = new ArrayList<>();
+    for (Write write : writes) {
+      Write last = since.isEmpty() ? null : since.getLast();
+      if (last != null && last.by() == write.by()) {
+        since.set(since.size() - 1, new Write(last.by(), this, last.before(), write.after()));
+      } else if (last != null || write.bad()) {
+        since.add(write);
       }
     }
-    return List.of();
+    return since;
   }
 
   /**

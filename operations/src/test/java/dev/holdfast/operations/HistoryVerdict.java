@@ -148,10 +148,14 @@ final class HistoryVerdict {
     return good;
   }
 
-  /** Whether good and bad changes can be told apart, so that nothing excuses a conflict. */
+  /**
+   * Whether good and bad changes can be told apart, so that nothing excuses a conflict. Not where
+   * good traffic set a row again as bad transactions had left it: that is kept, and told of.
+   */
   private boolean mergeable(HistoryLine line) {
     Set<String> hurt = new HashSet<>();
     boolean changed = false;
+    boolean goodLast = false;
     for (HistoryLine.Write write : line.sinceHit()) {
       if (write.before() == null || write.after() == null) {
         return false;
@@ -159,9 +163,14 @@ final class HistoryVerdict {
       Set<String> cells =
           HistoryTable.differences(table.cells(write.before()), table.cells(write.after()));
       if (write.bad()) {
+        if (goodLast && !changed) {
+          return false;
+        }
         hurt.addAll(cells);
         changed = false;
+        goodLast = false;
       } else {
+        goodLast = true;
         for (String cell : cells) {
           if (table.key.contains(column(cell))
               || hurt.stream().anyMatch(other -> related(cell, other))) {

@@ -519,6 +519,26 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_truncation_of_an_empty_table_is_no_rewrite() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18, "CREATE TABLE bad (x int8)", "CREATE TABLE t (id int PRIMARY KEY, v text)")) {
+      acme.server.execute("INSERT INTO t VALUES (1, 'one')", "TRUNCATE t");
+      String one = bad(acme, "TRUNCATE t");
+      acme.server.execute("INSERT INTO t VALUES (2, 'good')");
+      String two = bad(acme, "UPDATE t SET v = 'bad'; INSERT INTO t VALUES (3, 'bad')");
+      acme.caughtUp();
+
+      Revert.Selection both = new Revert.Selection(List.of(one, two), null, null, List.of());
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(both, Progress.SILENT)) {
+        planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("2|good");
+    }
+  }
+
+  @Test
   void rows_that_others_truncated_are_gone_and_equal_ones_put_in_since_are_theirs()
       throws Exception {
     try (ProtectedServer acme =
