@@ -300,12 +300,14 @@ public final class RowHistories {
   public void accept(RawRecord record) {
     switch (record.rowChange()) {
       case INSERT -> {
+        filled(record);
         FileRows rows = rows(record.file(0));
         if (rows != null) {
           written(rows, record, TidMap.NONE, record.newTid(0));
         }
       }
       case MULTI_INSERT -> {
+        filled(record);
         FileRows rows = rows(record.file(0));
         for (int row = 0; rows != null && row < record.rows(); row++) {
           written(rows, record, TidMap.NONE, record.newTid(row));
@@ -335,7 +337,7 @@ public final class RowHistories {
           }
           case ResourceManager.XLOG -> {
             if ((record.info() & 0xF0) == TransactionScan.FULL_PAGE_IMAGES) {
-              images(record);
+              filled(record);
             } else {
               ended(record.decode());
             }
@@ -384,9 +386,6 @@ public final class RowHistories {
     boolean ofSet = isOfSet(xid, record.lsn());
     if (ofSet && rows.firstWritten < 0) {
       rows.firstWritten = record.lsn();
-    }
-    if (ofSet && making.contains(rows.file)) {
-      filledByMaker.add(rows.file);
     }
     int history = old == TidMap.NONE ? -1 : rows.places.get(old);
     if (young != TidMap.NONE) {
@@ -455,8 +454,8 @@ public final class RowHistories {
     }
   }
 
-  /** CLUSTER and VACUUM FULL write whole pages; nobody else sees the file yet. */
-  private void images(RawRecord record) {
+  /** Rows or whole pages, as CLUSTER writes them: until the maker ends nobody else can write. */
+  private void filled(RawRecord record) {
     for (int block = 0; !making.isEmpty() && block < record.blocks(); block++) {
       RelFile file = record.file(block);
       if (making.contains(file)) {

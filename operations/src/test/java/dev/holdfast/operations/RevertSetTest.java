@@ -17,6 +17,8 @@ import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RevertSetTest {
@@ -515,6 +517,26 @@ final class RevertSetTest {
 
       assertThat(rows(acme, "SELECT id FROM t")).containsExactly("1");
       assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"ALTER TABLE t ALTER v TYPE varchar(9)", "CLUSTER t USING t_pkey"})
+  void a_set_that_rewrote_a_table_it_changed_rows_of_is_refused(String rewrite) throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'one'), (2, 'two')")) {
+      String one = bad(acme, rewrite + "; UPDATE t SET v = 'bad' WHERE id = 2");
+      acme.caughtUp();
+
+      assertThatThrownBy(() -> acme.undo(one, PLAIN))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("public.t")
+          .hasMessageContaining("look at the data on a fork");
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id")).containsExactly("1|one", "2|bad");
     }
   }
 
