@@ -101,19 +101,30 @@ final class HistoryVerdict {
 
   // ---- what a row should be --------------------------------------------------------------------
 
-  /** The row's cells in a world without the bad transactions; null when it is not there. */
+  /**
+   * The row's cells in a world without the bad transactions; null when it is not there. A row that
+   * good traffic set again as bad transactions had left it is meant to be so from then on.
+   */
   private @Nullable Map<String, String> reference(HistoryLine line) {
     HistoryRow before = line.beforeBad();
     Map<String, String> cells = before == null ? null : table.cells(before);
+    HistoryLine.@Nullable Write last = null;
+    boolean changed = false;
     for (HistoryLine.Write write : line.sinceHit()) {
-      if (write.bad() || cells == null) {
-        continue;
+      if (write.bad()) {
+        if (last != null && !last.bad() && !changed && write.before() != null) {
+          cells = table.cells(write.before());
+        }
+        changed = false;
+      } else {
+        changed |= !table.cells(write.before()).equals(table.cells(write.after()));
+        if (cells != null && write.after() == null) {
+          cells = null;
+        } else if (cells != null) {
+          replay(write, cells);
+        }
       }
-      if (write.after() == null) {
-        cells = null;
-        continue;
-      }
-      replay(write, cells);
+      last = write;
     }
     return cells;
   }
