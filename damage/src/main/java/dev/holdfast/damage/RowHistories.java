@@ -1,5 +1,6 @@
 package dev.holdfast.damage;
 
+import dev.holdfast.wal.BlockRef;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.RelFile;
@@ -289,11 +290,13 @@ public final class RowHistories {
    * Tells that a transaction of others truncated a table: without that, its rows count as carried
    * over into another file, whose number alone the log has.
    *
-   * @param table its OID
-   * @param commit where the commit record begins; it may have been read before or not
+   * @param table its OID; nothing is kept of tables without rows here
+   * @param commit where the commit record begins, which was taken
    */
   public void emptied(long table, Lsn commit) {
-    emptied.computeIfAbsent(table, _ -> new HashSet<>(1)).add(commit);
+    if (byNumber.stream().anyMatch(rows -> rows.table == table)) {
+      emptied.computeIfAbsent(table, _ -> new HashSet<>(1)).add(commit);
+    }
   }
 
   /** Takes the next record. */
@@ -458,7 +461,7 @@ public final class RowHistories {
   private void filled(RawRecord record) {
     for (int block = 0; !making.isEmpty() && block < record.blocks(); block++) {
       RelFile file = record.file(block);
-      if (making.contains(file)) {
+      if (record.fork(block) == BlockRef.MAIN && making.contains(file)) {
         filledByMaker.add(file);
       }
     }

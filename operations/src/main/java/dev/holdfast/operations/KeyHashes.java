@@ -27,10 +27,6 @@ final class KeyHashes {
     return size > 0 && Arrays.binarySearch(hashes, 0, size, hash(Row.copyOf(key.values()))) >= 0;
   }
 
-  boolean isEmpty() {
-    return size == 0;
-  }
-
   static long hash(Row row) {
     return ByteBuffer.wrap(row.fingerprint()).getLong();
   }

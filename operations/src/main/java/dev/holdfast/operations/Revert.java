@@ -37,13 +37,12 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
@@ -349,20 +348,20 @@ public final class Revert {
     if (!selection.isNumbers()) {
       return false; // what was not received may be meant as well
     }
-    Set<String> missing = new HashSet<>(selection.xids());
-    boolean[] onlyDropped = {true};
+    Map<String, Boolean> onlyDropped = new HashMap<>(); // numbers come again: the last counts
     new RecordedDamage(cluster, wal, RecordedNames.of(cluster))
         .destructive(
             _ -> true,
             Progress.SILENT,
             damage -> {
-              if (missing.removeIf(xid -> RecordedTransactions.isOf(xid, damage))) {
-                onlyDropped[0] &=
-                    damage.tables().stream()
-                        .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
-              }
+              boolean dropped =
+                  damage.tables().stream()
+                      .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
+              selection.xids().stream()
+                  .filter(xid -> RecordedTransactions.isOf(xid, damage))
+                  .forEach(xid -> onlyDropped.put(xid, dropped));
             });
-    return missing.isEmpty() && onlyDropped[0];
+    return onlyDropped.keySet().containsAll(selection.xids()) && !onlyDropped.containsValue(false);
   }
 
   private static OperatorException failed(String what, SQLException e) {

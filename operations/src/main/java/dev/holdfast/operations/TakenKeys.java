@@ -68,7 +68,7 @@ final class TakenKeys {
       return;
     }
     RowKey back = proposal.back();
-    if (back != null && contested().contains(back)) {
+    if (back != null && (movedInto.contains(back) || contested().contains(back))) {
       waiting.add(new Waiting(life, proposal, back, true));
       return;
     }

@@ -220,7 +220,6 @@ final class TransactionSet {
     Lsn last = set.getLast().commitEnd();
     Following at = new Following();
     Set<Long> undone = new HashSet<>();
-    List<TransactionDamage> emptying = new ArrayList<>(); // told while the log is read by both
     DamageScan following =
         new DamageScan(
             names,
@@ -229,9 +228,11 @@ final class TransactionSet {
                   && Revert.APPLICATION.equals(damage.application())) {
                 damage.tables().forEach(table -> undone.add(table.oid()));
               }
-              if (damage.tables().stream()
-                  .anyMatch(table -> table.action() == TableDamage.Action.TRUNCATED)) {
-                emptying.add(damage);
+              RowHistories histories = at.histories;
+              for (TableDamage table : damage.tables()) {
+                if (histories != null && table.action() == TableDamage.Action.TRUNCATED) {
+                  histories.emptied(table.oid(), damage.commitLsn());
+                }
               }
             });
     RelationNames learnt = following.names();
@@ -253,6 +254,7 @@ final class TransactionSet {
                 database == null
                     ? RelationNames.UNKNOWN_ROOT
                     : learnt.partitionRoot(database, table, last));
+    at.histories = histories;
     try (Progress.Phase phase =
         progress.begin(
             to == null
@@ -272,17 +274,13 @@ final class TransactionSet {
             following.accept(record);
           });
     }
-    for (TransactionDamage damage : emptying) {
-      damage.tables().stream()
-          .filter(table -> table.action() == TableDamage.Action.TRUNCATED)
-          .forEach(table -> histories.emptied(table.oid(), damage.commitLsn()));
-    }
     return new Histories(histories, learnt, undone, at.nameless);
   }
 
-  /** Where the log is being read, and whether a file was met that nobody knows. */
+  /** Where the log is being read, for which rows, and whether a file was met that nobody knows. */
   private static final class Following {
     private long lsn;
+    private @Nullable RowHistories histories;
     private boolean nameless;
   }
 

@@ -496,6 +496,30 @@ final class RevertSetTest {
   }
 
   @Test
+  void a_row_put_in_under_a_key_that_the_set_had_taken_from_another_is_in_conflict()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (5, 'five')")) {
+      String one = bad(acme, "UPDATE t SET id = 6 WHERE id = 5");
+      acme.server.execute("INSERT INTO t VALUES (5, 'other')");
+      String two = bad(acme, "DELETE FROM t WHERE id = 5");
+      acme.caughtUp();
+
+      RevertResult done;
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
+        done = planned.apply(planned.plan().digest(), Progress.SILENT);
+      }
+
+      assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("5|five");
+      assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @Test
   void a_row_whose_former_key_went_with_another_one_in_a_truncation_is_in_conflict()
       throws Exception {
     try (ProtectedServer acme =
