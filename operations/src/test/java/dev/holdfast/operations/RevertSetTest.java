@@ -483,12 +483,8 @@ final class RevertSetTest {
       String one = bad(acme, "UPDATE t SET v = 'bad' WHERE id = 2; DELETE FROM t WHERE id = 1");
       acme.server.execute("UPDATE t SET id = 1 WHERE id = 2");
       String two = bad(acme, "DELETE FROM t WHERE id = 1");
-      acme.caughtUp();
 
-      RevertResult done;
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
-        done = planned.apply(planned.plan().digest(), Progress.SILENT);
-      }
+      RevertResult done = undo(acme, only("t", one, two));
 
       assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("1|two");
       assertThat(done.rowsInConflict()).isEqualTo(1);
@@ -507,12 +503,8 @@ final class RevertSetTest {
       String one = bad(acme, "UPDATE t SET id = 6 WHERE id = 5");
       acme.server.execute("INSERT INTO t VALUES (5, 'other')");
       String two = bad(acme, "DELETE FROM t WHERE id = 5");
-      acme.caughtUp();
 
-      RevertResult done;
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
-        done = planned.apply(planned.plan().digest(), Progress.SILENT);
-      }
+      RevertResult done = undo(acme, only("t", one, two));
 
       assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("5|five");
       assertThat(done.rowsInConflict()).isEqualTo(1);
@@ -532,12 +524,8 @@ final class RevertSetTest {
       acme.server.execute(
           "UPDATE t SET v = 'good' WHERE id = 9", "UPDATE t SET id = 1 WHERE id = 2");
       String two = bad(acme, "TRUNCATE t");
-      acme.caughtUp();
 
-      RevertResult done;
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one, two), Progress.SILENT)) {
-        done = planned.apply(planned.plan().digest(), Progress.SILENT);
-      }
+      RevertResult done = undo(acme, only("t", one, two));
 
       assertThat(rows(acme, "SELECT id FROM t")).containsExactly("1");
       assertThat(done.rowsInConflict()).isEqualTo(1);
@@ -573,12 +561,8 @@ final class RevertSetTest {
       String one = bad(acme, "TRUNCATE t");
       acme.server.execute("INSERT INTO t VALUES (2, 'good')");
       String two = bad(acme, "UPDATE t SET v = 'bad'; INSERT INTO t VALUES (3, 'bad')");
-      acme.caughtUp();
 
-      Revert.Selection both = new Revert.Selection(List.of(one, two), null, null, List.of());
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(both, Progress.SILENT)) {
-        planned.apply(planned.plan().digest(), Progress.SILENT);
-      }
+      undo(acme, new Revert.Selection(List.of(one, two), null, null, List.of()));
 
       assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("2|good");
     }

@@ -154,7 +154,7 @@ public final class FaultyProxy implements AutoCloseable {
       Fault fault = plan.of(request);
       requests.add(request);
       if (fault instanceof Fault.Deaf) {
-        Thread.sleep(SILENCE_MILLIS);
+        Thread.sleep(SILENCE_MILLIS); // the fault itself: no answer, and nothing read
         return;
       }
       if (request.header("expect").toLowerCase(Locale.ROOT).startsWith("100")) {
@@ -213,7 +213,7 @@ public final class FaultyProxy implements AutoCloseable {
         var answer = new Fault.Answer(landed.status(), landed.code(), landed.message());
         out.write(error(answer, head.getFirst().startsWith("HEAD")));
       }
-      case Fault.Silence _, Fault.Deaf _ -> Thread.sleep(SILENCE_MILLIS);
+      case Fault.Silence _, Fault.Deaf _ -> Thread.sleep(SILENCE_MILLIS); // the fault itself
     }
     out.flush();
   }
