@@ -120,6 +120,7 @@ final class ForkAssembly {
                   route.segments(),
                   segmentSize,
                   ForkSource.SEGMENTS_AHEAD,
+                  WalSpool.UNBOUNDED,
                   wal,
                   scratch::giveToServer,
                   name -> taken(SegmentName.parse(name, segmentSize)))) {

@@ -86,18 +86,18 @@ final class Standby implements AutoCloseable {
     @Nullable WalSpool made = null;
     try {
       int segmentSize = route.base().walSegmentSize();
+      wal.moveTo(first);
       made =
           new WalSpool(
               scratch.path().resolve("spool"),
               route.segments(),
               segmentSize,
               ForkSource.SEGMENTS_AHEAD,
+              end,
               wal,
               scratch::giveToServer,
               name -> taken(SegmentName.parse(name, segmentSize), progress));
       spool = made;
-      wal.moveTo(first);
-      spool.feedTo(end);
       configuration.writeForStepping(
           route, spool.restoreCommand(), scratch.path().resolve("tablespaces"));
       scratch.giveToServer(scratch.path());

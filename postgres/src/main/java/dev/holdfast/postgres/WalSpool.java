@@ -68,7 +68,9 @@ final class WalSpool implements AutoCloseable {
   private static final long SHORT_POLL_MS = 1;
 
   private static final long SHORT_POLLS_NANOS = 100_000_000;
-  private static final Lsn UNBOUNDED = new Lsn(-1);
+
+  /** Everything of the route is handed out. */
+  static final Lsn UNBOUNDED = new Lsn(-1);
 
   private static final String SCRIPT =
       """
@@ -111,7 +113,7 @@ final class WalSpool implements AutoCloseable {
   private final Deque<String> ahead = new ArrayDeque<>();
 
   private int cursor;
-  private volatile Lsn end = UNBOUNDED;
+  private volatile Lsn end;
 
   /** The end at which the server was seen to ask for more; null when it was not. */
   private volatile @Nullable Lsn drained;
@@ -148,6 +150,8 @@ final class WalSpool implements AutoCloseable {
    * @param route segments in the order they will be wanted
    * @param segmentSize bytes; what was recorded in part is filled up with zeros
    * @param aheadMax segments kept ready
+   * @param end where a record ends: nothing at or past it is handed out until {@link #feedTo} says
+   *     so. {@link #UNBOUNDED} for all
    * @param giveToServer lets the server's operating system user own a file
    * @param onTaken told each segment of the route that the server took
    */
@@ -156,6 +160,7 @@ final class WalSpool implements AutoCloseable {
       List<String> route,
       int segmentSize,
       int aheadMax,
+      Lsn end,
       Source source,
       Consumer<Path> giveToServer,
       Consumer<String> onTaken) {
@@ -163,6 +168,7 @@ final class WalSpool implements AutoCloseable {
     this.route = List.copyOf(route);
     this.segmentSize = segmentSize;
     this.aheadMax = aheadMax;
+    this.end = end;
     this.source = source;
     this.giveToServer = giveToServer;
     this.onTaken = onTaken;

@@ -2,6 +2,8 @@ package dev.holdfast.postgres;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -53,6 +55,23 @@ class WalSpoolTest {
       restored(spool, route.getFirst());
       await(() -> ready().contains(route.get(8)));
       assertThat(ready()).containsExactlyElementsOf(route.subList(1, 9));
+    }
+  }
+
+  @Test
+  void nothing_at_or_past_the_end_is_handed_out_not_even_first_of_all() throws Exception {
+    List<String> route = record(3);
+    Lsn first = SegmentName.parse(route.getFirst(), SEGMENT_BYTES).start();
+    try (WalSpool spool = spool(route, first.plus(1000), recorded::get)) {
+      await(() -> ready().contains(route.getFirst()));
+      assertThat(ready()).containsExactly(route.getFirst());
+      byte[] cut = restored(spool, route.getFirst());
+      assertThat(Arrays.copyOf(cut, 1000)).containsOnly((byte) 1);
+      assertThat(Arrays.copyOfRange(cut, 1000, SEGMENT_BYTES)).containsOnly((byte) 0);
+      spool.feedTo(first.plus(SEGMENT_BYTES + 8L));
+      byte[] next = restored(spool, route.get(1));
+      assertThat(Arrays.copyOf(next, 8)).containsOnly((byte) 2);
+      assertThat(Arrays.copyOfRange(next, 8, SEGMENT_BYTES)).containsOnly((byte) 0);
     }
   }
 
@@ -159,7 +178,11 @@ class WalSpoolTest {
   }
 
   private WalSpool spool(List<String> route, WalSpool.Source source) {
-    return new WalSpool(folder(), route, SEGMENT_BYTES, 8, source, _ -> {}, taken::add);
+    return spool(route, WalSpool.UNBOUNDED, source);
+  }
+
+  private WalSpool spool(List<String> route, Lsn end, WalSpool.Source source) {
+    return new WalSpool(folder(), route, SEGMENT_BYTES, 8, end, source, _ -> {}, taken::add);
   }
 
   private List<String> record(int segments) {
