@@ -191,11 +191,19 @@ final class Production implements AutoCloseable {
     return Long.parseLong(ask("SELECT sum(pg_database_size(oid)) FROM pg_database"));
   }
 
-  /** pgbench as fast as it goes, until so much WAL is written. */
+  /**
+   * pgbench as fast as it goes, until so much WAL is written. After each 10,000 transactions comes
+   * a checkpoint: where the log is much it is page images for the most part, as on a server that is
+   * left with the default max_wal_size.
+   */
   void writeWal(double gigabytes) throws SQLException {
     Lsn from = position();
-    while (position().minus(from) < gigabytes * (1L << 30)) {
+    while (true) {
       program("pgbench", "-n", "-c", "4", "-j", "2", "-M", "prepared", "-t", "2500", url());
+      if (position().minus(from) >= gigabytes * (1L << 30)) {
+        return;
+      }
+      run("CHECKPOINT");
     }
   }
 

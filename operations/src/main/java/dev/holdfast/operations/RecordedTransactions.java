@@ -11,6 +11,9 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Finds one transaction in the recorded WAL. */
@@ -33,7 +36,7 @@ final class RecordedTransactions {
    */
   TransactionDamage find(String text, Progress progress) {
     long xid = parse(text);
-    @Nullable TransactionDamage destructive = findDestructive(xid, progress);
+    @Nullable TransactionDamage destructive = destructive(Set.of(xid), progress).get(xid);
     if (destructive != null) {
       return destructive;
     }
@@ -91,27 +94,30 @@ final class RecordedTransactions {
     return first[0];
   }
 
-  /** Looks among what summaries and unsummarised log say was destructive: mostly that is asked. */
-  private @Nullable TransactionDamage findDestructive(long xid, Progress progress) {
-    TransactionDamage[] found = new TransactionDamage[1];
+  /**
+   * Those among these numbers that may have destroyed something: mostly that is asked, and
+   * summaries tell it. Of a number that came again the newest.
+   */
+  Map<Long, TransactionDamage> destructive(Set<Long> xids, Progress progress) {
+    Map<Long, TransactionDamage> found = new HashMap<>();
     new RecordedDamage(cluster, wal, names)
         .destructive(
             _ -> true,
             progress,
-            damage -> {
-              if (isOf(xid, damage)) {
-                found[0] = damage;
-              }
-            });
-    TransactionDamage damage = found[0];
-    if (damage == null || !wal.holds(damage.firstLsn(), damage.commitEnd())) {
-      return damage;
-    }
-    // A summary keeps the names of its time; a later catalog may know more of them.
+            damage ->
+                xids.stream()
+                    .filter(xid -> isOf(xid, damage))
+                    .forEach(xid -> found.put(xid, damage)));
+    found.replaceAll((_, damage) -> named(damage));
+    return found;
+  }
+
+  /** A summary keeps the names of its time; a later catalog may know more of them. */
+  private TransactionDamage named(TransactionDamage damage) {
     boolean named =
         damage.tables().stream()
             .noneMatch(table -> table.table().schema().equals(TableDamage.UNKNOWN_SCHEMA));
-    return named ? damage : again(damage);
+    return named || !wal.holds(damage.firstLsn(), damage.commitEnd()) ? damage : again(damage);
   }
 
   private TransactionDamage again(TransactionDamage summarised) {

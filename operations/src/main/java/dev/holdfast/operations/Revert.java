@@ -15,7 +15,6 @@ import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowSpool;
 import dev.holdfast.postgres.TableChanges;
-import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.definition.DroppedObjects;
 import dev.holdfast.postgres.definition.Recreated;
 import dev.holdfast.postgres.definition.Recreation;
@@ -29,21 +28,17 @@ import dev.holdfast.revert.Verdict;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.Lsn;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -57,9 +52,6 @@ public final class Revert {
 
   /** What its own transactions are known by in the log. */
   static final String APPLICATION = "holdfast revert";
-
-  private static final Duration RECORDED_MAX = Duration.ofSeconds(3);
-  private static final long RECORDED_POLL_NANOS = 50_000_000L;
 
   private final ClusterStore cluster;
   private final @Nullable String ownerUrl;
@@ -159,10 +151,6 @@ public final class Revert {
     /** One transaction, all of it. */
     public static Selection of(String xid) {
       return new Selection(List.of(xid), null, null, List.of());
-    }
-
-    boolean isOne() {
-      return xids.size() == 1 && isNumbers();
     }
 
     /** Whether it is numbers and nothing else that says which. */
@@ -295,14 +283,16 @@ public final class Revert {
 
   private Planned plan(Selection selection, boolean ahead, Progress progress) {
     long begun = System.nanoTime();
-    String behind = awaitRecorded(selection);
-    TransactionSet found = TransactionSet.of(cluster, selection, progress);
+    RecorderWait recorder =
+        RecorderWait.of(
+            cluster, PostgresUrl.parse(ownerUrl == null ? cluster.document().url() : ownerUrl));
+    TransactionSet found = TransactionSet.of(cluster, selection, recorder, progress);
     PostgresUrl owner = Connections.owner(cluster.document(), ownerUrl, found.database());
     OwnServer.require(cluster.document(), owner, found);
     TransactionSet set = found.namedBy(owner, progress);
     Planned planned = new Planned(set, owner, ahead);
     try {
-      planned.make(behind, progress, begun);
+      planned.make(recorder.behind(), progress, begun);
       return planned;
     } catch (SQLException e) {
       planned.close();
@@ -311,57 +301,6 @@ public final class Revert {
       planned.close();
       throw e;
     }
-  }
-
-  /**
-   * Waits a moment for the recorder: what it has not received cannot be known to have touched a
-   * row. Where only what was dropped comes back, no row of then meets one of now: the recorder, who
-   * is always a moment behind a server that is written to, need not be waited for.
-   *
-   * @return what the operator should know; empty when all that matters is recorded
-   */
-  private String awaitRecorded(Selection selection) {
-    Lsn now =
-        WalPosition.flushed(
-            PostgresUrl.parse(ownerUrl == null ? cluster.document().url() : ownerUrl));
-    long deadline = System.nanoTime() + RECORDED_MAX.toNanos();
-    RecordedWal wal = new RecordedWal(cluster);
-    Lsn recorded = wal.end();
-    if (recorded.isBefore(now) && isRecordedAndOnlyDropped(selection, wal)) {
-      return "";
-    }
-    while (recorded.isBefore(now) && System.nanoTime() < deadline) {
-      LockSupport.parkNanos(RECORDED_POLL_NANOS);
-      recorded = new RecordedWal(cluster).end();
-    }
-    return recorded.isBefore(now)
-        ? now.minus(recorded)
-            + " bytes of WAL are not recorded: rows that were written again in them with the very"
-            + " same values cannot be told; is `holdfast record "
-            + cluster.document().name()
-            + "` running?"
-        : "";
-  }
-
-  /** Whether the transactions are given one by one, all recorded, and did nothing but drop. */
-  private boolean isRecordedAndOnlyDropped(Selection selection, RecordedWal wal) {
-    if (!selection.isNumbers()) {
-      return false; // what was not received may be meant as well
-    }
-    Map<String, Boolean> onlyDropped = new HashMap<>(); // numbers come again: the last counts
-    new RecordedDamage(cluster, wal, RecordedNames.of(cluster))
-        .destructive(
-            _ -> true,
-            Progress.SILENT,
-            damage -> {
-              boolean dropped =
-                  damage.tables().stream()
-                      .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
-              selection.xids().stream()
-                  .filter(xid -> RecordedTransactions.isOf(xid, damage))
-                  .forEach(xid -> onlyDropped.put(xid, dropped));
-            });
-    return onlyDropped.keySet().containsAll(selection.xids()) && !onlyDropped.containsValue(false);
   }
 
   private static OperatorException failed(String what, SQLException e) {

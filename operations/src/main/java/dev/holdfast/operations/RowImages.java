@@ -62,6 +62,10 @@ final class RowImages implements AutoCloseable {
     private int[] image = new int[64];
     private int[] shape = new int[64];
     private long[] place = new long[64];
+
+    /** From where in the log on each can be seen; gone once the stops are chosen. */
+    private long[] from = new long[64];
+
     private int size;
     private final List<TableShape> shapes = new ArrayList<>();
     private boolean missing;
@@ -75,18 +79,29 @@ final class RowImages implements AutoCloseable {
       this.firstOf = new int[rows.count() + 1];
     }
 
-    private void add(int ofHistory, int version) {
+    private void add(int ofHistory, int version, Lsn visibleFrom) {
       if (size == history.length) {
         int more = size + (size >> 1);
         history = Arrays.copyOf(history, more);
         image = Arrays.copyOf(image, more);
         shape = Arrays.copyOf(shape, more);
         place = Arrays.copyOf(place, more);
+        from = Arrays.copyOf(from, more);
       }
       history[size] = ofHistory;
       image[size] = version;
       place[size] = -1;
+      from[size] = visibleFrom.position();
       size++;
+    }
+
+    private Lsn from(int request) {
+      return new Lsn(from[request]);
+    }
+
+    /** Whether a version is one that lay there before the set wrote anything. */
+    private boolean isOlder(int request) {
+      return image[request] == 0 && from(request).equals(Lsn.NONE);
     }
   }
 
@@ -127,6 +142,7 @@ final class RowImages implements AutoCloseable {
   private final TransactionSet set;
   private final RowSpool spool = RowSpool.create();
   private final Map<Long, Wanted> tables = new HashMap<>();
+  private final FewestStops fewest = new FewestStops();
   private final NavigableMap<Lsn, Map<Long, Work>> work = new TreeMap<>();
   private final Map<Long, Held> held = new HashMap<>();
   private @Nullable ForkTimings forkTimings;
@@ -150,7 +166,9 @@ final class RowImages implements AutoCloseable {
       RowHistory history = rows.history(number);
       if (history != null) {
         for (int image : images.of(history, present != null && present.isAsLogged(number))) {
-          wanted.add(number, image);
+          WantedImages.Interval interval = interval(wanted, history, image);
+          fewest.add(interval.from(), interval.to());
+          wanted.add(number, image, interval.from());
         }
       }
     }
@@ -246,12 +264,7 @@ final class RowImages implements AutoCloseable {
   }
 
   private void plan() {
-    FewestStops fewest = new FewestStops();
     for (Wanted wanted : tables.values()) {
-      for (int request = 0; request < wanted.size; request++) {
-        WantedImages.Interval interval = interval(wanted, request);
-        fewest.add(interval.from(), interval.to());
-      }
       for (Truncation truncation : wanted.rows.table().truncations()) {
         Lsn before = truncation.writer().lastBefore(truncation.table());
         fewest.add(before, before);
@@ -269,10 +282,11 @@ final class RowImages implements AutoCloseable {
     for (Wanted wanted : tables.values()) {
       long table = wanted.rows.table().oid();
       for (int request = 0; request < wanted.size; request++) {
-        Lsn stop = firstFrom(chosen, interval(wanted, request).from());
-        Lsn early = isOlder(wanted, request) ? earlier.get(stop) : null;
+        Lsn stop = firstFrom(chosen, wanted.from(request));
+        Lsn early = wanted.isOlder(request) ? earlier.get(stop) : null;
         work(early == null ? stop : early, table).add(request);
       }
+      wanted.from = new long[0];
       for (Truncation truncation : wanted.rows.table().truncations()) {
         work(truncation.writer().lastBefore(table), table).truncations.add(truncation);
       }
@@ -297,9 +311,9 @@ final class RowImages implements AutoCloseable {
     }
     for (Wanted wanted : tables.values()) {
       for (int request = 0; request < wanted.size; request++) {
-        if (isOlder(wanted, request)) {
+        if (wanted.isOlder(request)) {
           Lsn began = wanted.rows.firstWritten(wanted.history[request]);
-          Lsn stop = firstFrom(chosen, interval(wanted, request).from());
+          Lsn stop = firstFrom(chosen, wanted.from(request));
           earlier.merge(stop, began, (one, two) -> one.isAfter(two) ? one : two);
         }
       }
@@ -310,12 +324,6 @@ final class RowImages implements AutoCloseable {
             !stop.getValue().isBefore(stop.getKey())
                 || !set.haveTheSameBase(stop.getValue(), stop.getKey()));
     return earlier;
-  }
-
-  /** Whether a version is one that lay there before the set wrote anything. */
-  private static boolean isOlder(Wanted wanted, int request) {
-    RowHistory history = wanted.rows.history(wanted.history[request]);
-    return wanted.image[request] == 0 && history != null && history.since().equals(Lsn.NONE);
   }
 
   private Work work(Lsn at, long table) {
@@ -332,8 +340,11 @@ final class RowImages implements AutoCloseable {
     if (history == null) {
       throw new IllegalStateException("a version of no row is wanted");
     }
-    return WantedImages.interval(
-        history, wanted.image[request], wanted.rows.table().oid(), set.lastCommitEnd());
+    return interval(wanted, history, wanted.image[request]);
+  }
+
+  private WantedImages.Interval interval(Wanted wanted, RowHistory history, int image) {
+    return WantedImages.interval(history, image, wanted.rows.table().oid(), set.lastCommitEnd());
   }
 
   private void read(Lsn at, long table, Work here, RowReader reader, Progress.Phase phase) {

@@ -94,16 +94,22 @@ final class TransactionSet {
   /**
    * Finds the transactions to undo and reads the recorded WAL for everything about their rows.
    *
+   * @param recorder waited for where it matters what it has not recorded yet
    * @throws OperatorException USAGE or REFUSED, with the reason, when one of them is not recorded
    *     as committed, when none fits, or when together they cannot be undone in place
    */
-  static TransactionSet of(ClusterStore cluster, Revert.Selection selection, Progress progress) {
-    return of(cluster, RecordedNames.of(cluster), selection, progress);
+  static TransactionSet of(
+      ClusterStore cluster, Revert.Selection selection, RecorderWait recorder, Progress progress) {
+    return of(cluster, RecordedNames.of(cluster), selection, recorder, progress);
   }
 
   private static TransactionSet of(
-      ClusterStore cluster, RecordedNames names, Revert.Selection selection, Progress progress) {
-    TransactionSet found = read(cluster, names, selection, false, progress);
+      ClusterStore cluster,
+      RecordedNames names,
+      Revert.Selection selection,
+      RecorderWait recorder,
+      Progress progress) {
+    TransactionSet found = read(cluster, names, selection, recorder, false, progress);
     found.refuseWhatCannotBeUndoneInPlace();
     return found;
   }
@@ -120,7 +126,7 @@ final class TransactionSet {
     }
     RecordedNames present = RecordedNames.of(cluster);
     present.add(CatalogReader.read(production));
-    return of(cluster, present, selection, progress);
+    return of(cluster, present, selection, RecorderWait.none(cluster), progress);
   }
 
   /**
@@ -131,17 +137,20 @@ final class TransactionSet {
    *     committed, or its log is not there any more
    */
   static TransactionSet upToCommit(ClusterStore cluster, String xid, Progress progress) {
-    return read(cluster, RecordedNames.of(cluster), Revert.Selection.of(xid), true, progress);
+    RecorderWait none = RecorderWait.none(cluster);
+    return read(cluster, RecordedNames.of(cluster), Revert.Selection.of(xid), none, true, progress);
   }
 
   private static TransactionSet read(
       ClusterStore cluster,
       RecordedNames names,
       Revert.Selection selection,
+      RecorderWait recorder,
       boolean upToCommit,
       Progress progress) {
+    List<TransactionDamage> set = new Search(cluster, names, selection, recorder).run(progress);
     RecordedWal wal = new RecordedWal(cluster);
-    List<TransactionDamage> set = new Search(cluster, wal, names, selection).run(progress);
+    names.update(cluster); // as far as that was recorded
     set.sort(Comparator.comparing(TransactionDamage::commitLsn));
     Lsn first =
         set.stream().map(TransactionDamage::firstLsn).min(Comparator.naturalOrder()).orElseThrow();
@@ -602,24 +611,69 @@ final class TransactionSet {
   /** Finds the transactions of a selection. */
   private static final class Search {
     private final ClusterStore cluster;
-    private final RecordedWal wal;
     private final RecordedNames names;
     private final Revert.Selection selection;
+    private final RecorderWait recorder;
 
     private Search(
-        ClusterStore cluster, RecordedWal wal, RecordedNames names, Revert.Selection selection) {
+        ClusterStore cluster,
+        RecordedNames names,
+        Revert.Selection selection,
+        RecorderWait recorder) {
       this.cluster = cluster;
-      this.wal = wal;
       this.names = names;
       this.selection = selection;
+      this.recorder = recorder;
     }
 
+    /** When it returns, all that matters is recorded. */
     private List<TransactionDamage> run(Progress progress) {
+      List<TransactionDamage> known = knownByNumber(progress);
+      if (!known.isEmpty()) {
+        if (!known.stream().allMatch(Search::onlyDropped)) {
+          recorder.await();
+        }
+        return known;
+      }
+      recorder.await(); // it may be among what was not recorded yet
+      names.update(cluster);
+      return recorded(new RecordedWal(cluster), progress);
+    }
+
+    /**
+     * Where all are given one by one, are recorded, and destroyed something, which summaries tell;
+     * else none.
+     */
+    private List<TransactionDamage> knownByNumber(Progress progress) {
+      if (!selection.isNumbers()) {
+        return List.of(); // what was not received may be meant as well
+      }
+      Set<Long> xids =
+          selection.xids().stream().map(RecordedTransactions::parse).collect(Collectors.toSet());
+      Map<Long, TransactionDamage> found =
+          new RecordedTransactions(cluster, new RecordedWal(cluster), names)
+              .destructive(xids, progress);
+      LongPredicate numbers = selection.numbers();
+      boolean all =
+          found.keySet().containsAll(xids)
+              && found.values().stream()
+                  .allMatch(damage -> selection.wants(damage, numbers, names));
+      List<TransactionDamage> set = new ArrayList<>(new HashSet<>(found.values()));
+      return all && selection.untouched(set, names).isEmpty() ? set : List.of();
+    }
+
+    /** No row of then meets one of now: what was written meanwhile does not matter. */
+    private static boolean onlyDropped(TransactionDamage damage) {
+      return damage.tables().stream()
+          .allMatch(table -> table.action() == TableDamage.Action.DROPPED);
+    }
+
+    private List<TransactionDamage> recorded(RecordedWal wal, Progress progress) {
       RecordedTransactions transactions = new RecordedTransactions(cluster, wal, names);
-      if (selection.isOne()) {
+      if (selection.isNumbers() && selection.xids().size() == 1) {
         TransactionDamage only = transactions.find(selection.xids().getFirst(), progress);
         if (only.tables().stream().noneMatch(table -> selection.wants(table, names, only))) {
-          throw nothingFits();
+          throw nothingFits(wal);
         }
         return new ArrayList<>(List.of(only));
       }
@@ -654,7 +708,7 @@ final class TransactionSet {
         }
       }
       if (found.isEmpty()) {
-        throw nothingFits();
+        throw nothingFits(wal);
       }
       List<String> untouched = selection.untouched(found, names);
       if (!untouched.isEmpty()) {
@@ -674,7 +728,7 @@ final class TransactionSet {
               .mayHold(summary);
     }
 
-    private OperatorException nothingFits() {
+    private OperatorException nothingFits(RecordedWal wal) {
       return new OperatorException(
           Kind.REFUSED,
           "there is nothing to undo",

@@ -59,6 +59,28 @@ final class RevertSetTest {
   }
 
   @Test
+  void what_the_recorder_has_not_received_when_a_plan_begins_is_waited_for_and_read()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 4) g")) {
+      String one = bad(acme, "UPDATE t SET v = 'bad'");
+      acme.caughtUp();
+      // With its very values: nothing but the log tells that it is somebody else's now.
+      acme.server.execute("UPDATE t SET v = v WHERE id = 1");
+      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one), Progress.SILENT)) {
+        assertThat(planned.plan().warnings()).isEmpty();
+        assertThat(planned.plan().counts())
+            .containsEntry("restored", 3L)
+            .containsEntry("touchedSince", 1L);
+      }
+    }
+  }
+
+  @Test
   void a_row_put_in_by_an_upsert_is_taken_out_again() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
