@@ -10,6 +10,7 @@ import dev.holdfast.wal.WalRecord;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.Deque;
@@ -186,6 +187,9 @@ public final class RowHistories {
 
     /** Where the set wrote first; -1 when it did not. */
     private long firstWritten = -1;
+
+    /** Histories that began as rows which the set moved here from another partition. */
+    private final BitSet arrived = new BitSet();
 
     private int size;
     private long[] first = new long[16];
@@ -603,6 +607,7 @@ public final class RowHistories {
     } else if (old == TidMap.NONE && !moving.isEmpty()) {
       if (mayMove(byNumber.get(moving.peek().file).table, rows.table)) {
         movedTo.put(moving.pop(), new Place(rows.number, history));
+        rows.arrived.set(history);
       }
     }
     if (old != TidMap.NONE) {
@@ -773,6 +778,12 @@ public final class RowHistories {
       place = movedTo.get(place); // each move begins a history: no circles
     }
     return last == null ? null : new MovedTo(byNumber.get(last.file).file, last.history, written);
+  }
+
+  /** Whether a history began as a row that the set moved here: one that {@link #movedTo} names. */
+  public boolean hasArrived(RelFile file, int number) {
+    FileRows rows = files.get(file);
+    return rows != null && rows.arrived.get(number);
   }
 
   /** Tables that the set truncated, in order of commit. */

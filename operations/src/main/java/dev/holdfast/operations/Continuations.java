@@ -19,7 +19,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Which life of a row goes on in which other one: the set deleted a row, and one came under its
- * key; or others rewrote the table, and all its rows went on in another file.
+ * key; or others rewrote the table, and all its rows went on in another file. A row that the set
+ * moved to another partition is none that it deleted, and none that came.
  */
 final class Continuations {
   private final RowLives lives;
@@ -67,7 +68,7 @@ final class Continuations {
         if (keyed && endsDeletedBySet(history)) {
           deleted = earlier(deleted, history.last().writer().commitLsn());
         }
-        began |= keyed && beganMeanwhile(history);
+        began |= keyed && rows.mayHaveCome(number);
       }
     }
     for (Truncation truncation : rows.table().truncations()) {
@@ -84,7 +85,8 @@ final class Continuations {
       boolean mayGoOn =
           number < rows.count()
               ? history != null
-                  && ((keyed && beganMeanwhile(history)) || (moved && isOfLaterFile(number)))
+                  && !rows.hasArrived(number)
+                  && ((keyed && rows.mayHaveCome(number)) || (moved && rows.isOfLaterFile(number)))
               : moved || (deleted != null && after(deleted).test(lives.truncation(number)));
       Row first = mayGoOn ? lives.firstRow(number) : null;
       if (first != null) {
@@ -99,7 +101,8 @@ final class Continuations {
       RowHistory history = number < rows.count() ? rows.history(number) : null;
       if (number < rows.count()
           && (history == null
-              || !((keyed && endsDeletedBySet(history)) || endsRewritten(history)))) {
+              || !((keyed && endsDeletedBySet(history) && !rows.hasMoved(number))
+                  || endsRewritten(history)))) {
         continue;
       }
       if (!keyed && number >= rows.count()) {
@@ -110,7 +113,7 @@ final class Continuations {
       if (life == null || (rewrite ? life.lastKnown == null : !life.endsDeleted())) {
         continue;
       }
-      Row key = identity(rewrite ? life.kept() : life.deleted());
+      Row key = identity(rewrite ? life.kept() : lives.deleted(number, life));
       Lsn ended = lastCommit(number);
       Began best = null;
       for (Began other : byKey.getOrDefault(KeyHashes.hash(key), List.of())) {
@@ -159,10 +162,6 @@ final class Continuations {
     return history.last().left() == Left.UNKNOWN && !history.last().writer().inSet();
   }
 
-  private boolean isOfLaterFile(int number) {
-    return !rows.file(number).equals(rows.table().files().getFirst());
-  }
-
   private boolean isOfOtherFile(int one, int other) {
     RelFile file = one < rows.count() ? rows.file(one) : lives.truncation(one).file();
     return !file.equals(rows.file(other));
@@ -172,12 +171,9 @@ final class Continuations {
     return life < rows.count() && Objects.requireNonNull(rows.history(life)).first() == null;
   }
 
-  private static boolean endsDeletedBySet(RowHistory history) {
+  /** Whether it was the set that took a row out, or the table's all. */
+  static boolean endsDeletedBySet(RowHistory history) {
     return history.last().left() == Left.NOTHING && history.last().writer().inSet();
-  }
-
-  private static boolean beganMeanwhile(RowHistory history) {
-    return history.first() == null || !history.since().equals(Lsn.NONE);
   }
 
   private Lsn firstCommit(int number) {

@@ -19,6 +19,10 @@ final class KeyHashes {
     sorted = false;
   }
 
+  boolean isEmpty() {
+    return size == 0;
+  }
+
   boolean contains(RowKey key) {
     if (!sorted) {
       Arrays.sort(hashes, 0, size);

@@ -161,11 +161,16 @@ final class RowImages implements AutoCloseable {
       TableRows rows, WantedImages images, @Nullable PresentRows present, boolean afterwards) {
     Wanted wanted = new Wanted(rows, afterwards);
     tables.put(rows.table().oid(), wanted);
+    @Nullable Boolean othersCame = null;
     for (int number = 0; number < rows.count(); number++) {
       wanted.firstOf[number] = wanted.size;
       RowHistory history = rows.history(number);
       if (history != null) {
-        for (int image : images.of(history, present != null && present.isAsLogged(number))) {
+        if (othersCame == null && WantedImages.isWrittenAndDeleted(history)) {
+          othersCame = othersCame(rows);
+        }
+        boolean asLogged = present != null && present.isAsLogged(number);
+        for (int image : images.of(history, asLogged, Boolean.TRUE.equals(othersCame))) {
           WantedImages.Interval interval = interval(wanted, history, image);
           fewest.add(interval.from(), interval.to());
           wanted.add(number, image, interval.from());
@@ -173,6 +178,19 @@ final class RowImages implements AutoCloseable {
       }
     }
     wanted.firstOf[rows.count()] = wanted.size;
+  }
+
+  /** Whether rows came while the set went on: one may have taken a key that another had. */
+  private static boolean othersCame(TableRows rows) {
+    if (!rows.table().truncations().isEmpty()) {
+      return true; // what went with it has no history
+    }
+    for (int number = 0; number < rows.count(); number++) {
+      if (rows.mayHaveCome(number)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

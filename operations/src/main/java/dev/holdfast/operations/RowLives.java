@@ -400,24 +400,51 @@ final class RowLives {
     return at;
   }
 
-  /**
-   * Keys of rows that the set hit, others wrote, and the set hit again, when they had more than
-   * one: in between, a key may have been another row's.
-   */
-  void eachKeyOfRekeyed(Consumer<RowKey> sink) {
+  /** The row as it was when the set deleted it, where that matters; else as it is to come back. */
+  Row deleted(int number, RowLife life) {
+    RowHistory history = number < rows.count() ? rows.history(number) : null;
+    if (history != null && WantedImages.isWrittenAndDeleted(history)) {
+      int last = history.steps().size() - 1;
+      RowImages.Image image = images.image(rows.table().oid(), number, last);
+      return image == null ? life.deleted() : row(image);
+    }
+    return life.deleted();
+  }
+
+  /** Keys that more than one of the rows to come back may want. */
+  void eachContestedKey(Consumer<RowKey> sink) {
+    KeyHashes givenUp = new KeyHashes();
     for (int number = 0; number < rows.count(); number++) {
       RowHistory history = rows.history(number);
-      RowLife life = history != null && wasHitAgain(history) ? life(number, history) : null;
-      if (life != null) {
-        Set<RowKey> keys = new LinkedHashSet<>();
-        life.hits.stream()
-            .flatMap(hit ->
-                Stream.of(Optional.ofNullable(hit.before()), Optional.ofNullable(hit.after())))
-            .flatMap(Optional::stream)
-            .forEach(row -> keys.add(match.keyOf(row)));
-        if (keys.size() > 1) {
-          keys.forEach(sink);
-        }
+      boolean again = history != null && wasHitAgain(history);
+      boolean deleted = history != null && WantedImages.isWrittenAndDeleted(history);
+      boolean moved = history != null && rows.hasMoved(number);
+      RowLife life = history != null && (again || deleted || moved) ? life(number, history) : null;
+      if (life == null) {
+        continue;
+      }
+      Set<RowKey> keys = new LinkedHashSet<>();
+      life.hits.stream()
+          .flatMap(
+              hit -> Stream.of(Optional.ofNullable(hit.before()), Optional.ofNullable(hit.after())))
+          .flatMap(Optional::stream)
+          .forEach(row -> keys.add(match.keyOf(row)));
+      if (deleted) {
+        keys.add(match.keyOf(deleted(number, life)));
+      }
+      if (moved || keys.size() > 1) {
+        keys.forEach(again ? sink : givenUp::add);
+      }
+    }
+    if (givenUp.isEmpty()) {
+      return;
+    }
+    // Under a key that the set took from a row others may have put in one, which it took as well.
+    for (int number = 0; number < count(); number++) {
+      boolean mayHaveCome = number >= rows.count() || rows.mayHaveCome(number);
+      Row first = mayHaveCome ? firstRow(number) : null;
+      if (first != null && givenUp.contains(match.keyOf(first))) {
+        sink.accept(match.keyOf(first));
       }
     }
   }

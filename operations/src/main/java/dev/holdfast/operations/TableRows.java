@@ -53,6 +53,34 @@ final class TableRows {
     return histories.movedTo(table.files().get(index), number - begins[index]);
   }
 
+  /**
+   * Whether a row may have come while the set went on: it was seen to, or lies in a file that the
+   * table got meanwhile.
+   */
+  boolean mayHaveCome(int number) {
+    RowHistory history = history(number);
+    return history != null
+        && (history.first() == null
+            || !history.since().equals(Lsn.NONE)
+            || isOfLaterFile(number));
+  }
+
+  /** Whether it lies in a file that the table got after the first one known. */
+  boolean isOfLaterFile(int number) {
+    return number >= begins[1];
+  }
+
+  /** Whether the set moved it to another partition: it is gone here, and was not deleted. */
+  boolean hasMoved(int number) {
+    return movedTo(number) != null;
+  }
+
+  /** See {@link RowHistories#hasArrived}. */
+  boolean hasArrived(int number) {
+    int index = fileIndex(number);
+    return histories.hasArrived(table.files().get(index), number - begins[index]);
+  }
+
   /** The number here of a history of one of the table's files; -1 for other files. */
   int number(RelFile file, int inFile) {
     int index = table.files().indexOf(file);

@@ -4,6 +4,7 @@ import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowVersion;
 import dev.holdfast.revert.TableRevert;
 import dev.holdfast.revert.Verdict;
+import dev.holdfast.row.Row;
 import dev.holdfast.row.RowKey;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -63,6 +64,10 @@ final class TakenKeys {
   private void decide(
       RowLife life, TableRevert.Proposal proposal, Map<RowKey, RowVersion> holders) {
     RowKey to = proposal.to();
+    if (life.uncertain && (proposal.isPartly() || mayHaveTakenItsKey(life, proposal))) {
+      revert.leave(life.hits, life.now, Verdict.TOUCHED_SINCE);
+      return;
+    }
     if (to != null && (proposal.isTaken() || holders.containsKey(to) || !movedInto.add(to))) {
       waiting.add(new Waiting(life, proposal, to, false));
       return;
@@ -81,14 +86,22 @@ final class TakenKeys {
       revert.leave(life.hits, null, Verdict.GONE_SINCE);
       return;
     }
-    if (life.uncertain && proposal.isPartly()) {
-      revert.leave(life.hits, life.now, Verdict.TOUCHED_SINCE);
-      return;
-    }
     if (proposal.from() != null) {
       freed.add(proposal.from());
     }
     revert.accept(proposal);
+  }
+
+  /**
+   * Whether a row found by the key that the set gave it is to get another one, and nothing else
+   * tells that it is that row.
+   */
+  private static boolean mayHaveTakenItsKey(RowLife life, TableRevert.Proposal proposal) {
+    Row kept = life.lastKnown;
+    Row now = life.now;
+    return proposal.to() != null
+        && !proposal.isTaken()
+        && (kept == null || now == null || !now.first(kept.size()).equals(kept));
   }
 
   /** Keys that more than one of the rows to come back may want. */
@@ -96,7 +109,7 @@ final class TakenKeys {
     KeyHashes known = contested;
     if (known == null) {
       KeyHashes found = new KeyHashes();
-      lives.eachKeyOfRekeyed(found::add);
+      lives.eachContestedKey(found::add);
       contested = found;
       known = found;
     }
@@ -107,7 +120,8 @@ final class TakenKeys {
    * Decides about those that waited: the plan takes out, or moves, the rows that have their keys.
    */
   void end() {
-    List<Waiting> hopeful = new ArrayList<>(waiting);
+    // Of those hit last by one transaction: the one hit first by the latest, whose key it was last.
+    List<Waiting> hopeful = new ArrayList<>(waiting.reversed());
     hopeful.sort(Comparator.comparing((Waiting each) -> each.life.lastHit).reversed());
     boolean fewer = true;
     while (fewer) {

@@ -149,8 +149,8 @@ final class TransactionSet {
       boolean upToCommit,
       Progress progress) {
     List<TransactionDamage> set = new Search(cluster, names, selection, recorder).run(progress);
-    RecordedWal wal = new RecordedWal(cluster);
-    names.update(cluster); // as far as that was recorded
+    RecordedWal wal = new RecordedWal(cluster); // with what came while it was waited for
+    names.update(cluster);
     set.sort(Comparator.comparing(TransactionDamage::commitLsn));
     Lsn first =
         set.stream().map(TransactionDamage::firstLsn).min(Comparator.naturalOrder()).orElseThrow();

@@ -29,8 +29,9 @@ record WantedImages(boolean all) {
    * The versions to read from forks, in order.
    *
    * @param asLogged whether the row's last version is known to be the one production has
+   * @param lastKey whether it matters which key the row had when the set deleted it
    */
-  int[] of(RowHistory history, boolean asLogged) {
+  int[] of(RowHistory history, boolean asLogged, boolean lastKey) {
     List<Step> steps = history.steps();
     int[] wanted = new int[steps.size() + 1];
     int count = 0;
@@ -41,7 +42,8 @@ record WantedImages(boolean all) {
       boolean after = image > 0 && steps.get(image - 1).writer().inSet();
       boolean lastKnown =
           image == steps.size() - 1 && history.last().left() == Left.UNKNOWN; // tells its key then
-      boolean edge = all || before != after || lastKnown || isBetween(steps, image);
+      boolean deleted = image == steps.size() - 1 && lastKey && isWrittenAndDeleted(history);
+      boolean edge = all || before != after || lastKnown || deleted || isBetween(steps, image);
       boolean present = image == steps.size() && (asLogged || !after);
       if (exists && edge && !present) {
         wanted[count++] = image;
@@ -68,6 +70,11 @@ record WantedImages(boolean all) {
       last++;
     }
     return first < image && last > image && last - first <= GO_MAX;
+  }
+
+  /** Whether the set wrote a row that was there, or put it in, and deleted it later. */
+  static boolean isWrittenAndDeleted(RowHistory history) {
+    return history.steps().size() > 1 && Continuations.endsDeletedBySet(history);
   }
 
   /** Where a version lies. */

@@ -59,28 +59,6 @@ final class RevertSetTest {
   }
 
   @Test
-  void what_the_recorder_has_not_received_when_a_plan_begins_is_waited_for_and_read()
-      throws Exception {
-    try (ProtectedServer acme =
-        ProtectedServer.start(
-            18,
-            "CREATE TABLE bad (x int8)",
-            "CREATE TABLE t (id int PRIMARY KEY, v text)",
-            "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 4) g")) {
-      String one = bad(acme, "UPDATE t SET v = 'bad'");
-      acme.caughtUp();
-      // With its very values: nothing but the log tells that it is somebody else's now.
-      acme.server.execute("UPDATE t SET v = v WHERE id = 1");
-      try (Revert.Planned planned = acme.revert(PLAIN).plan(only("t", one), Progress.SILENT)) {
-        assertThat(planned.plan().warnings()).isEmpty();
-        assertThat(planned.plan().counts())
-            .containsEntry("restored", 3L)
-            .containsEntry("touchedSince", 1L);
-      }
-    }
-  }
-
-  @Test
   void a_row_put_in_by_an_upsert_is_taken_out_again() throws Exception {
     try (ProtectedServer acme =
         ProtectedServer.start(
@@ -510,6 +488,113 @@ final class RevertSetTest {
 
       assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("1|two");
       assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"TRUNCATE t", "DELETE FROM t"})
+  void of_two_rows_that_went_together_and_want_one_key_the_one_that_had_it_last_gets_it(String went)
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (4, 'four'), (5, 'five')")) {
+      String one = bad(acme, "UPDATE t SET id = 6 WHERE id = 5");
+      acme.server.execute("INSERT INTO t VALUES (5, 'other')");
+      String two = bad(acme, went);
+
+      RevertResult done = undo(acme, only("t", one, two));
+
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id"))
+          .containsExactly("4|four", "5|other");
+      assertThat(done.rowsInConflict()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void a_row_under_the_key_that_the_set_gave_another_keeps_it_when_nothing_else_tells_which_it_is()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            14,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (1, 'one'), (2, 'two')")) {
+      String one = bad(acme, "UPDATE t SET id = id * 10");
+      acme.server.execute(
+          "VACUUM FULL t", // from here on the log does not tell where a row went
+          "DELETE FROM t WHERE id = 10",
+          "INSERT INTO t VALUES (10, 'ten')");
+
+      undo(acme, only("t", one));
+
+      assertThat(rows(acme, "SELECT id, v FROM t ORDER BY id")).containsExactly("2|two", "10|ten");
+    }
+  }
+
+  @Test
+  void a_row_put_in_under_the_key_of_a_deleted_one_before_their_table_was_rewritten_comes_back()
+      throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            18,
+            "CREATE TABLE bad (x int8)",
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t VALUES (5, 'five')")) {
+      String one = bad(acme, "DELETE FROM t WHERE id = 5");
+      acme.server.execute("INSERT INTO t VALUES (5, 'other')", "CLUSTER t USING t_pkey");
+      String two = bad(acme, "DELETE FROM t WHERE id = 5");
+
+      undo(acme, only("t", one, two));
+
+      assertThat(rows(acme, "SELECT id, v FROM t")).containsExactly("5|other");
+    }
+  }
+
+  @Test
+  void a_row_moved_to_another_partition_is_not_the_one_put_in_under_its_key() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            16,
+            "CREATE TABLE bad (x int8)",
+            PARTITIONED,
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p VALUES (1, 1, 'one'), (2, 1, 'two')")) {
+      String one =
+          bad(
+              acme,
+              "UPDATE p SET id = id + 10, part = 2",
+              "INSERT INTO p VALUES (1, 1, 'bad'), (2, 1, 'bad')");
+      acme.server.execute("DELETE FROM p WHERE id = 11", "VACUUM FULL p");
+      String two = bad(acme, "DELETE FROM p WHERE v = 'bad'");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p")).containsExactly("2|1|two");
+    }
+  }
+
+  @Test
+  void a_deleted_row_is_not_the_one_that_the_set_moved_to_its_key() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            17,
+            "CREATE TABLE bad (x int8)",
+            PARTITIONED,
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+            "INSERT INTO p VALUES (1, 1, 'one'), (2, 2, 'two'), (3, 1, 'three'), (4, 2, 'four')")) {
+      String one = bad(acme, "DELETE FROM p WHERE part = 1");
+      String two = bad(acme, "UPDATE p SET id = id - 1, part = 1 WHERE part = 2");
+      acme.server.execute("VACUUM FULL p", "UPDATE p SET id = 5, part = 2 WHERE v = 'two'");
+
+      undo(acme, only("p", one, two));
+
+      assertThat(rows(acme, "SELECT id, part, v FROM p ORDER BY id"))
+          .containsExactly("1|1|one", "3|1|three", "4|2|four", "5|2|two");
     }
   }
 
