@@ -60,9 +60,7 @@ final class TableRows {
   boolean mayHaveCome(int number) {
     RowHistory history = history(number);
     return history != null
-        && (history.first() == null
-            || !history.since().equals(Lsn.NONE)
-            || isOfLaterFile(number));
+        && (history.first() == null || !history.since().equals(Lsn.NONE) || isOfLaterFile(number));
   }
 
   /** Whether it lies in a file that the table got after the first one known. */
