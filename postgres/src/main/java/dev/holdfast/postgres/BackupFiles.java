@@ -150,11 +150,10 @@ record BackupFiles(List<String> directories, List<Entry> files) {
         Long.parseLong(name.group(1)));
   }
 
-  /** Whether it is a relation's free space map or visibility map. */
-  static boolean isMap(String path) {
+  /** Whether it is a relation's free space map. */
+  static boolean isFreeSpaceMap(String path) {
     Matcher relation = RELATION.matcher(name(path));
-    return relation.matches()
-        && ("fsm".equals(relation.group(2)) || "vm".equals(relation.group(2)));
+    return relation.matches() && "fsm".equals(relation.group(2));
   }
 
   /** Number of the first block in this file: a relation's files have 131072 pages each. */

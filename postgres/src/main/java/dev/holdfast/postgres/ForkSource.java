@@ -237,9 +237,9 @@ final class ForkSource {
 
   private boolean isLeftOut(String path) {
     RelFile file = leftOut.files().isEmpty() ? null : BackupFiles.relation(path);
-    // Free space and visibility maps are hints that a server does without and makes again: left
-    // out, a quarter of the files is not made.
-    return file != null && (leftOut.contains(file) || BackupFiles.isMap(path));
+    // A free space map is a hint that a server does without and makes again. A visibility map is
+    // none: from 17.11 and 18.6 on, records of rows refer to its pages, and replay wants them.
+    return file != null && (leftOut.contains(file) || BackupFiles.isFreeSpaceMap(path));
   }
 
   private long wantedBytes(BaseReader reader) {

@@ -388,6 +388,35 @@ class SparseForkTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {14, 17, 18})
+  void catalogs_have_the_visibility_maps_that_records_without_page_images_refer_to(int major)
+      throws Exception {
+    try (RecordedServer recorded =
+        RecordedServer.start(
+            PostgresBinaries.embedded(major), Map.of("full_page_writes", "off"), List.of())) {
+      recorded
+          .server()
+          .execute(
+              "CREATE TABLE users (id int PRIMARY KEY)",
+              "CREATE TABLE others (id int)",
+              "DROP TABLE others", // leaves room in pages that are all visible otherwise
+              "VACUUM");
+      Catalog catalog = record(recorded);
+      recorded.backUp();
+      recorded.server().execute("CREATE TABLE more (id int)", "INSERT INTO users VALUES (1)");
+      Lsn target = recorded.commit("CREATE TABLE last (id int)");
+      recorded.recordWal();
+      ForkContents contents =
+          new ForkContents.Sparse(
+              database(catalog, "postgres"), oids(catalog, "users"), true, false);
+      try (Fork fork =
+          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+        assertThat(value(fork, "postgres", "SELECT id FROM users")).isEqualTo("1");
+      }
+    }
+  }
+
   @Test
   void large_objects_are_there_when_wanted_and_an_error_otherwise() throws Exception {
     try (RecordedServer recorded = RecordedServer.start(18, Map.of())) {
