@@ -26,6 +26,8 @@ import picocli.CommandLine.Mixin;
       ProtectCommand.class,
       RecordCommand.class,
       BackupCommand.class,
+      VerifyCommand.class,
+      ExpireCommand.class,
       StatusCommand.class,
       LogCommand.class,
       ShowCommand.class,

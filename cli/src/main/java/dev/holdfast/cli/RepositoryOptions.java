@@ -26,7 +26,7 @@ final class RepositoryOptions {
    * @param general what was given before the command
    */
   String location(RepositoryOptions general, Map<String, String> environment) {
-    return Configuration.find(config != null ? config : general.config, environment)
+    return configuration(general, environment)
         .repository(repository != null ? repository : general.repository, environment);
   }
 
@@ -36,8 +36,17 @@ final class RepositoryOptions {
    * @param general what was given before the command
    */
   @Nullable String locationIfNamed(RepositoryOptions general, Map<String, String> environment) {
-    return Configuration.find(config != null ? config : general.config, environment)
+    return configuration(general, environment)
         .repositoryIfNamed(repository != null ? repository : general.repository, environment);
+  }
+
+  /**
+   * What {@code holdfast.yaml} says.
+   *
+   * @param general what was given before the command
+   */
+  Configuration configuration(RepositoryOptions general, Map<String, String> environment) {
+    return Configuration.find(config != null ? config : general.config, environment);
   }
 
   /** Whether this very command line names a repository. */

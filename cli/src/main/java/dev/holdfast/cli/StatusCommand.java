@@ -68,6 +68,7 @@ final class StatusCommand extends CliCommand {
         cluster.recoverableFrom() == null
             ? "nothing: no base backup"
             : cluster.recoverableFrom() + " to " + cluster.recoverableTo());
+    table.row("every moment since", at(cluster.recoverableSince()));
     for (ClusterStatus.Base base : cluster.bases()) {
       table.row(
           "base backup",

@@ -92,7 +92,12 @@ final class TerminalProgress implements Progress {
     }
 
     private String amount(long value) {
-      return unit == Unit.BYTES ? Texts.bytes(value) : Texts.count(value) + " rows";
+      return switch (unit) {
+        case BYTES -> Texts.bytes(value);
+        case ROWS -> Texts.count(value) + " rows";
+        case OBJECTS -> Texts.count(value) + " objects";
+        case STEPS -> Texts.count(value);
+      };
     }
   }
 }

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param lastCommitAt time of the newest recorded commit; null when none is recorded yet
  * @param recoverableFrom the earliest position a fork or restore can reach; null when none
  * @param recoverableTo the latest one
+ * @param recoverableSince when the base backup that reaches back furthest was finished: every
+ *     moment from then on can be reached; null when none
  * @param walBytes WAL in the repository, before compression
  * @param bases the base backups, oldest first
  * @param lastProof when a restore was last proven to work; null: never
@@ -32,6 +34,7 @@ public record ClusterStatus(
     @Nullable Instant lastCommitAt,
     @Nullable String recoverableFrom,
     @Nullable String recoverableTo,
+    @Nullable Instant recoverableSince,
     long walBytes,
     List<Base> bases,
     @Nullable Instant lastProof,

@@ -18,8 +18,39 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * found on the worst day.
  *
  * @param repository where everything recorded lives; null when the file does not say
+ * @param expire what {@code holdfast expire} keeps; null when the file does not say
  */
-public record Configuration(@Nullable String repository) {
+public record Configuration(@Nullable String repository, @Nullable Expiry expire) {
+  private static final Configuration NONE = new Configuration(null, null);
+
+  /**
+   * What {@code holdfast expire} keeps; null where the file does not say. See {@link
+   * RetentionRules}.
+   *
+   * @param keepWindow such as {@code 28d}
+   * @param keepSummaries such as {@code 400d}
+   */
+  public record Expiry(
+      @Nullable String keepWindow, @Nullable Integer keepFull, @Nullable String keepSummaries) {}
+
+  /**
+   * The rules to expire by.
+   *
+   * @param keepWindow what {@code --keep-window} said; null when it was not given
+   * @param keepFull likewise
+   * @throws OperatorException USAGE when a duration is none
+   */
+  public RetentionRules retention(@Nullable String keepWindow, @Nullable Integer keepFull) {
+    String window = keepWindow != null || expire == null ? keepWindow : expire.keepWindow;
+    Integer full = keepFull != null || expire == null ? keepFull : expire.keepFull;
+    String summaries = expire == null ? null : expire.keepSummaries;
+    RetentionRules usual = RetentionRules.DEFAULT;
+    return new RetentionRules(
+        window == null ? usual.keepWindow() : RetentionRules.duration(window),
+        full == null ? usual.keepFull() : full,
+        summaries == null ? usual.keepSummaries() : RetentionRules.duration(summaries));
+  }
+
   private static final YAMLMapper MAPPER =
       YAMLMapper.builder().enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES).build();
 
@@ -52,7 +83,7 @@ public record Configuration(@Nullable String repository) {
         return read(candidate);
       }
     }
-    return new Configuration(null);
+    return NONE;
   }
 
   /**
@@ -107,7 +138,7 @@ public record Configuration(@Nullable String repository) {
   private static Configuration read(Path file) {
     try {
       if (Files.size(file) == 0) {
-        return new Configuration(null);
+        return NONE;
       }
       return MAPPER.readValue(file, Configuration.class);
     } catch (UnrecognizedPropertyException e) {

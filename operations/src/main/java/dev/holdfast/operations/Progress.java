@@ -8,6 +8,8 @@ public interface Progress {
     BYTES,
     /** Rows read or written. */
     ROWS,
+    /** Objects of a repository looked at or removed. */
+    OBJECTS,
     /** Nothing countable: only that it goes on. */
     STEPS
   }

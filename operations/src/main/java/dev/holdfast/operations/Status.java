@@ -8,8 +8,10 @@ import dev.holdfast.postgres.ServerFacts;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseStore;
 import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Problem;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.ResourceManager;
@@ -47,16 +49,25 @@ public final class Status {
   private ClusterStatus measure(ClusterStore cluster) {
     ClusterDocument document = cluster.document();
     RecordedWal wal = new RecordedWal(cluster);
-    List<BaseManifest> bases = cluster.bases().list();
+    BaseStore.Listing listing = cluster.bases().listing();
+    List<BaseManifest> bases = listing.bases();
     List<Advice> advice = new ArrayList<>();
+    for (Problem damaged : listing.damaged()) {
+      advice.add(
+          new Advice(
+              "warning",
+              "base backup %s cannot be used: its manifest does not hold: %s"
+                  .formatted(damaged.item(), damaged.found()),
+              "holdfast verify " + document.name() + ", which says what it costs"));
+    }
     Lsn end = wal.end();
     Answer answer = ask(document, end, advice);
-    @Nullable Lsn from =
+    BaseManifest oldest =
         bases.stream()
             .filter(base -> reachesTheEnd(wal, base))
-            .map(base -> new Lsn(base.stopLsn()))
-            .min(Comparator.naturalOrder())
+            .min(Comparator.comparing(base -> new Lsn(base.stopLsn())))
             .orElse(null);
+    @Nullable Lsn from = oldest == null ? null : new Lsn(oldest.stopLsn());
     advise(document, wal, bases, answer, from, advice);
     return new ClusterStatus(
         document.name(),
@@ -71,6 +82,7 @@ public final class Status {
         lastCommit(cluster, wal),
         from == null ? null : from.toString(),
         from == null ? null : end.toString(),
+        oldest == null ? null : oldest.finishedAt(),
         wal.bytesFrom(Lsn.NONE),
         bases.stream()
             .map(base ->

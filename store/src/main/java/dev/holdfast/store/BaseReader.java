@@ -8,7 +8,6 @@ import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
@@ -22,6 +21,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Set;
@@ -67,19 +67,6 @@ public final class BaseReader {
   /** What this base backup is. */
   public BaseManifest manifest() {
     return document.manifest();
-  }
-
-  /**
-   * Reads everything and checks it.
-   *
-   * @throws OperatorException DAMAGED_DATA naming the first object that does not hold
-   */
-  public void verify() {
-    try {
-      transfer(files(), _ -> true, 1, NullSink::new, _ -> {});
-    } catch (IOException e) {
-      throw new UncheckedIOException(e); // only writing throws it, and nothing is written
-    }
   }
 
   /**
@@ -291,6 +278,10 @@ public final class BaseReader {
             }
           }
         });
+    refuseMissing(missing);
+  }
+
+  private void refuseMissing(Map<String, AtomicLong> missing) {
     missing.forEach((path, left) -> {
       if (left.get() != 0) {
         throw new DamagedObjectException(
@@ -301,11 +292,11 @@ public final class BaseReader {
   }
 
   /** What each of several threads does; it ends early when another's failure is there. */
-  private interface Work {
+  interface Work {
     void run(AtomicReference<@Nullable Throwable> failure) throws IOException;
   }
 
-  private static void inThreads(int threads, Work work) throws IOException {
+  static void inThreads(int threads, Work work) throws IOException {
     var failure = new AtomicReference<@Nullable Throwable>();
     try (var executor = Executors.newFixedThreadPool(threads)) {
       for (int i = 0; i < threads; i++) {
@@ -326,6 +317,76 @@ public final class BaseReader {
       case IOException e -> throw e;
       default -> throw new IllegalStateException(failed);
     }
+  }
+
+  /** The parts, as the manifest has them. */
+  List<BaseDocument.Part> parts() {
+    return document.partList();
+  }
+
+  /** The whole name of a part's object. */
+  String name(BaseDocument.Part part) {
+    return folder + part.name();
+  }
+
+  /**
+   * What the parts hold of each file, counted down: every byte of {@link #files} exactly once. May
+   * be used by several threads.
+   */
+  final class Account {
+    private final Map<String, Long> files;
+    private final Map<String, AtomicLong> missing = new HashMap<>();
+
+    Account(Map<String, Long> files) {
+      this.files = files;
+      files.forEach((path, size) -> {
+        if (size != BaseWriter.DIRECTORY) {
+          missing.put(path, new AtomicLong(size));
+        }
+      });
+    }
+
+    /** Counts all that a part says it holds; reads its table of contents. */
+    void add(BaseDocument.Part part) {
+      String name = name(part);
+      TableOfContents contents = contents(name, part);
+      for (TableOfContents.Frame frame : contents.frames()) {
+        for (TableOfContents.Piece piece : frame.pieces()) {
+          account(name, files, missing, piece.path(), piece.offset(), piece.length());
+        }
+      }
+      for (TableOfContents.Hole hole : contents.holes()) {
+        account(name, files, missing, hole.path(), hole.offset(), hole.length());
+      }
+    }
+
+    /** After all parts: throws when bytes of a file are in none. */
+    void close() {
+      refuseMissing(missing);
+    }
+  }
+
+  /** Reads a part's table of contents, and throws when it does not hold. */
+  void checkStructure(BaseDocument.Part part) {
+    contents(name(part), part);
+  }
+
+  /**
+   * Reads all frames of a part and checks them.
+   *
+   * @param onBytes told how many further stored bytes were read
+   */
+  void checkContent(BaseDocument.Part part, LongConsumer onBytes) {
+    String name = name(part);
+    TableOfContents contents = contents(name, part);
+    byte[] content = new byte[PartWriter.EXTENT];
+    long read = 0;
+    for (TableOfContents.Frame frame : contents.frames()) {
+      readFrame(name, frame, content);
+      onBytes.accept(frame.storedLength());
+      read += frame.storedLength();
+    }
+    onBytes.accept(part.storedBytes() - read);
   }
 
   private void readPart(
@@ -433,15 +494,6 @@ public final class BaseReader {
           name, "its table of contents: " + Envelope.mismatch(part.contentsChecksum(), found));
     }
     return TableOfContents.decode(name, content);
-  }
-
-  /** Checks without writing. */
-  private static final class NullSink implements Sink {
-    @Override
-    public void write(String path, long offset, byte[] bytes, int from, int length) {}
-
-    @Override
-    public void close() {}
   }
 
   /** Keeps the last file open: a part holds a file's extents one after the other. */

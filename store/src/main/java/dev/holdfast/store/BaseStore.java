@@ -8,6 +8,8 @@ import dev.holdfast.store.objects.ObjectStore;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 
 /** One cluster's base backups. May be used by several threads. */
@@ -26,30 +28,41 @@ public final class BaseStore {
   }
 
   /**
-   * The published base backups, sorted by label and so by time.
+   * What is published.
    *
-   * @throws OperatorException DAMAGED_DATA naming a manifest that does not hold
+   * @param bases those whose manifest holds, sorted by label and so by time
+   * @param damaged the manifests that do not
+   */
+  public record Listing(List<BaseManifest> bases, List<Problem> damaged) {}
+
+  /**
+   * The published base backups whose manifest holds, sorted by label and so by time: one that was
+   * damaged takes nothing from the others.
+   *
+   * @throws OperatorException DAMAGED_DATA, naming a manifest, when there are some and none holds
    */
   public List<BaseManifest> list() {
-    var manifests = new ArrayList<BaseManifest>();
-    for (String label : objects.folders(folder)) {
-      String name = folder + label + "/" + MANIFEST;
-      byte[] bytes;
-      try {
-        bytes = objects.get(name);
-      } catch (NoSuchObjectException e) {
-        continue; // being written, abandoned, or just removed: not a base backup
-      }
-      manifests.add(document(name, bytes).manifest());
+    Listing listing = listing();
+    if (listing.bases().isEmpty() && !listing.damaged().isEmpty()) {
+      Problem first = listing.damaged().getFirst();
+      throw new DamagedObjectException(first.object(), first.found());
     }
-    return manifests;
+    return listing.bases();
   }
 
-  /** The labels of the published base backups, sorted. */
-  List<String> labels() {
-    return objects.folders(folder).stream()
-        .filter(label -> objects.exists(folder + label + "/" + MANIFEST))
-        .toList();
+  /** As {@link #list}, with those that cannot be used. */
+  public Listing listing() {
+    var manifests = new ArrayList<BaseManifest>();
+    var damaged = new Findings();
+    for (String label : objects.folders(folder)) {
+      // Without a manifest: being written, abandoned, or just removed, and no base backup.
+      damaged.check(
+          Problem.Subject.BASE,
+          label,
+          folder + label + "/" + MANIFEST,
+          () -> manifests.add(reader(label).manifest()));
+    }
+    return new Listing(List.copyOf(manifests), damaged.sorted());
   }
 
   /** Whether a base backup of this label is published. */
@@ -78,6 +91,68 @@ public final class BaseStore {
     return new BaseWriter(objects, folder + label + "/", label);
   }
 
+  /**
+   * Objects of a base backup that is not published: it is being taken, or what is left of one whose
+   * taking or removing was interrupted.
+   *
+   * @param objects how many there are
+   * @param bytes as stored
+   * @param newestAt when the newest of them was stored, by the storage's clock
+   */
+  public record Unpublished(String label, int objects, long bytes, Instant newestAt) {}
+
+  /** Those that are not published, sorted by label. */
+  public List<Unpublished> unpublished() {
+    var unpublished = new ArrayList<Unpublished>();
+    for (String label : objects.folders(folder)) {
+      List<ObjectStore.StoredObject> left = objects.list(folder + label + "/");
+      if (!left.isEmpty() && !objects.exists(folder + label + "/" + MANIFEST)) {
+        unpublished.add(
+            new Unpublished(
+                label,
+                left.size(),
+                left.stream().mapToLong(ObjectStore.StoredObject::bytes).sum(),
+                left.stream()
+                    .map(ObjectStore.StoredObject::modifiedAt)
+                    .max(Comparator.naturalOrder())
+                    .orElseThrow()));
+      }
+    }
+    return unpublished;
+  }
+
+  /** How many objects there are of a base backup. */
+  public int objects(String label) {
+    return objects.list(folder + label + "/").size();
+  }
+
+  /** Whether all objects of a published base backup are there, of the sizes they should have. */
+  public boolean isWhole(String label) {
+    String base = folder + label + "/";
+    var stored = new HashMap<String, Long>();
+    objects.list(base).forEach(object -> stored.put(object.name(), object.bytes()));
+    return stored.containsKey(base + FILES)
+        && reader(label).parts().stream()
+            .allMatch(
+                part -> Long.valueOf(part.storedBytes()).equals(stored.get(base + part.name())));
+  }
+
+  /** The manifest first, so that what is left after a crash is no base backup. */
+  void remove(String label, Runnable onRemoved) {
+    String manifest = folder + label + "/" + MANIFEST;
+    List<ObjectStore.StoredObject> left = objects.list(folder + label + "/");
+    if (left.stream().anyMatch(object -> object.name().equals(manifest))) {
+      objects.delete(manifest);
+      onRemoved.run();
+    }
+    for (ObjectStore.StoredObject object : left) {
+      if (!object.name().equals(manifest)) {
+        objects.delete(object.name());
+        onRemoved.run();
+      }
+    }
+  }
+
   /** What a crash left: of this label at once, of others when nobody wrote for a day. */
   private void removeAbandoned(String beginning) {
     objects.sweep(folder);
@@ -101,10 +176,8 @@ public final class BaseStore {
    * @throws OperatorException USAGE when there is none of that label; DAMAGED_DATA
    */
   public BaseReader open(String label) {
-    String base = folder + label + "/";
-    byte[] bytes;
     try {
-      bytes = objects.get(base + MANIFEST);
+      return reader(label);
     } catch (NoSuchObjectException e) {
       throw new OperatorException(
           Kind.USAGE,
@@ -113,7 +186,12 @@ public final class BaseStore {
           "list the base backups and choose one",
           e);
     }
-    return new BaseReader(objects, base, document(base + MANIFEST, bytes));
+  }
+
+  /** As {@link #open}; throws {@link NoSuchObjectException} when there is none of that label. */
+  BaseReader reader(String label) {
+    String base = folder + label + "/";
+    return new BaseReader(objects, base, document(base + MANIFEST, objects.get(base + MANIFEST)));
   }
 
   private static BaseDocument document(String name, byte[] bytes) {

@@ -13,7 +13,7 @@ import tools.jackson.core.JacksonException;
 /** What is recorded about one cluster. May be used by several threads. */
 public final class ClusterStore {
   static final String KIND = "cluster";
-  private static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
+  static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
   private static final Pattern DOCUMENT_KIND = Pattern.compile("[a-z]+");
   private static final Set<String> RESERVED = Set.of("bases", "wal", "summaries", "catalogs");
 
@@ -148,6 +148,32 @@ public final class ClusterStore {
         .filter(name -> name.endsWith(".json") && name.indexOf('/') < 0)
         .map(name -> name.substring(0, name.length() - ".json".length()))
         .toList();
+  }
+
+  /**
+   * Removes what is named; nothing happens for what is absent.
+   *
+   * @param onRemoved told after each base backup's object, segment, summary and catalog
+   */
+  public void remove(Removal removal, Runnable onRemoved) {
+    removal.bases().forEach(label -> bases.remove(label, onRemoved));
+    for (String segment : removal.segments()) {
+      wal.delete(segment);
+      onRemoved.run();
+    }
+    for (String segment : removal.summaries()) {
+      summaries.delete(segment);
+      onRemoved.run();
+    }
+    for (String lsn : removal.catalogs()) {
+      objects.delete(catalogName(lsn));
+      onRemoved.run();
+    }
+  }
+
+  /** The kinds of small documents there are, sorted. */
+  public List<String> documentKinds() {
+    return objects.folders(folder).stream().filter(ClusterStore::isDocumentKind).toList();
   }
 
   private String catalogName(String lsn) {

@@ -8,19 +8,39 @@ final class DamagedObjectException extends OperatorException {
   private static final long serialVersionUID = 1L;
 
   private final String object;
+  private final boolean missing;
 
   /**
    * @param object the object's name
    * @param found what does not hold
    */
   DamagedObjectException(String object, String found) {
+    this(object, found, false);
+  }
+
+  private DamagedObjectException(String object, String found, boolean missing) {
     super(Kind.DAMAGED_DATA, "cannot read " + object, found, wayOut(object));
     this.object = object;
+    this.missing = missing;
+  }
+
+  /**
+   * One that is not there.
+   *
+   * @param found what says that it should be
+   */
+  static DamagedObjectException missing(String object, String found) {
+    return new DamagedObjectException(object, found, true);
   }
 
   /** The name of the object. */
   String object() {
     return object;
+  }
+
+  /** Whether it is not there at all. */
+  boolean missing() {
+    return missing;
   }
 
   private static String wayOut(String object) {
@@ -36,6 +56,9 @@ final class DamagedObjectException extends OperatorException {
     }
     if (object.endsWith("/" + BaseStore.MANIFEST)) {
       return copy + "; or move it away to go on without this base backup, and take a new one";
+    }
+    if (object.contains("/catalogs/")) {
+      return copy + "; or move it away: names then come from the snapshots before and after it";
     }
     if (object.contains("/bases/")) {
       return copy + "; or use another base backup, and take a new one";

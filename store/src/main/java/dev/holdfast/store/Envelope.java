@@ -4,13 +4,18 @@ import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
 import com.github.luben.zstd.ZstdDecompressCtx;
 import com.github.luben.zstd.ZstdException;
+import com.github.luben.zstd.ZstdInputStream;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.ObjectName;
+import dev.holdfast.store.objects.ObjectStore;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.function.LongConsumer;
 import java.util.zip.CRC32C;
 
 /** The envelope of binary objects: a 40-byte header, then the payload. See FORMAT.md. */
@@ -31,6 +36,9 @@ final class Envelope {
   private static final byte ZSTD = 1;
   private static final byte NOT_ENCRYPTED = 0;
   private static final int PIECE = 1 << 20;
+
+  /** Of what is only checked: in a bucket each piece is a request. */
+  private static final int FETCHED_AT_ONCE = 4 << 20;
 
   /** Making a decompressor costs more than decompressing a small object; each starts afresh. */
   private static final ArrayBlockingQueue<ZstdDecompressCtx> IDLE = new ArrayBlockingQueue<>(8);
@@ -67,12 +75,7 @@ final class Envelope {
   /** The content of an object read whole. */
   static byte[] unwrap(String name, byte kind, byte[] wrapped) {
     Header header = header(name, kind, wrapped);
-    if (header.payloadBytes() != wrapped.length - HEADER_BYTES) {
-      throw new DamagedObjectException(
-          name,
-          "it has %d bytes where its header says %d"
-              .formatted(wrapped.length, HEADER_BYTES + header.payloadBytes()));
-    }
+    checkLength(name, header, wrapped.length);
     // A segment has at most 1 GiB; more than 2 GiB of anything else is not ours.
     if (header.contentBytes() < 0 || header.contentBytes() > Integer.MAX_VALUE - 8) {
       throw new DamagedObjectException(
@@ -85,6 +88,104 @@ final class Envelope {
       throw new DamagedObjectException(name, mismatch(header.contentChecksum(), found));
     }
     return content;
+  }
+
+  private static void checkLength(String name, Header header, long length) {
+    if (header.payloadBytes() != length - HEADER_BYTES) {
+      throw new DamagedObjectException(
+          name,
+          "it has %d bytes where its header says %d"
+              .formatted(length, HEADER_BYTES + header.payloadBytes()));
+    }
+  }
+
+  /** Reads the header of a stored object and compares its length with what the store says. */
+  static Header head(ObjectStore objects, String name, byte kind, long length) {
+    Header header = header(name, kind, objects.get(name, 0, HEADER_BYTES));
+    checkLength(name, header, length);
+    return header;
+  }
+
+  /**
+   * As {@link #unwrap}, of an object that never changes, without keeping what comes out: a piece at
+   * a time.
+   *
+   * @param length of the object, as the store says
+   * @param onBytes told how many further stored bytes were read
+   */
+  static void check(
+      ObjectStore objects, String name, byte kind, long length, LongConsumer onBytes) {
+    Header header = head(objects, name, kind, length);
+    onBytes.accept(HEADER_BYTES);
+    var checksum = new CRC32C();
+    long out = 0;
+    try (var content = new ZstdInputStream(new Payload(objects, name, length, onBytes))) {
+      byte[] piece = new byte[PIECE];
+      for (int read = content.read(piece); read >= 0; read = content.read(piece)) {
+        checksum.update(piece, 0, read);
+        out += read;
+      }
+    } catch (IOException e) {
+      var damaged =
+          new DamagedObjectException(name, "its compressed data is broken: " + e.getMessage());
+      damaged.addSuppressed(e);
+      throw damaged;
+    }
+    if (out != header.contentBytes()) {
+      throw new DamagedObjectException(
+          name, "%d bytes came out where %d went in".formatted(out, header.contentBytes()));
+    }
+    if ((int) checksum.getValue() != header.contentChecksum()) {
+      throw new DamagedObjectException(
+          name, mismatch(header.contentChecksum(), (int) checksum.getValue()));
+    }
+  }
+
+  /** What follows the header, fetched a piece at a time. One thread. */
+  private static final class Payload extends InputStream {
+    private final ObjectStore objects;
+    private final String name;
+    private final long length;
+    private final LongConsumer onBytes;
+    private long fetched = HEADER_BYTES;
+    private byte[] piece = {};
+    private int at;
+
+    Payload(ObjectStore objects, String name, long length, LongConsumer onBytes) {
+      this.objects = objects;
+      this.name = name;
+      this.length = length;
+      this.onBytes = onBytes;
+    }
+
+    private boolean isAtEnd() {
+      if (at == piece.length && fetched < length) {
+        piece = objects.get(name, fetched, (int) Math.min(FETCHED_AT_ONCE, length - fetched));
+        at = 0;
+        fetched = piece.length == 0 ? length : fetched + piece.length;
+        onBytes.accept(piece.length);
+      }
+      return at == piece.length;
+    }
+
+    @Override
+    public int read() {
+      return isAtEnd() ? -1 : piece[at++] & 0xFF;
+    }
+
+    @Override
+    public int read(byte[] target, int offset, int wanted) {
+      if (wanted == 0) {
+        return 0;
+      }
+      if (isAtEnd()) {
+        return -1;
+      }
+      int read = Math.min(wanted, piece.length - at);
+      System.arraycopy(piece, at, target, offset, read);
+      at += read;
+      return read;
+    }
   }
 
   /** Decompresses exactly {@code length} bytes into the start of {@code content}. */

@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * uses S3.
  */
 public final class Repository {
-  private static final String DOCUMENT = "holdfast.json";
+  static final String DOCUMENT = "holdfast.json";
   private static final String KIND = "repository";
   private static final Pattern CLUSTER_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
 
@@ -39,13 +39,16 @@ public final class Repository {
   /** The content of {@code holdfast.json}. */
   private record Document(String id, Instant createdAt) {}
 
-  /**
-   * Reads every object and checks it: magic, checksums, structure, and that base backups are whole.
-   *
-   * @return what does not hold, by object; empty when all is well
-   */
+  /** Reads all of it and returns what does not hold; empty when all is well. */
   public List<Problem> verify() {
-    return new Verification(objects).run();
+    return new Verification(objects)
+        .run(null, new Verification.Reading(1, 0, 1), Verification.Listener.SILENT)
+        .all();
+  }
+
+  /** For looking at what is in a repository, though it may not even open. */
+  public static Verification verification(String location) {
+    return new Verification(objects(location));
   }
 
   /**

@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 public final class SummaryStore {
   private static final HexFormat HEX = HexFormat.of().withUpperCase();
   private static final int TIMELINE_NAME = 8;
-  private static final String BLOCKS = ".blocks";
-  private static final String PACK = ".pack";
+  static final String BLOCKS = ".blocks";
+  static final String PACK = ".pack";
 
   /** Segments whose summaries share a pack, unless segments are so large that fewer share 4 GiB. */
   private static final int PACKED_MAX = 256;
@@ -138,19 +138,6 @@ public final class SummaryStore {
     return Envelope.unwrap(name, Envelope.SUMMARY_PACK, objects.get(name));
   }
 
-  /** The names of all packs' objects. */
-  List<String> packs() {
-    var packs = new ArrayList<String>();
-    for (String timeline : objects.folders(folder)) {
-      for (String object : objects.children(folder + timeline + "/")) {
-        if (object.endsWith(PACK)) {
-          packs.add(folder + timeline + "/" + object);
-        }
-      }
-    }
-    return packs;
-  }
-
   /** Throws when a pack does not hold. */
   void checkPack(String name) {
     readPack(name);
@@ -181,7 +168,8 @@ public final class SummaryStore {
       // Stored between the two looks, unless they are gone for good.
       blocks = read(name + BLOCKS, Envelope.CHANGED_BLOCKS);
       if (blocks == null && objects.exists(name)) {
-        throw new DamagedObjectException(name + BLOCKS, "it is missing, and the summary is there");
+        throw DamagedObjectException.missing(
+            name + BLOCKS, "it is missing, and the summary is there");
       }
     }
     return blocks;
@@ -210,6 +198,11 @@ public final class SummaryStore {
     return segments;
   }
 
+  /** The first of the segments whose summaries share a pack with this one's. */
+  public String packedWith(String segment) {
+    return segment.substring(0, 16) + HEX.toHexDigits(number(segment) / packed * packed, 8);
+  }
+
   /** Removes what is stored for a segment, the summary first; nothing happens when it is absent. */
   public void delete(String segment) {
     String name = name(segment);
@@ -227,8 +220,7 @@ public final class SummaryStore {
 
   /** The pack is named after the first segment it holds. */
   private String packName(String segment) {
-    long first = number(segment) / packed * packed;
-    return name(segment.substring(0, 16) + HEX.toHexDigits(first, 8)) + PACK;
+    return name(packedWith(segment)) + PACK;
   }
 
   /** The last 8 digits: the segment's place in its 4 GiB. */
@@ -237,7 +229,7 @@ public final class SummaryStore {
   }
 
   /** Upper-case hexadecimal digits; no regular expression, since there are many names. */
-  private static boolean isHex(String text, int length) {
+  static boolean isHex(String text, int length) {
     if (text.length() != length) {
       return false;
     }

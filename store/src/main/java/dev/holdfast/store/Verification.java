@@ -2,83 +2,147 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
-import dev.holdfast.store.objects.NoSuchObjectException;
 import dev.holdfast.store.objects.ObjectStore;
 import java.util.ArrayList;
 import java.util.List;
-import tools.jackson.databind.JsonNode;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Reads every object of a repository and collects what does not hold, instead of stopping at it.
+ * Looks at every object of a repository and collects what does not hold, instead of stopping at it.
+ *
+ * <p>Structure always: every document, catalog and summary is read whole; of base backups the
+ * manifest, the list of files and each part's table of contents, of segments the header; sizes are
+ * compared. Contents of segments and parts as far as is asked for. Memory does not follow the size
+ * of any object. May run beside writers: what is gone between two looks was removed by one of them,
+ * and is no problem.
  */
-final class Verification {
+public final class Verification {
   private final ObjectStore objects;
-  private final List<Problem> problems = new ArrayList<>();
 
   Verification(ObjectStore objects) {
     this.objects = objects;
   }
 
-  List<Problem> run() {
-    check("holdfast.json", () -> Repository.open(objects));
-    for (String cluster : objects.folders("clusters/")) {
-      verifyCluster(cluster);
+  /**
+   * How much of the contents of base backups and WAL is read.
+   *
+   * @param share of their bytes as stored, from 0 (none) to 1 (all)
+   * @param seed chooses them: the same seed chooses the same ones while nothing else changes
+   * @param threads how many objects are looked at at once
+   */
+  public record Reading(double share, long seed, int threads) {
+    /** Refuses shares there are none of. */
+    public Reading {
+      if (!(share >= 0 && share <= 1) || threads < 1) {
+        throw new IllegalArgumentException(share + " of the contents with " + threads + " threads");
+      }
     }
-    return List.copyOf(problems);
   }
 
-  private void verifyCluster(String name) {
-    String folder = "clusters/" + name + "/";
-    check(
-        ClusterStore.documentName(name),
-        () -> {
-          ClusterStore cluster =
-              new ClusterStore(objects, ClusterStore.readDocument(objects, name));
-          for (StoredSegment segment : cluster.wal().list()) {
-            check(folder + "wal/" + segment.name(), () -> cluster.wal().read(segment.name()));
-          }
-          for (int timeline : cluster.wal().histories()) {
-            check(folder + "wal/", () -> cluster.wal().readHistory(timeline));
-          }
-          for (String segment : cluster.summaries().list()) {
-            String summary = folder + "summaries/" + segment;
-            check(summary, () -> cluster.summaries().read(segment));
-            check(summary, () -> cluster.summaries().readBlocks(segment));
-          }
-          for (String pack : cluster.summaries().packs()) {
-            check(pack, () -> cluster.summaries().checkPack(pack));
-          }
-          for (String lsn : cluster.catalogs()) {
-            check(folder + "catalogs/" + lsn, () -> cluster.catalog(lsn, JsonNode.class));
-          }
-          for (String label : cluster.bases().labels()) {
-            check(folder + "bases/" + label, () -> cluster.bases().open(label).verify());
-          }
-          for (String kind : objects.folders(folder)) {
-            if (ClusterStore.isDocumentKind(kind)) {
-              for (String document : cluster.documents(kind)) {
-                check(
-                    folder + kind + "/" + document + ".json",
-                    () -> cluster.document(kind, document, JsonNode.class));
-              }
-            }
-          }
-        });
+  /** Told how it gets on; by several threads. */
+  public interface Listener {
+    /** The structure of a cluster comes next: so many objects. */
+    void structure(String cluster, long objects);
+
+    /** One of them was looked at. */
+    void looked();
+
+    /** Contents of a cluster come next: so many bytes as stored. */
+    void contents(String cluster, long bytes);
+
+    /** So many of them were read. */
+    void read(long bytes);
+
+    /** Tells nobody. */
+    Listener SILENT =
+        new Listener() {
+          @Override
+          public void structure(String cluster, long objects) {}
+
+          @Override
+          public void looked() {}
+
+          @Override
+          public void contents(String cluster, long bytes) {}
+
+          @Override
+          public void read(long bytes) {}
+        };
   }
 
-  private void check(String object, Runnable reading) {
+  /**
+   * What was found in one cluster.
+   *
+   * @param document null when it does not hold: then nothing else was looked at
+   * @param bases those whose manifest holds, sorted by label
+   * @param segments every one that is there, whether it holds or not, sorted
+   * @param histories the timelines' history files that hold, as text
+   * @param problems what does not hold, sorted by object
+   * @param notes what is no damage and worth knowing, sorted by object
+   * @param objects how many were looked at
+   * @param contentBytes contents of base backups and WAL there are, as stored
+   * @param contentBytesRead how many of them were read
+   */
+  public record Checked(
+      String name,
+      @Nullable ClusterDocument document,
+      List<BaseManifest> bases,
+      List<StoredSegment> segments,
+      Map<Integer, String> histories,
+      List<Problem> problems,
+      List<Problem> notes,
+      long objects,
+      long contentBytes,
+      long contentBytesRead) {}
+
+  /**
+   * What was found.
+   *
+   * @param problems of the repository as such
+   */
+  public record Result(List<Problem> problems, List<Checked> clusters) {
+    /** All problems, those of the repository first. */
+    public List<Problem> all() {
+      return Stream.concat(
+              problems.stream(), clusters.stream().flatMap(cluster -> cluster.problems().stream()))
+          .toList();
+    }
+  }
+
+  /**
+   * Looks.
+   *
+   * @param cluster one cluster; null: all of them
+   * @throws OperatorException REPOSITORY_UNREACHABLE when it cannot be read; USAGE when there is no
+   *     such cluster
+   */
+  public Result run(@Nullable String cluster, Reading reading, Listener listener) {
+    List<String> folders = objects.folders("clusters/");
+    var problems = new Findings();
     try {
-      reading.run();
-    } catch (DamagedObjectException e) {
-      problems.add(new Problem(e.object(), e.why(), e.next()));
-    } catch (NoSuchObjectException e) {
-      problems.add(new Problem(e.object(), e.why(), e.next()));
+      problems.check(
+          Problem.Subject.REPOSITORY, "", Repository.DOCUMENT, () -> Repository.open(objects));
     } catch (OperatorException e) {
-      // A disk that cannot be read says nothing about what is on it.
-      if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
+      if (e.kind() != Kind.REPOSITORY_UNREACHABLE || folders.isEmpty()) {
         throw e;
       }
-      problems.add(new Problem(object, e.why(), e.next()));
+      problems.missing(
+          Problem.Subject.REPOSITORY,
+          "",
+          Repository.DOCUMENT,
+          "there is no such object",
+          "put it back from another copy of the repository: without it the repository does not"
+              + " open");
     }
+    if (cluster != null && !folders.contains(cluster)) {
+      Repository.open(objects).cluster(cluster); // says which there are
+    }
+    var clusters = new ArrayList<Checked>();
+    for (String name : cluster == null ? folders : List.of(cluster)) {
+      clusters.add(new ClusterCheck(objects, name, reading, listener).run());
+    }
+    return new Result(problems.sorted(), List.copyOf(clusters));
   }
 }

@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.NoSuchObjectException;
 import dev.holdfast.store.objects.ObjectExistsException;
 import dev.holdfast.store.objects.ObjectStore;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,10 +20,10 @@ import org.jspecify.annotations.Nullable;
  * replaced by other bytes. Any number of readers may work beside one writer.
  */
 public final class WalStore {
-  private static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
-  private static final Pattern SEGMENT = Pattern.compile("[0-9A-F]{24}");
+  static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
+  static final Pattern SEGMENT = Pattern.compile("[0-9A-F]{24}");
   private static final Pattern HISTORY = Pattern.compile("([0-9A-F]{8})\\.history");
-  private static final String PARTIAL = ".partial";
+  static final String PARTIAL = ".partial";
 
   private final ObjectStore objects;
   private final String folder;
@@ -183,6 +184,41 @@ public final class WalStore {
   }
 
   /**
+   * The object of a segment, or of its beginning.
+   *
+   * @param name the segment's
+   * @param bytes as stored
+   * @param storedAt by the storage's clock
+   */
+  public record SegmentObject(String name, long bytes, Instant storedAt) {}
+
+  /** The objects of all segments; a segment with a leftover of its beginning has two. */
+  public List<SegmentObject> objects() {
+    var found = new ArrayList<SegmentObject>();
+    for (String timeline : objects.folders(folder)) {
+      if (TIMELINE.matcher(timeline).matches()) {
+        String prefix = folder + timeline + "/";
+        for (ObjectStore.StoredObject object : objects.list(prefix)) {
+          String name = object.name().substring(prefix.length());
+          String segment =
+              name.endsWith(PARTIAL) ? name.substring(0, name.length() - PARTIAL.length()) : name;
+          if (name.startsWith(timeline) && SEGMENT.matcher(segment).matches()) {
+            found.add(new SegmentObject(segment, object.bytes(), object.modifiedAt()));
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Removes a segment, its beginning too; nothing happens when it is absent. */
+  synchronized void delete(String segment) {
+    String name = name(segment);
+    objects.delete(name + PARTIAL);
+    objects.delete(name);
+  }
+
+  /**
    * Stores a timeline history file; the same bytes again are fine.
    *
    * @throws OperatorException REFUSED when other bytes are stored for this timeline
@@ -210,7 +246,7 @@ public final class WalStore {
   }
 
   /** The timelines that have a history file, sorted. */
-  List<Integer> histories() {
+  public List<Integer> histories() {
     return names().stream()
         .map(HISTORY::matcher)
         .filter(Matcher::matches)

@@ -8,6 +8,7 @@ import dev.holdfast.store.s3.FaultyProxy;
 import dev.holdfast.store.s3.FaultyProxy.Fault;
 import dev.holdfast.store.s3.S3ObjectStore;
 import dev.holdfast.testkit.S3Server;
+import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -82,15 +83,45 @@ final class BucketPowerCutTest {
     assertThat(finished).isGreaterThan(6);
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void removing_cut_off_at_any_delete_leaves_a_repository_that_verifies(boolean lastLands) {
+    var removal =
+        new Removal(List.of(Samples.LABEL), List.of(Samples.SEGMENT_3), List.of(), List.of());
+    int finished =
+        cutOffEverywhere(
+            lastLands,
+            disk -> {
+              PowerCutTest.backUp(disk);
+              PowerCutTest.record(disk, new PowerCutTest.Acknowledged());
+            },
+            disk -> Repository.open(disk).cluster("acme").remove(removal, () -> {}),
+            (disk, cutAt) -> {
+              Repository repository = Repository.open(disk);
+              assertThat(repository.verify()).as("cut off at change %d", cutAt).isEmpty();
+              repository.cluster("acme").remove(removal, () -> {});
+              assertThat(repository.verify()).isEmpty();
+              assertThat(repository.cluster("acme").bases().unpublished()).isEmpty();
+              assertThat(repository.cluster("acme").wal().list())
+                  .containsExactly(new StoredSegment(Samples.SEGMENT_4, false, 70_000));
+            });
+    assertThat(finished).isEqualTo(7);
+  }
+
   private interface Check {
     void of(ObjectStore disk, int cutAt);
   }
 
   /** Returns the first number of changes that the work did not reach. */
   private static int cutOffEverywhere(boolean lastLands, PowerCutTest.Work work, Check check) {
+    return cutOffEverywhere(lastLands, _ -> {}, work, check);
+  }
+
+  private static int cutOffEverywhere(
+      boolean lastLands, PowerCutTest.Work before, PowerCutTest.Work work, Check check) {
     for (int cutAt = 1; ; cutAt++) {
       String location = "s3://acme-backups/disk-" + disks++;
-      PowerCutTest.prepared(S3ObjectStore.open(location));
+      before.on(PowerCutTest.prepared(S3ObjectStore.open(location)));
       boolean finished = false;
       cutOff(cutAt, lastLands);
       try {

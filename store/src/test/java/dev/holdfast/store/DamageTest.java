@@ -115,9 +115,13 @@ final class DamageTest {
     assertThat(Repository.open(disk).verify())
         .containsExactly(
             new Problem(
+                Problem.Subject.BASE,
+                Samples.LABEL,
                 BASE + "part-0002",
-                "there is no such object",
-                "if it was deleted, copy it back from another copy of the repository"));
+                true,
+                "it is missing, and the manifest names it",
+                "put a good copy of this object in its place if the repository has one elsewhere;"
+                    + " or use another base backup, and take a new one"));
   }
 
   @Test
@@ -185,7 +189,10 @@ final class DamageTest {
     assertThat(Repository.open(disk).verify())
         .containsExactly(
             new Problem(
+                Problem.Subject.SUMMARY,
+                Samples.SEGMENT_3,
                 name,
+                true,
                 "it is missing, and the summary is there",
                 "put a good copy of this object in its place if the repository has one elsewhere;"
                     + " or delete it, and it is made again from the WAL if that is still recorded"));
@@ -243,6 +250,127 @@ final class DamageTest {
         .hasMessageContaining("it is a document \"cluster\" where \"repository\" is expected");
   }
 
+  @Test
+  void a_damaged_manifest_takes_nothing_from_the_other_base_backups() {
+    String second = "20261122T013957Z-full";
+    try (BaseWriter base = acme().bases().begin(second)) {
+      Samples.write(base, "global/pg_control", new byte[] {1, 2, 3});
+      base.publish(Samples.manifest(second));
+    }
+    byte[] bytes = disk.get(BASE + "manifest.json");
+    bytes[bytes.length / 2] ^= 1;
+    disk.replace(BASE + "manifest.json", bytes);
+    assertThat(acme().bases().list()).extracting(BaseManifest::label).containsExactly(second);
+    assertThat(acme().bases().listing().damaged())
+        .extracting(Problem::item)
+        .containsExactly(Samples.LABEL);
+    acme().bases().open(second).restore(temporary.resolve("second"), 1, _ -> {});
+    assertThatThrownBy(() -> acme().bases().open(Samples.LABEL))
+        .isInstanceOf(DamagedObjectException.class);
+
+    disk.delete("clusters/acme/bases/" + second + "/manifest.json");
+    assertThatThrownBy(() -> acme().bases().list())
+        .as("with nothing left that could be used, it says why")
+        .hasMessageStartingWith("cannot read " + BASE + "manifest.json");
+  }
+
+  @Test
+  void without_reading_contents_everything_but_them_is_checked() {
+    for (ObjectStore.StoredObject object : disk.list("")) {
+      byte[] good = disk.get(object.name());
+      disk.replace(object.name(), Arrays.copyOf(good, good.length - 1));
+      assertThat(structure()).as(object.name()).hasSize(1);
+      assertThat(structure().getFirst().object()).isEqualTo(object.name());
+      disk.replace(object.name(), good);
+    }
+    byte[] segment = disk.get(WAL + Samples.SEGMENT_3);
+    segment[segment.length / 2] ^= 1;
+    disk.replace(WAL + Samples.SEGMENT_3, segment);
+    assertThat(structure()).as("content, which is not asked for").isEmpty();
+    assertThat(everything()).extracting(Problem::object).containsExactly(WAL + Samples.SEGMENT_3);
+  }
+
+  @Test
+  void a_missing_object_that_another_one_needs_is_named_and_nothing_else() {
+    for (String object :
+        List.of(
+            "holdfast.json",
+            "clusters/acme/cluster.json",
+            BASE + "files",
+            BASE + "part-0001",
+            SUMMARIES + Samples.SEGMENT_3 + ".blocks")) {
+      byte[] good = disk.get(object);
+      disk.delete(object);
+      assertThat(structure()).as(object).hasSize(1);
+      assertThat(structure().getFirst().object()).isEqualTo(object);
+      assertThat(structure().getFirst().missing()).as(object).isTrue();
+      disk.put(object, good);
+    }
+  }
+
+  @Test
+  void what_is_unfinished_or_not_ours_is_a_note_and_no_damage() {
+    byte[] part = disk.get(BASE + "part-0001");
+    disk.put("clusters/acme/bases/20261123T000000Z-full/part-0001", part);
+    disk.put(WAL + Samples.SEGMENT_3 + ".partial", new byte[] {1});
+    disk.put(WAL + "notes.txt", new byte[] {1});
+    disk.put("clusters/acme/readme.txt", new byte[] {1});
+    disk.put(BASE + "part-9999", part);
+    disk.put(SUMMARIES + Samples.SEGMENT_4 + ".blocks", new byte[] {1});
+    Verification.Checked checked =
+        new Verification(disk)
+            .run("acme", new Verification.Reading(1, 0, 2), Verification.Listener.SILENT)
+            .clusters()
+            .getFirst();
+    assertThat(checked.problems()).isEmpty();
+    assertThat(checked.notes())
+        .extracting(Problem::object)
+        .containsExactly(
+            "clusters/acme/bases/20261121T013957Z-full/part-9999",
+            "clusters/acme/bases/20261123T000000Z-full",
+            "clusters/acme/readme.txt",
+            SUMMARIES + Samples.SEGMENT_4 + ".blocks",
+            WAL + Samples.SEGMENT_3 + ".partial",
+            WAL + "notes.txt");
+  }
+
+  @Test
+  void a_share_is_chosen_by_its_seed_and_by_and_by_everything_is_read() {
+    String segment = WAL + Samples.SEGMENT_3;
+    byte[] bytes = disk.get(segment);
+    bytes[bytes.length / 2] ^= 1;
+    disk.replace(segment, bytes);
+    int found = 0;
+    for (long seed = 0; seed < 40; seed++) {
+      var reading = new Verification.Reading(0.3, seed, 2);
+      Verification.Checked checked = check(reading);
+      assertThat(check(reading).problems()).isEqualTo(checked.problems());
+      assertThat(checked.contentBytesRead())
+          .isBetween((long) (checked.contentBytes() * 0.3), checked.contentBytes() * 9 / 10);
+      found += checked.problems().size();
+    }
+    assertThat(found).as("of 40 runs").isBetween(5, 39);
+  }
+
+  private Verification.Checked check(Verification.Reading reading) {
+    return new Verification(disk)
+        .run(null, reading, Verification.Listener.SILENT)
+        .clusters()
+        .getFirst();
+  }
+
+  private List<Problem> structure() {
+    return new Verification(disk)
+        .run(null, new Verification.Reading(0, 0, 2), Verification.Listener.SILENT)
+        .all();
+  }
+
+  private List<Problem> everything() {
+    return new Verification(disk)
+        .run(null, new Verification.Reading(1, 0, 2), Verification.Listener.SILENT)
+        .all();
+  }
+
   private ClusterStore acme() {
     return Repository.open(disk).cluster("acme");
   }
@@ -252,7 +380,7 @@ final class DamageTest {
    * unnoticed only because every byte of content is still right.
    */
   private void assertFound(String object, String how) {
-    List<Problem> problems = new Verification(disk).run();
+    List<Problem> problems = everything();
     if (problems.isEmpty()) {
       assertThat(content(temporary.resolve("flip-" + restores++))).as(how).isEqualTo(intact);
     } else {

@@ -132,6 +132,48 @@ final class PowerCutTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void removing_cut_off_at_any_delete_leaves_a_repository_that_verifies(boolean lastWriteLands) {
+    var removal =
+        new Removal(
+            List.of("20261122T013957Z-incr", Samples.LABEL, "20261123T000000Z-full"),
+            List.of(Samples.SEGMENT_3, Samples.SEGMENT_4),
+            List.of(Samples.SEGMENT_3),
+            List.of("0000000003000028"));
+    Supplier<ObjectStore> full =
+        () -> {
+          ObjectStore disk = new MemoryObjectStore();
+          Samples.fill(disk);
+          BaseStore bases = Repository.open(disk).cluster("acme").bases();
+          try (BaseWriter base = bases.begin("20261122T013957Z-incr")) {
+            Samples.write(base, "global/pg_control", new byte[] {1, 2, 3});
+            base.publish(Samples.manifest("20261122T013957Z-incr"));
+          }
+          disk.put("clusters/acme/bases/20261123T000000Z-full/part-0001", new byte[] {1});
+          return disk;
+        };
+    Work removing = disk -> Repository.open(disk).cluster("acme").remove(removal, () -> {});
+    int changes = count(full, removing);
+    assertThat(changes).as("every object, partials and packs too").isEqualTo(16);
+    for (int crashAt = 1; crashAt <= changes; crashAt++) {
+      ObjectStore disk = full.get();
+      var crashing = new CrashingObjectStore(disk, crashAt, lastWriteLands);
+      assertThatThrownBy(() -> removing.on(crashing)).isInstanceOf(PowerLost.class);
+
+      Repository repository = Repository.open(disk);
+      assertThat(repository.verify()).as("cut off at delete %d", crashAt).isEmpty();
+      removing.on(disk);
+      assertThat(repository.verify()).isEmpty();
+      assertThat(disk.list("clusters/acme/"))
+          .extracting(ObjectStore.StoredObject::name)
+          .containsExactly(
+              "clusters/acme/cluster.json",
+              "clusters/acme/proofs/20261121T020000Z.json",
+              "clusters/acme/wal/00000002/00000002.history");
+    }
+  }
+
   private static String packed(int number) {
     return "0000000100000000%08X".formatted(number);
   }
