@@ -210,7 +210,7 @@ public final class WalStore {
   }
 
   /** The timelines that have a history file, sorted. */
-  List<Integer> histories() {
+  public List<Integer> histories() {
     return names().stream()
         .map(HISTORY::matcher)
         .filter(Matcher::matches)
