@@ -5,7 +5,6 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.operations.Fork;
 import dev.holdfast.operations.ForkReady;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -32,35 +31,7 @@ final class ForkCommand extends CliCommand {
   @Parameters(paramLabel = "NAME", description = "The protected database server.")
   String name = "";
 
-  static final class Moment {
-    @Option(
-        names = "--before",
-        paramLabel = "XID",
-        description = "Just before this transaction committed.")
-    @Nullable String before;
-
-    @Option(
-        names = "--after",
-        paramLabel = "XID",
-        description = "Just after this transaction committed.")
-    @Nullable String after;
-
-    @Option(
-        names = "--at",
-        paramLabel = "TIME",
-        converter = TimeWithOffset.class,
-        description = "Before the first transaction that committed after this time.")
-    @Nullable Instant at;
-
-    @Option(
-        names = "--lsn",
-        paramLabel = "LSN",
-        description = "Before the record at this position.")
-    @Nullable String lsn;
-  }
-
-  @ArgGroup(exclusive = true, heading = "Moment (default: the newest recorded one):%n")
-  @Nullable Moment moment;
+  @Mixin TargetOptions target = new TargetOptions();
 
   static final class Contents {
     @Option(
@@ -127,13 +98,13 @@ final class ForkCommand extends CliCommand {
 
   @Override
   public Integer call() throws InterruptedException {
-    Moment chosen = moment == null ? new Moment() : moment;
-    Fork.Target target = new Fork.Target(chosen.before, chosen.after, chosen.at, chosen.lsn);
     CountDownLatch ended = new CountDownLatch(1);
     try (Fork.Running fork =
         new Fork(repository.location(holdfast.repository, environment), name, scratch)
             .start(
-                target, contents == null ? Fork.Wanted.ALL : contents.wanted(name), progress())) {
+                target.target(),
+                contents == null ? Fork.Wanted.ALL : contents.wanted(name),
+                progress())) {
       CountDownLatch stopped = new CountDownLatch(1);
       Shutdown.onSignal(stopped::countDown, ended);
       ForkReady ready = fork.ready();

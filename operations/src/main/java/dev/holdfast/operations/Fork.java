@@ -4,22 +4,18 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
-import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
-import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A throw-away server holding the data as it was at a moment. */
 public final class Fork {
-  private final String repository;
   private final ClusterStore cluster;
   private final ForkOptions options;
 
@@ -27,24 +23,9 @@ public final class Fork {
    * @param scratch the folder it is made in; null: the machine's temporary one
    */
   public Fork(String repository, String name, @Nullable Path scratch) {
-    this.repository = repository;
     this.cluster = Repository.open(repository).cluster(name);
     this.options = scratch == null ? ForkOptions.defaults() : ForkOptions.defaults().in(scratch);
   }
-
-  /**
-   * The moment: at most one is given; none means the newest recorded one.
-   *
-   * @param before just before this transaction committed
-   * @param after just after it committed
-   * @param at before the first transaction that committed after this time
-   * @param lsn before the record at this position
-   */
-  public record Target(
-      @Nullable String before,
-      @Nullable String after,
-      @Nullable Instant at,
-      @Nullable String lsn) {}
 
   /**
    * What of the cluster is wanted.
@@ -93,7 +74,7 @@ public final class Fork {
    */
   public Running start(Target target, Wanted wanted, Progress progress) {
     List<GivenTable> given = wanted.tables == null ? List.of() : GivenTable.parse(wanted.tables);
-    ForkTarget moment = resolve(target, progress);
+    RecoveryTarget moment = RecoveryTargets.resolve(cluster, "fork", target, progress);
     ForkContents contents = new ForkContents.Whole();
     Map<Long, TableName> tables = Map.of();
     if (wanted.schemaOnly) {
@@ -113,7 +94,7 @@ public final class Fork {
     return new Running(fork, Forks.ready(cluster, fork, moment));
   }
 
-  private OperatorException absent(ForkTarget moment, List<TableName> tables) {
+  private OperatorException absent(RecoveryTarget moment, List<TableName> tables) {
     return new OperatorException(
         Kind.REFUSED,
         "cannot fork " + cluster.document().name() + " " + moment + " with these tables",
@@ -123,51 +104,5 @@ public final class Fork {
         "holdfast log "
             + cluster.document().name()
             + " --destructive tells when a table went; choose a moment before it");
-  }
-
-  private ForkTarget resolve(Target target, Progress progress) {
-    RecordedWal wal = new RecordedWal(cluster);
-    if (target.lsn != null) {
-      try {
-        return ForkTarget.before(Lsn.parse(target.lsn));
-      } catch (IllegalArgumentException e) {
-        throw new OperatorException(
-            Kind.USAGE,
-            "cannot fork at \"" + target.lsn + "\"",
-            String.valueOf(e.getMessage()),
-            "for a transaction number use --before " + target.lsn);
-      }
-    }
-    RecordedTransactions transactions =
-        new RecordedTransactions(cluster, wal, RecordedNames.of(cluster));
-    if (target.before != null) {
-      return ForkTarget.before(transactions.find(target.before, progress).targetLsn());
-    }
-    if (target.after != null) {
-      return ForkTarget.after(transactions.find(target.after, progress).commitLsn());
-    }
-    if (target.at != null) {
-      if (target.at.isAfter(Instant.now())) {
-        throw new OperatorException(
-            Kind.REFUSED,
-            "cannot fork at " + target.at,
-            "that is in the future: it is " + Instant.now() + " now",
-            "check the offset from UTC, or leave --at out for the newest recorded moment");
-      }
-      var next = transactions.firstAfter(target.at, progress);
-      if (next == null) {
-        throw new OperatorException(
-            Kind.REFUSED,
-            "cannot fork at " + target.at,
-            "nothing that committed after it is recorded; the newest recorded commit is of "
-                + new Status(repository).of(cluster.document().name()).getFirst().lastCommitAt(),
-            "leave --at out for the newest recorded moment, or see whether `holdfast record "
-                + cluster.document().name()
-                + "` is running");
-      } else {
-        return ForkTarget.before(next);
-      }
-    }
-    return ForkTarget.before(Objects.requireNonNull(wal.end()));
   }
 }

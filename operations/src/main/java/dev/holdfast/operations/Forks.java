@@ -3,8 +3,8 @@ package dev.holdfast.operations;
 import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
-import dev.holdfast.postgres.ForkProgress;
-import dev.holdfast.postgres.ForkTarget;
+import dev.holdfast.postgres.RecoveryProgress;
+import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.postgres.SteppingFork;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
@@ -18,7 +18,7 @@ final class Forks {
 
   static Fork start(
       ClusterStore cluster,
-      ForkTarget target,
+      RecoveryTarget target,
       ForkOptions options,
       String name,
       Progress progress) {
@@ -34,7 +34,7 @@ final class Forks {
     }
   }
 
-  static ForkReady ready(ClusterStore cluster, Fork fork, ForkTarget target) {
+  static ForkReady ready(ClusterStore cluster, Fork fork, RecoveryTarget target) {
     String database = fork.database();
     return new ForkReady(
         cluster.document().name(),
@@ -65,29 +65,56 @@ final class Forks {
     return duration.toMillis() / 1e3;
   }
 
-  /** Turns positions into progress: first the base backup's bytes, then those of WAL. */
-  private static final class Told implements ForkProgress, AutoCloseable {
+  /** Turns positions into progress: the base backup's bytes, those of WAL. */
+  static final class Told implements RecoveryProgress, AutoCloseable {
     private final String name;
     private final Progress progress;
     private Progress.@Nullable Phase phase;
-    private long fetched;
     private @Nullable Lsn replayedFrom;
     private long replayed;
     private boolean replaying;
+    private String counted = "";
+    private long count;
 
-    private Told(String name, Progress progress) {
+    Told(String name, Progress progress) {
       this.name = name;
       this.progress = progress;
     }
 
     @Override
     public synchronized void fetched(long bytes, long total) {
-      if (phase == null) {
-        phase = progress.begin(name + ": base backup", total, Progress.Unit.BYTES);
-      }
       if (!replaying) {
-        phase.advance(bytes - fetched);
-        fetched = bytes;
+        count("base backup", bytes, total);
+      }
+    }
+
+    @Override
+    public void needs(long bytes, long base, long wal) {
+      progress.say(
+          "%s: takes %,d MB of room: base backup %,d MB, WAL %,d MB"
+              .formatted(name, bytes >> 20, base >> 20, wal >> 20));
+    }
+
+    @Override
+    public synchronized void walFetched(long bytes, long total) {
+      count("WAL", bytes, total);
+    }
+
+    @Override
+    public synchronized void synced(long bytes, long total) {
+      count("making it durable", bytes, total);
+    }
+
+    private void count(String what, long bytes, long total) {
+      if (!counted.equals(what)) {
+        close();
+        counted = what;
+        count = 0;
+        phase = progress.begin(name + ": " + what, total, Progress.Unit.BYTES);
+      }
+      if (phase != null) {
+        phase.advance(bytes - count);
+        count = bytes;
       }
     }
 

@@ -9,6 +9,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineSegments;
 import java.time.Instant;
@@ -100,6 +101,40 @@ final class RecordedDamage {
               summary.destructive().forEach(sink);
             }
           });
+    }
+  }
+
+  /**
+   * Goes through everything, oldest first: by its summary where a segment has one, else by its
+   * records.
+   */
+  void eachSegment(
+      Progress progress, Consumer<SegmentSummary> fromSummary, Consumer<RawRecord> fromLog) {
+    List<Known> known = known();
+    long bytes = known.stream().mapToLong(Known::bytes).sum();
+    try (Progress.Phase phase = progress.begin("reading WAL", bytes, Progress.Unit.BYTES)) {
+      for (int index = 0; index < known.size(); index++) {
+        Known one = known.get(index);
+        SegmentSummary summary = summary(one);
+        if (summary != null) {
+          fromSummary.accept(summary);
+          phase.advance(one.bytes());
+          continue;
+        }
+        // A record belongs to the segment that holds its last byte.
+        boolean follows = index > 0 && known.get(index - 1).log != null && follows(known, index);
+        Lsn from = follows ? known.get(index - 1).name.start() : one.name.start();
+        wal.read(
+            from,
+            one.end(),
+            phase,
+            record -> {
+              if (Long.compareUnsigned(record.end(), one.name.start().position()) > 0
+                  && Long.compareUnsigned(record.end(), one.end().position()) <= 0) {
+                fromLog.accept(record);
+              }
+            });
+      }
     }
   }
 

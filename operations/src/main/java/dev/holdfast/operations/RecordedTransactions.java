@@ -40,6 +40,55 @@ final class RecordedTransactions {
     if (destructive != null) {
       return destructive;
     }
+    Search search = search(xid, progress);
+    if (search.found != null) {
+      return search.found;
+    }
+    throw search.missing();
+  }
+
+  /**
+   * Where a transaction took effect.
+   *
+   * @param before where to stop for the state before it
+   * @param commit where its commit record starts
+   */
+  record Moment(Lsn before, Lsn commit) {}
+
+  /**
+   * As {@link #find}, of any transaction that committed, whatever it did.
+   *
+   * @param what the operation that fails where there is none
+   */
+  Moment moment(String text, String what, Progress progress) {
+    if (text.contains("/")) {
+      throw new OperatorException(
+          Kind.USAGE,
+          what,
+          "\"" + text + "\" looks like an LSN, not like a transaction number",
+          "give it with --lsn " + text);
+    }
+    long xid = parse(text);
+    @Nullable TransactionDamage destructive = destructive(Set.of(xid), progress).get(xid);
+    if (destructive != null) {
+      return new Moment(destructive.targetLsn(), destructive.commitLsn());
+    }
+    Search search = search(xid, progress);
+    if (search.found != null) {
+      return new Moment(search.found.targetLsn(), search.found.commitLsn());
+    }
+    if (search.harmless != null) {
+      return new Moment(search.harmless, search.harmless);
+    }
+    OperatorException missing = search.missing();
+    throw new OperatorException(
+        missing.kind(),
+        what,
+        (missing.kind() == Kind.USAGE ? "it is not in the recorded WAL: " : "") + missing.why(),
+        missing.next());
+  }
+
+  private Search search(long xid, Progress progress) {
     Search search = new Search(xid);
     DamageScan scan = new DamageScan(names, search::committed);
     try (Progress.Phase phase =
@@ -51,10 +100,7 @@ final class RecordedTransactions {
             scan.accept(record);
           });
     }
-    if (search.found != null) {
-      return search.found;
-    }
-    throw search.missing();
+    return search;
   }
 
   /**
@@ -177,7 +223,10 @@ final class RecordedTransactions {
     private final long xid;
     private @Nullable TransactionDamage found;
     private @Nullable Instant rolledBackAt;
-    private boolean harmless;
+
+    /** Where it committed, if it did: what destroyed something is {@link #found}. */
+    private @Nullable Lsn harmless;
+
     private boolean seen;
 
     private Search(long xid) {
@@ -198,12 +247,15 @@ final class RecordedTransactions {
         return;
       }
       if (raw.isPlainCommit()) {
-        harmless |= raw.xid() == xid; // unless the scan, which is told next, finds damage
+        if (raw.xid() == xid) {
+          harmless = new Lsn(raw.lsn()); // unless the scan, which is told next, finds damage
+        }
         return;
       }
       WalRecord record = raw.decode();
-      if (record instanceof WalRecord.Commit commit && commit.transaction() == xid) {
-        harmless = true;
+      if (record instanceof WalRecord.Commit commit
+          && (commit.transaction() == xid || commit.subtransactions().contains(xid))) {
+        harmless = commit.lsn();
       }
       if (record instanceof WalRecord.Abort abort
           && (abort.transaction() == xid || abort.subtransactions().contains(xid))) {
@@ -220,7 +272,7 @@ final class RecordedTransactions {
             "it was rolled back at " + rolledBackAt + ": nothing of it is in the database",
             "holdfast log " + name + " --destructive lists what was committed");
       }
-      if (harmless) {
+      if (harmless != null) {
         return new OperatorException(
             Kind.REFUSED,
             "there is nothing to show or undo in transaction " + xid,

@@ -8,9 +8,9 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
-import dev.holdfast.postgres.ForkTarget;
 import dev.holdfast.postgres.PlanApplier;
 import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowSpool;
@@ -395,7 +395,7 @@ public final class Revert {
       Fork fork =
           Forks.start(
               cluster,
-              ForkTarget.before(first.targetLsn()),
+              RecoveryTarget.before(first.targetLsn()),
               ForkOptions.defaults().holding(alone(set.contents(dropped.keySet(), false))),
               "fork just before " + first.xid(),
               progress);

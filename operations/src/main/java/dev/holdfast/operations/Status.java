@@ -215,7 +215,7 @@ public final class Status {
   }
 
   /** The newest commit: in the last two segments, or as summaries of older ones tell. */
-  private static @Nullable Instant lastCommit(ClusterStore cluster, RecordedWal wal) {
+  static @Nullable Instant lastCommit(ClusterStore cluster, RecordedWal wal) {
     if (wal.end().equals(Lsn.NONE)) {
       return null;
     }

@@ -46,7 +46,10 @@ final class ExpireServerTest {
 
       try (Fork.Running fork =
           new Fork(acme.repository, ProtectedServer.NAME, null)
-              .start(new Fork.Target(null, null, null, target), Fork.Wanted.ALL, Progress.SILENT)) {
+              .start(
+                  new Target(null, null, null, target, null, null),
+                  Fork.Wanted.ALL,
+                  Progress.SILENT)) {
         try (var connection = PostgresUrl.parse(fork.ready().url()).open();
             var statement = connection.createStatement();
             var rows =
@@ -58,7 +61,7 @@ final class ExpireServerTest {
       assertThatThrownBy(() ->
               new Fork(acme.repository, ProtectedServer.NAME, null)
                   .start(
-                      new Fork.Target(null, null, null, "0/2000100"),
+                      new Target(null, null, null, "0/2000100", null, null),
                       Fork.Wanted.ALL,
                       Progress.SILENT))
           .as("what is gone is refused, and not tried")

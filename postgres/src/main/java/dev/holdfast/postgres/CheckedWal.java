@@ -32,7 +32,7 @@ final class CheckedWal implements WalSpool.Source {
    */
   CheckedWal(
       String what,
-      ForkRoute route,
+      RecoveryRoute route,
       Lsn target,
       Function<String, byte[]> segments,
       IntFunction<@Nullable String> histories) {

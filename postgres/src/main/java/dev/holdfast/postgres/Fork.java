@@ -42,7 +42,7 @@ public final class Fork implements AutoCloseable {
   private final PostgresServer server;
   private final ScratchFolder scratch;
   private final ForkRole role;
-  private final ForkTarget target;
+  private final RecoveryTarget target;
   private final Lsn reached;
   private final String base;
   private final long walBytes;
@@ -55,7 +55,7 @@ public final class Fork implements AutoCloseable {
       PostgresServer server,
       ScratchFolder scratch,
       ForkRole role,
-      ForkTarget target,
+      RecoveryTarget target,
       Lsn reached,
       String base,
       long walBytes,
@@ -83,7 +83,7 @@ public final class Fork implements AutoCloseable {
    *     reach the target (it names targets that can be reached) or the folder lacks room; FAILED
    *     when the server does not come up on this machine, with what it said and what to install
    */
-  public static Fork start(ClusterStore cluster, ForkTarget target, ForkOptions options) {
+  public static Fork start(ClusterStore cluster, RecoveryTarget target, ForkOptions options) {
     return new ForkAssembly(cluster, target, options).run();
   }
 

@@ -58,14 +58,14 @@ final class ForkAssembly {
       Pattern.compile("\"(database|prepared|wanted) ([0-9a-f]+) ([0-9a-f]*)\"");
 
   private final ForkSource source;
-  private final ForkTarget target;
+  private final RecoveryTarget target;
   private final ForkOptions options;
   private final String what;
   private final ForkRole role = ForkRole.random();
   private ForkTimings timings = ForkTimings.NONE;
   private volatile long firstTakenNanos;
 
-  ForkAssembly(ClusterStore cluster, ForkTarget target, ForkOptions options) {
+  ForkAssembly(ClusterStore cluster, RecoveryTarget target, ForkOptions options) {
     this.source = new ForkSource(cluster, target, options);
     this.target = target;
     this.options = options;
@@ -74,7 +74,7 @@ final class ForkAssembly {
 
   Fork run() {
     for (int attempt = 1; ; attempt++) {
-      ForkRoute route = source.route();
+      RecoveryRoute route = source.route();
       PostgresBinaries binaries = source.binaries(route.base());
       source.checkRoom(route);
       ScratchFolder scratch = ScratchFolder.create(options.parent(), "holdfast-fork-");
@@ -96,7 +96,7 @@ final class ForkAssembly {
 
   /** Null when a sparse fork turned out to lack what it needs: it has to be built again. */
   private @Nullable Fork assemble(
-      ForkRoute route, PostgresBinaries binaries, ScratchFolder scratch, int attempt)
+      RecoveryRoute route, PostgresBinaries binaries, ScratchFolder scratch, int attempt)
       throws IOException {
     long beganNanos = System.nanoTime();
     firstTakenNanos = 0;
@@ -266,12 +266,12 @@ final class ForkAssembly {
         return started.server();
       }
       String log = started.log();
-      if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
+      if (RecoveryFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
         continue;
       }
-      Optional<String> tooSmall = ForkFailure.tooSmall(log);
+      Optional<String> tooSmall = RecoveryFailure.tooSmall(log);
       if (tooSmall.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
-        throw ForkFailure.of(what, target, binaries, log, null);
+        throw RecoveryFailure.of(what, target, binaries, log, null);
       }
       configuration.raise(tooSmall.get());
       scratch.giveToServer(data);
@@ -424,13 +424,13 @@ final class ForkAssembly {
   private Contents createRole(PostgresBinaries binaries, Path data, ForkLocales locales) {
     for (int attempt = 1; ; attempt++) {
       ProcessResult result = singleUser(binaries, data, locales);
-      Optional<String> missing = ForkFailure.missingLocale(result.output());
+      Optional<String> missing = RecoveryFailure.missingLocale(result.output());
       if (missing.isPresent() && attempt < StartedServer.ATTEMPTS_MAX) {
         locales.make(what, missing.get());
       } else if (result.exitCode() != 0
           || result.output().contains("ERROR:")
           || result.output().contains("FATAL:")) {
-        throw ForkFailure.of(what, target, binaries, result.output(), null);
+        throw RecoveryFailure.of(what, target, binaries, result.output(), null);
       } else {
         return contents(result.output());
       }
@@ -528,10 +528,10 @@ final class ForkAssembly {
       try {
         if (!started.awaitReady(null)) {
           String log = started.log();
-          if (ForkFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
+          if (RecoveryFailure.portTaken(log) && attempt < StartedServer.ATTEMPTS_MAX) {
             continue;
           }
-          throw ForkFailure.of(what, target, binaries, log, null);
+          throw RecoveryFailure.of(what, target, binaries, log, null);
         }
         connectReady(server, contents.databases.getFirst().name).close();
         tryOneOfEachLocale(
@@ -542,9 +542,9 @@ final class ForkAssembly {
         return server;
       } catch (SQLException e) {
         String message = String.valueOf(e.getMessage());
-        Optional<String> missing = ForkFailure.missingLocale(message);
+        Optional<String> missing = RecoveryFailure.missingLocale(message);
         if (missing.isEmpty() || attempt == StartedServer.ATTEMPTS_MAX) {
-          throw ForkFailure.of(what, target, binaries, message, e);
+          throw RecoveryFailure.of(what, target, binaries, message, e);
         }
         locales.make(what, missing.get());
         scratch.giveToServer(scratch.path());

@@ -6,13 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /**
  * Turns a restored data directory into one of ours: no file of production's configuration is left,
@@ -29,39 +26,12 @@ final class ForkConfiguration {
           "max_prepared_transactions", 16,
           "max_locks_per_transaction", 256);
 
-  /** Folders a server needs and a base backup leaves out, or holds empty. */
-  private static final List<String> FOLDERS =
-      List.of(
-          "pg_commit_ts",
-          "pg_dynshmem",
-          "pg_notify",
-          "pg_replslot",
-          "pg_serial",
-          "pg_snapshots",
-          "pg_stat",
-          "pg_stat_tmp",
-          "pg_subtrans",
-          "pg_tblspc",
-          "pg_twophase",
-          "pg_wal/archive_status",
-          "pg_logical/snapshots",
-          "pg_logical/mappings");
-
-  /** What belongs to production's server, not to its data. */
+  /** Production's own files; what its server left lies beside them. */
   private static final List<String> REMOVED =
-      List.of(
-          "postgresql.conf",
-          "postgresql.auto.conf",
-          "pg_hba.conf",
-          "pg_ident.conf",
-          "postmaster.pid",
-          "postmaster.opts",
-          "standby.signal",
-          "recovery.signal",
-          "backup_label",
-          "tablespace_map");
+      List.of("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf");
 
   private final Path data;
+  private final DataDirectory directory;
   private final Map<String, String> settings = new TreeMap<>();
 
   /**
@@ -70,6 +40,7 @@ final class ForkConfiguration {
    */
   ForkConfiguration(Path data, Map<String, String> production) {
     this.data = data;
+    this.directory = new DataDirectory(data);
     MINIMUMS.forEach(
         (name, least) -> settings.put(name, Integer.toString(atLeast(production, name, least))));
     settings.putAll(
@@ -102,7 +73,8 @@ final class ForkConfiguration {
    *
    * @param tablespaces a folder outside the data directory
    */
-  void writeForRecovery(ForkTarget target, ForkRoute route, String restoreCommand, Path tablespaces)
+  void writeForRecovery(
+      RecoveryTarget target, RecoveryRoute route, String restoreCommand, Path tablespaces)
       throws IOException {
     Map<String, String> recovery = recovery(route, restoreCommand);
     if (!route.toTheEnd()) {
@@ -111,7 +83,7 @@ final class ForkConfiguration {
       recovery.put("recovery_target_action", "promote");
     }
     write(route, recovery, "local all all trust\nhost all all all reject\n", tablespaces);
-    writePrivate("recovery.signal", "");
+    directory.write("recovery.signal", "");
   }
 
   /**
@@ -120,7 +92,7 @@ final class ForkConfiguration {
    *
    * @param tablespaces a folder outside the data directory
    */
-  void writeForStepping(ForkRoute route, String restoreCommand, Path tablespaces)
+  void writeForStepping(RecoveryRoute route, String restoreCommand, Path tablespaces)
       throws IOException {
     Map<String, String> recovery = recovery(route, restoreCommand);
     recovery.put("hot_standby", "on");
@@ -129,10 +101,10 @@ final class ForkConfiguration {
     recovery.put("max_standby_streaming_delay", "-1");
     recovery.put("wal_retrieve_retry_interval", "1ms");
     write(route, recovery, "local all all trust\n", tablespaces);
-    writePrivate("standby.signal", "");
+    directory.write("standby.signal", "");
   }
 
-  private Map<String, String> recovery(ForkRoute route, String restoreCommand) {
+  private Map<String, String> recovery(RecoveryRoute route, String restoreCommand) {
     Map<String, String> recovery = new TreeMap<>(settings);
     recovery.put("restore_command", restoreCommand);
     if (route.base().major() >= 15) {
@@ -148,30 +120,27 @@ final class ForkConfiguration {
     return recovery;
   }
 
-  private void write(ForkRoute route, Map<String, String> recovery, String access, Path tablespaces)
+  private void write(
+      RecoveryRoute route, Map<String, String> recovery, String access, Path tablespaces)
       throws IOException {
     for (String file : REMOVED) {
       Files.deleteIfExists(data.resolve(file));
     }
-    for (String folder : FOLDERS) {
-      Files.createDirectories(
-          data.resolve(folder),
-          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-    }
-    Files.setPosixFilePermissions(data, PosixFilePermissions.fromString("rwx------"));
-    empty(data.resolve("pg_replslot")); // a logical slot would demand production's wal_level
+    directory.removeOfTheServer();
+    directory.makeFolders();
+    directory.empty("pg_replslot"); // a logical slot would demand production's wal_level
     moveTablespaces(tablespaces);
     writeSettings(recovery);
-    writePrivate("pg_hba.conf", access);
-    writePrivate("pg_ident.conf", "");
-    writePrivate("postgresql.auto.conf", "");
-    writePrivate("backup_label", route.base().backupLabel());
+    directory.write("pg_hba.conf", access);
+    directory.write("pg_ident.conf", "");
+    directory.write("postgresql.auto.conf", "");
+    directory.write("backup_label", route.base().backupLabel());
   }
 
   /** After recovery: one role may connect, with its password, over loopback. */
   void writeForUse(String role) throws IOException {
     writeSettings(settings);
-    writePrivate("pg_hba.conf", "host all \"" + role + "\" 127.0.0.1/32 scram-sha-256\n");
+    directory.write("pg_hba.conf", "host all \"" + role + "\" 127.0.0.1/32 scram-sha-256\n");
   }
 
   /** Doubles a setting that turned out too small: production raised it after the base backup. */
@@ -187,13 +156,7 @@ final class ForkConfiguration {
     StringBuilder text = new StringBuilder("# Written by Holdfast for a fork.\n");
     all.forEach((name, value) ->
         text.append(name).append(" = '").append(value.replace("'", "''")).append("'\n"));
-    writePrivate("postgresql.conf", text.toString());
-  }
-
-  private void writePrivate(String name, String content) throws IOException {
-    Path file = data.resolve(name);
-    Files.writeString(file, content);
-    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+    directory.write("postgresql.conf", text.toString());
   }
 
   /**
@@ -217,15 +180,6 @@ final class ForkConfiguration {
         throw new IOException(link + " is not a folder");
       }
       Files.createSymbolicLink(link, home);
-    }
-  }
-
-  private static void empty(Path folder) throws IOException {
-    try (Stream<Path> inside = Files.walk(folder)) {
-      for (Path path :
-          inside.filter(p -> !p.equals(folder)).sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(path);
-      }
     }
   }
 

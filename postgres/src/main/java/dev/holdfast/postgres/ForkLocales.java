@@ -76,7 +76,8 @@ final class ForkLocales {
   }
 
   private static OperatorException missing(String what, String locale, String why) {
-    return new OperatorException(Kind.FAILED, what, why, ForkFailure.missingLocaleRemedy(locale));
+    return new OperatorException(
+        Kind.FAILED, what, why, RecoveryFailure.missingLocaleRemedy(locale));
   }
 
   private static String charmap(@Nullable String codeset) {

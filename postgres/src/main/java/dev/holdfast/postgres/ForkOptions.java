@@ -12,14 +12,18 @@ import java.nio.file.Path;
  * @param contents what of the cluster it holds
  */
 public record ForkOptions(
-    Path parent, boolean embeddedOnly, int threads, ForkProgress progress, ForkContents contents) {
+    Path parent,
+    boolean embeddedOnly,
+    int threads,
+    RecoveryProgress progress,
+    ForkContents contents) {
   /** Whole, in the machine's temporary folder, by its own binaries if there are any, quietly. */
   public static ForkOptions defaults() {
     return new ForkOptions(
         Path.of(System.getProperty("java.io.tmpdir")),
         false,
         Math.max(2, Runtime.getRuntime().availableProcessors()),
-        ForkProgress.NONE,
+        RecoveryProgress.NONE,
         new ForkContents.Whole());
   }
 
@@ -34,7 +38,7 @@ public record ForkOptions(
   }
 
   /** The same, telling its progress. */
-  public ForkOptions telling(ForkProgress listener) {
+  public ForkOptions telling(RecoveryProgress listener) {
     return new ForkOptions(parent, embeddedOnly, threads, listener, contents);
   }
 

@@ -33,7 +33,7 @@ final class ForkSource {
   private static final long WAL_KEPT_BYTES_MAX = 3L << 29;
 
   private final ClusterStore cluster;
-  private final ForkTarget target;
+  private final RecoveryTarget target;
   private final ForkOptions options;
   private final String what;
   private final Set<Long> kept = new HashSet<>();
@@ -46,7 +46,7 @@ final class ForkSource {
   private @Nullable BaseReader reader;
   private CatalogChanges changes = new CatalogChanges();
 
-  ForkSource(ClusterStore cluster, ForkTarget target, ForkOptions options) {
+  ForkSource(ClusterStore cluster, RecoveryTarget target, ForkOptions options) {
     this.cluster = cluster;
     this.target = target;
     this.options = options;
@@ -59,7 +59,7 @@ final class ForkSource {
     return what;
   }
 
-  ForkTarget target() {
+  RecoveryTarget target() {
     return target;
   }
 
@@ -69,9 +69,10 @@ final class ForkSource {
    *
    * @throws OperatorException REFUSED when there is none
    */
-  ForkRoute route() {
-    ForkRoute route =
-        ForkRoute.choose(
+  RecoveryRoute route() {
+    RecoveryRoute route =
+        RecoveryRoute.choose(
+            what,
             cluster.document().name(),
             target,
             cluster.bases().list(),
@@ -156,7 +157,7 @@ final class ForkSource {
   }
 
   /** The way to the target and on, as far as WAL is recorded. */
-  ForkRoute routeOnwards() {
+  RecoveryRoute routeOnwards() {
     return route().onwards(cluster.wal().list(), this::history);
   }
 
@@ -172,7 +173,7 @@ final class ForkSource {
    *
    * @throws OperatorException REFUSED when it will not
    */
-  void checkRoom(ForkRoute route) {
+  void checkRoom(RecoveryRoute route) {
     BaseManifest base = route.base();
     long files = leftOut.files().isEmpty() ? base.bytes() : wantedBytes(reader(base));
     long wal = target.lsn().minus(route.start()) + base.walSegmentSize();
@@ -250,7 +251,7 @@ final class ForkSource {
   }
 
   /** The WAL of a route, to be handed to a server; filtered where files were left out. */
-  WalSpool.Source wal(ForkRoute route) {
+  WalSpool.Source wal(RecoveryRoute route) {
     if (leftOut.files().isEmpty()) {
       return new CheckedWal(what, route, target.lsn(), cluster.wal()::read, this::history);
     }

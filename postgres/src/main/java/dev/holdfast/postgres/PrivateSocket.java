@@ -154,7 +154,7 @@ final class PrivateSocket implements AutoCloseable {
       try {
         return open(port, user, database, true);
       } catch (SQLException e) {
-        if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
+        if (RecoveryFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
           throw e;
         }
         if (!COMING_UP.equals(e.getSQLState()) || System.nanoTime() > deadline) {
@@ -179,7 +179,7 @@ final class PrivateSocket implements AutoCloseable {
     try {
       return open(port, user, database, isSuperuser);
     } catch (SQLException e) {
-      if (ForkFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
+      if (RecoveryFailure.missingLocale(String.valueOf(e.getMessage())).isPresent()) {
         throw e;
       }
       return null;

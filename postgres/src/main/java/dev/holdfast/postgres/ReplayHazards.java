@@ -7,6 +7,9 @@ import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.WalDamagedException;
 import dev.holdfast.wal.WalReader;
+import dev.holdfast.wal.WalRecord;
+import java.util.Map;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,6 +24,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ReplayHazards {
   private static final int CREATE_TABLESPACE = 0x00;
+  private static final int PARAMETER_CHANGE = 0x60;
   private static final int OPCODE = 0xF0;
 
   /**
@@ -38,7 +42,15 @@ final class ReplayHazards {
   private boolean hasNext;
 
   private long nextLsn;
+  private long nextEnd;
+  private Map<String, Integer> nextSettings = Map.of();
   private boolean nextIsHazard;
+
+  /** Of the records that were read, lie before the target and were found harmless. */
+  private Lsn lastStart = Lsn.NONE;
+
+  private Lsn lastEnd = Lsn.NONE;
+  private final Map<String, Integer> settings = new TreeMap<>();
   private @Nullable WalDamagedException damage;
 
   /** The first of each that others read, whatever the target was. */
@@ -92,6 +104,9 @@ final class ReplayHazards {
       if (nextIsHazard) {
         throw hazard(new Lsn(nextLsn));
       }
+      lastStart = new Lsn(nextLsn);
+      lastEnd = new Lsn(nextEnd);
+      nextSettings.forEach((name, value) -> settings.merge(name, value, Math::max));
       hasNext = false;
     }
     if (damage != null && damage.at().isBefore(target)) {
@@ -106,6 +121,8 @@ final class ReplayHazards {
         hasNext = record != null;
         if (record != null) {
           nextLsn = record.lsn();
+          nextEnd = record.end();
+          nextSettings = settings(record);
           nextIsHazard = isHazard(record);
         }
       } catch (WalDamagedException e) {
@@ -113,6 +130,49 @@ final class ReplayHazards {
       }
     }
     return hasNext;
+  }
+
+  /** Whether every record before the target was read. */
+  boolean isRead() {
+    return hasNext || !reader.position().isBefore(target);
+  }
+
+  /**
+   * Says that the log is recorded to here.
+   *
+   * @throws WalDamagedException when it ended before
+   */
+  void finish(Lsn recordedTo) {
+    reader.finish(recordedTo);
+  }
+
+  /** Where the last record before the target starts, as far as was read. */
+  Lsn lastStart() {
+    return lastStart;
+  }
+
+  /** Where that record ends. */
+  Lsn lastEnd() {
+    return lastEnd;
+  }
+
+  /** What the log says a server that replays it has to have at least, by setting. */
+  Map<String, Integer> settings() {
+    return Map.copyOf(settings);
+  }
+
+  private static Map<String, Integer> settings(RawRecord record) {
+    if (record.rmgr() == ResourceManager.XLOG
+        && (record.info() & OPCODE) == PARAMETER_CHANGE
+        && record.decode() instanceof WalRecord.ParameterChange change) {
+      return Map.of(
+          "max_connections", change.maxConnections(),
+          "max_worker_processes", change.maxWorkerProcesses(),
+          "max_wal_senders", change.maxWalSenders(),
+          "max_prepared_transactions", change.maxPreparedTransactions(),
+          "max_locks_per_transaction", change.maxLocksPerTransaction());
+    }
+    return Map.of();
   }
 
   private OperatorException hazard(Lsn at) {

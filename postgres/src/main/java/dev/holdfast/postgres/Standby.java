@@ -40,7 +40,7 @@ final class Standby implements AutoCloseable {
   private static final Duration LOG_READ_EVERY = Duration.ofSeconds(1);
 
   private final ForkSource source;
-  private final ForkRoute route;
+  private final RecoveryRoute route;
   private final PostgresBinaries binaries;
   private final ScratchFolder scratch;
   private final Path data;
@@ -65,12 +65,12 @@ final class Standby implements AutoCloseable {
    */
   Standby(
       ForkSource source,
-      ForkRoute route,
+      RecoveryRoute route,
       PostgresBinaries binaries,
       ScratchFolder scratch,
       Lsn first,
       String user,
-      ForkProgress progress)
+      RecoveryProgress progress)
       throws IOException {
     this.source = source;
     this.route = route;
@@ -124,7 +124,7 @@ final class Standby implements AutoCloseable {
         locales.environment());
   }
 
-  private void taken(SegmentName segment, ForkProgress progress) {
+  private void taken(SegmentName segment, RecoveryProgress progress) {
     if (firstTakenNanos == 0) {
       firstTakenNanos = System.nanoTime();
     }
@@ -175,8 +175,8 @@ final class Standby implements AutoCloseable {
         if (complaint.contains("hot standby is not possible")) {
           return false;
         }
-        throw ForkFailure.of(
-            source.what(), ForkTarget.before(position), binaries, complaint, cause);
+        throw RecoveryFailure.of(
+            source.what(), RecoveryTarget.before(position), binaries, complaint, cause);
       }
       startAgain();
     }
@@ -195,7 +195,7 @@ final class Standby implements AutoCloseable {
         return false;
       }
       if (System.nanoTime() - logRead > LOG_READ_EVERY.toNanos()) {
-        if (ForkFailure.tooSmall(started.log()).isPresent()) {
+        if (RecoveryFailure.tooSmall(started.log()).isPresent()) {
           return false; // it has paused, and waits for somebody to look
         }
         logRead = System.nanoTime();
@@ -269,7 +269,7 @@ final class Standby implements AutoCloseable {
       } catch (SQLException e) {
         String complaint = String.valueOf(e.getMessage());
         if (attempt == StartedServer.ATTEMPTS_MAX
-            || ForkFailure.missingLocale(complaint).isEmpty()
+            || RecoveryFailure.missingLocale(complaint).isEmpty()
             || !remedied(complaint)) {
           throw e;
         }
@@ -331,8 +331,8 @@ final class Standby implements AutoCloseable {
 
   /** Makes what it complains to lack, if that can be made. */
   private boolean remedied(String complaint) throws IOException {
-    Optional<String> locale = ForkFailure.missingLocale(complaint);
-    Optional<String> tooSmall = ForkFailure.tooSmall(complaint);
+    Optional<String> locale = RecoveryFailure.missingLocale(complaint);
+    Optional<String> tooSmall = RecoveryFailure.tooSmall(complaint);
     if (locale.isPresent()) {
       locales.make(source.what(), locale.get());
     } else if (tooSmall.isPresent()) {

@@ -38,7 +38,7 @@ public final class SteppingFork implements AutoCloseable {
   private final ClusterStore cluster;
   private final ForkOptions options;
   private final ScratchFolder scratch;
-  private final ForkRoute route;
+  private final RecoveryRoute route;
   private final Lsn first;
   private final ForkSource source;
   private @Nullable Standby standby;
@@ -63,7 +63,7 @@ public final class SteppingFork implements AutoCloseable {
       ForkOptions options,
       ScratchFolder scratch,
       ForkSource source,
-      ForkRoute route,
+      RecoveryRoute route,
       Lsn first) {
     this.cluster = cluster;
     this.source = source;
@@ -81,8 +81,8 @@ public final class SteppingFork implements AutoCloseable {
    */
   public static SteppingFork start(ClusterStore cluster, Lsn first, ForkOptions given) {
     ForkOptions options = given.holding(withIndexes(given.contents()));
-    ForkSource source = new ForkSource(cluster, ForkTarget.before(first), options);
-    ForkRoute route = source.routeOnwards();
+    ForkSource source = new ForkSource(cluster, RecoveryTarget.before(first), options);
+    RecoveryRoute route = source.routeOnwards();
     PostgresBinaries binaries = source.binaries(route.base());
     source.checkRoom(route);
     String user = PostgresUrl.parse(cluster.document().url()).user();
@@ -141,7 +141,7 @@ public final class SteppingFork implements AutoCloseable {
     try {
       stopAt(farther);
     } catch (IOException e) {
-      throw new ForkSource(cluster, ForkTarget.before(farther), options).unwritable(e);
+      throw new ForkSource(cluster, RecoveryTarget.before(farther), options).unwritable(e);
     }
     moving = moving.plusNanos(System.nanoTime() - beganNanos);
   }
@@ -154,7 +154,7 @@ public final class SteppingFork implements AutoCloseable {
       closePromoted();
     } else {
       // What it is refused for, a fork says; what was recorded since, a fork reaches.
-      Fork made = Fork.start(cluster, ForkTarget.before(stop), options);
+      Fork made = Fork.start(cluster, RecoveryTarget.before(stop), options);
       closePromoted();
       promoted = made;
       promotedStops++;

@@ -93,7 +93,7 @@ class ForkTest {
         server.execute("CREATE TABLE last (id int)"); // so that later's commit is not the end
         recorded.recordWal();
 
-        try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(commit), options)) {
+        try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(commit), options)) {
           assertThat(query(fork, "postgres", "SELECT count(*), min(id), max(id) FROM users"))
               .containsExactly("1100|1|1100");
           assertThat(query(fork, "postgres", "SELECT count(*) FROM spaced")).containsExactly("600");
@@ -123,11 +123,11 @@ class ForkTest {
               .startsWith(parent);
           assertNobodyElseGetsIn(fork);
         }
-        try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.after(commit), options)) {
+        try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.after(commit), options)) {
           assertThat(query(fork, "postgres", "SELECT to_regclass('users'), to_regclass('later')"))
               .containsExactly("null|null");
         }
-        try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.after(later), options)) {
+        try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.after(later), options)) {
           assertThat(query(fork, "postgres", "SELECT to_regclass('users'), to_regclass('later')"))
               .containsExactly("null|later");
         }
@@ -188,11 +188,11 @@ class ForkTest {
       recorded.server().execute("INSERT INTO t SELECT generate_series(1, 300)");
       recorded.recordWal();
       Lsn end = recorded.recordedEnd();
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(end), options)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(end), options)) {
         assertThat(query(fork, "postgres", "SELECT count(*) FROM t")).containsExactly("300");
         assertThat(fork.reached()).isEqualTo(end);
       }
-      assertThatThrownBy(() -> Fork.start(recorded.cluster(), ForkTarget.after(end), options))
+      assertThatThrownBy(() -> Fork.start(recorded.cluster(), RecoveryTarget.after(end), options))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED));
     }
@@ -204,7 +204,7 @@ class ForkTest {
       recorded.backUp();
       recorded.recordWal();
       Path untouched = parent.resolve("never made");
-      ForkTarget tooLate = ForkTarget.before(recorded.recordedEnd().plus(1));
+      RecoveryTarget tooLate = RecoveryTarget.before(recorded.recordedEnd().plus(1));
       assertThatThrownBy(() -> Fork.start(recorded.cluster(), tooLate, options.in(untouched)))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
@@ -224,7 +224,7 @@ class ForkTest {
               "SELECT pg_logical_emit_message(false, 'test', repeat('x', 20000))",
               "CREATE TABLE flushed (id int)");
       recorded.recordWal(big.plus(9000));
-      assertThatThrownBy(() -> Fork.start(recorded.cluster(), ForkTarget.after(big), options))
+      assertThatThrownBy(() -> Fork.start(recorded.cluster(), RecoveryTarget.after(big), options))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
           .hasMessageContaining("the record at " + big + " is not recorded to its end");
@@ -248,12 +248,13 @@ class ForkTest {
       server.execute("CREATE TABLE flushed (id int)", "CHECKPOINT");
       List<Path> files = filesBelow(tablespace);
       recorded.recordWal();
-      assertThatThrownBy(() -> Fork.start(recorded.cluster(), ForkTarget.before(target), options))
+      assertThatThrownBy(
+              () -> Fork.start(recorded.cluster(), RecoveryTarget.before(target), options))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED))
           .hasMessageContaining("a tablespace is created");
       assertThat(filesBelow(tablespace)).isEqualTo(files).isNotEmpty();
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(creation), options)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(creation), options)) {
         assertThat(query(fork, "postgres", "SELECT to_regclass('earlier'), to_regclass('t')"))
             .containsExactly("earlier|null");
       }
@@ -285,12 +286,12 @@ class ForkTest {
       server.execute("SELECT pg_switch_wal()", "CREATE TABLE flushed (id int)");
       recorded.recordWal();
 
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(second), options)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(second), options)) {
         assertThat(
                 query(fork, "postgres", "SELECT timeline, count(*) FROM t GROUP BY 1 ORDER BY 1"))
             .containsExactly("1|2", "2|1");
       }
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.after(first), options)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.after(first), options)) {
         assertThat(
                 query(fork, "postgres", "SELECT timeline, count(*) FROM t GROUP BY 1 ORDER BY 1"))
             .containsExactly("1|1");
@@ -306,8 +307,8 @@ class ForkTest {
       recorded.recordWal();
       List<Long> fetched = new ArrayList<>();
       List<Lsn> replayed = Collections.synchronizedList(new ArrayList<>());
-      ForkProgress listener =
-          new ForkProgress() {
+      RecoveryProgress listener =
+          new RecoveryProgress() {
             @Override
             public void fetched(long sofar, long total) {
               assertThat(total).isEqualTo(bytes);
@@ -319,7 +320,7 @@ class ForkTest {
               replayed.add(through);
             }
           };
-      ForkTarget end = ForkTarget.before(recorded.recordedEnd());
+      RecoveryTarget end = RecoveryTarget.before(recorded.recordedEnd());
       Fork.start(recorded.cluster(), end, options.telling(listener)).close();
       assertThat(fetched).isSorted().endsWith(bytes);
       assertThat(replayed).hasSizeGreaterThan(2).isSorted();
@@ -342,7 +343,7 @@ class ForkTest {
       recorded.backUp();
       recorded.server().execute("UPDATE t SET id = -id");
       recorded.recordWal();
-      ForkTarget end = ForkTarget.before(recorded.recordedEnd());
+      RecoveryTarget end = RecoveryTarget.before(recorded.recordedEnd());
       assertThatThrownBy(() -> Fork.start(recorded.cluster(), end, options))
           .isInstanceOf(OperatorException.class)
           .hasMessageContaining("compressed with LZ4 not supported by build")
@@ -365,7 +366,8 @@ class ForkTest {
       Lsn target = recorded.commit("DROP TABLE t");
       recorded.server().execute("CREATE TABLE flushed (id int)");
       recorded.recordWalDamagedAt(damaged);
-      assertThatThrownBy(() -> Fork.start(recorded.cluster(), ForkTarget.before(target), options))
+      assertThatThrownBy(
+              () -> Fork.start(recorded.cluster(), RecoveryTarget.before(target), options))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.DAMAGED_DATA))
           .hasMessageContaining(damaged.toString());
@@ -389,7 +391,7 @@ class ForkTest {
       }
       Lsn commit = recorded.commit("DROP TABLE IF EXISTS nothing", "CREATE TABLE u (id int)");
       recorded.recordWal();
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(commit), options)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(commit), options)) {
         assertThat(fork.rolledBack()).hasSize(70);
         assertThat(query(fork, "postgres", "SELECT count(*) FROM t")).containsExactly("0");
       }
@@ -425,7 +427,7 @@ class ForkTest {
       // Nobody can connect to that server now: its log is all there is, as after an incident.
       recorded.recordWal(recorded.writtenEnd());
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(recorded.recordedEnd()), options)) {
+          Fork.start(recorded.cluster(), RecoveryTarget.before(recorded.recordedEnd()), options)) {
         assertThat(query(fork, "postgres", "SELECT id FROM t, pg_sleep(0.1)")).containsExactly("1");
         assertThat(
                 query(
@@ -454,7 +456,7 @@ class ForkTest {
               "UPDATE pg_database SET datcollate = 'sv_SE.UTF-8', datctype = 'sv_SE.UTF-8' WHERE"
                   + " datname = 'template1'");
       recorded.recordWal();
-      ForkTarget end = ForkTarget.before(recorded.recordedEnd());
+      RecoveryTarget end = RecoveryTarget.before(recorded.recordedEnd());
       try (Fork fork = Fork.start(recorded.cluster(), end, options)) {
         assertThat(
                 query(fork, "umlaut", "SELECT x FROM (VALUES ('z'), ('\u00e4')) v(x) ORDER BY x"))
@@ -478,7 +480,7 @@ class ForkTest {
               "UPDATE pg_database SET datcollate = 'xx_XX.UTF-8', datctype = 'xx_XX.UTF-8' WHERE"
                   + " datname = 'odd'");
       recorded.recordWal();
-      ForkTarget end = ForkTarget.before(recorded.recordedEnd());
+      RecoveryTarget end = RecoveryTarget.before(recorded.recordedEnd());
       assertThatThrownBy(() -> Fork.start(recorded.cluster(), end, options))
           .isInstanceOf(OperatorException.class)
           .hasMessageContaining("this machine has no locale \"xx_XX.UTF-8\"")
@@ -528,8 +530,8 @@ class ForkTest {
   static final class OrphanedFork {
     public static void main(String[] arguments) throws Exception {
       boolean ready = Boolean.parseBoolean(arguments[3]);
-      ForkProgress stopInTheMiddle =
-          new ForkProgress() {
+      RecoveryProgress stopInTheMiddle =
+          new RecoveryProgress() {
             @Override
             public void fetched(long bytes, long total) {
               if (!ready && bytes > total / 2) {
@@ -539,7 +541,7 @@ class ForkTest {
           };
       Fork.start(
           Repository.open(arguments[0]).cluster("acme"),
-          ForkTarget.before(Lsn.parse(arguments[1])),
+          RecoveryTarget.before(Lsn.parse(arguments[1])),
           ForkOptions.defaults()
               .in(Path.of(arguments[2]))
               .withEmbeddedBinaries()

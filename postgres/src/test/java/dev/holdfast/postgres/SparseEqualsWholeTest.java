@@ -135,7 +135,7 @@ final class SparseEqualsWholeTest {
               .formatted(checksums, fullPages, workload.failures()));
       assertThat(workload.done()).isGreaterThan(OPERATIONS / 2);
       Lsn target = targets.get(random.nextInt(targets.size()));
-      compare(recorded, ForkTarget.before(target), options, tables, random);
+      compare(recorded, RecoveryTarget.before(target), options, tables, random);
     }
     try (Stream<Path> left = Files.list(parent)) {
       assertThat(left).isEmpty();
@@ -162,7 +162,7 @@ final class SparseEqualsWholeTest {
 
   private static void compare(
       RecordedServer recorded,
-      ForkTarget target,
+      RecoveryTarget target,
       ForkOptions options,
       Map<Long, Set<Long>> tables,
       Random random)

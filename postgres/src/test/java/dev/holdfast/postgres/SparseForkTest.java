@@ -158,7 +158,7 @@ class SparseForkTest {
       List<String> tables = List.of("people", "events", "events_2", "emptied", "moved", "since");
       try (Fork fork =
           Fork.start(
-              recorded.cluster(), ForkTarget.before(target), options.telling(totals(whole)))) {
+              recorded.cluster(), RecoveryTarget.before(target), options.telling(totals(whole)))) {
         expected = checksums(fork, "postgres", tables);
         assertThat(fork.attempts()).isEqualTo(1);
         assertThat(fork.contents()).isEqualTo(new ForkContents.Whole());
@@ -168,7 +168,7 @@ class SparseForkTest {
       try (Fork fork =
           Fork.start(
               recorded.cluster(),
-              ForkTarget.before(target),
+              RecoveryTarget.before(target),
               options.holding(contents).telling(totals(sparse)))) {
         assertThat(fork.attempts()).isEqualTo(1);
         assertThat(fork.contents()).isEqualTo(contents);
@@ -256,7 +256,8 @@ class SparseForkTest {
             new ForkContents.Sparse(
                 database(catalog, "postgres"), oids(catalog, wanted.getKey()), true, false);
         try (Fork fork =
-            Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+            Fork.start(
+                recorded.cluster(), RecoveryTarget.before(target), options.holding(contents))) {
           assertThat(fork.attempts()).as(wanted.getKey()).isEqualTo(2);
           assertThat(fork.contents()).isEqualTo(contents);
           assertThat(
@@ -272,7 +273,7 @@ class SparseForkTest {
       ForkContents inCopy =
           new ForkContents.Sparse(copied, oids(catalog, "second", "notes"), true, false);
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(inCopy))) {
+          Fork.start(recorded.cluster(), RecoveryTarget.before(target), options.holding(inCopy))) {
         assertThat(fork.attempts()).isEqualTo(2);
         assertThat(fork.database()).isEqualTo("copied");
         assertThat(value(fork, "copied", "SELECT count(*) FROM notes")).isEqualTo("123");
@@ -304,7 +305,8 @@ class SparseForkTest {
           "SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, ' ' ORDER BY indexrelid) FROM"
               + " pg_index WHERE indrelid = 'users'::regclass";
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(target), options.holding(contents))) {
         assertThat(
                 value(
                     fork,
@@ -363,7 +365,8 @@ class SparseForkTest {
                   database(catalog, "shop"), oids(catalog, "shop", "users"), true, false)
               .asAlone();
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(target), options.holding(contents))) {
         assertThat(fork.attempts()).isEqualTo(1);
         assertThat(fork.database()).isEqualTo("shop");
         assertThat(fork.databases()).containsExactly("shop");
@@ -378,7 +381,8 @@ class SparseForkTest {
       }
       // By its new name it is not found without the others: all are there then.
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(renamed), options.holding(contents))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(renamed), options.holding(contents))) {
         assertThat(fork.attempts()).isEqualTo(2);
         assertThat(fork.database()).isEqualTo("store");
         assertThat(value(fork, "store", rows)).isEqualTo(expected);
@@ -411,7 +415,8 @@ class SparseForkTest {
           new ForkContents.Sparse(
               database(catalog, "postgres"), oids(catalog, "users"), true, false);
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(target), options.holding(contents))) {
         assertThat(value(fork, "postgres", "SELECT id FROM users")).isEqualTo("1");
       }
     }
@@ -436,14 +441,14 @@ class SparseForkTest {
       try (Fork fork =
           Fork.start(
               recorded.cluster(),
-              ForkTarget.before(target),
+              RecoveryTarget.before(target),
               options.holding(new ForkContents.Sparse(database, users, true, true)))) {
         assertThat(value(fork, "postgres", md5)).isEqualTo(server.value(md5));
       }
       try (Fork fork =
           Fork.start(
               recorded.cluster(),
-              ForkTarget.before(target),
+              RecoveryTarget.before(target),
               options.holding(new ForkContents.Sparse(database, users, true, false)))) {
         assertThat(value(fork, "postgres", "SELECT count(*) FROM users")).isEqualTo("10");
         for (String sql :
@@ -489,14 +494,15 @@ class SparseForkTest {
       recorded.recordWal();
       ForkOptions own = ForkOptions.defaults().in(parent);
       String whole;
-      try (Fork fork = Fork.start(recorded.cluster(), ForkTarget.before(target), own)) {
+      try (Fork fork = Fork.start(recorded.cluster(), RecoveryTarget.before(target), own)) {
         whole = schema(installed, fork);
       }
       ForkContents withoutIndexes =
           new ForkContents.Sparse(
               database(catalog, "postgres"), oids(catalog, "users", "orders"), false, false);
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), own.holding(withoutIndexes))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(target), own.holding(withoutIndexes))) {
         assertThat(schema(installed, fork)).isEqualTo(whole);
         assertThat(value(fork, "postgres", "SELECT count(*) FROM orders WHERE total > 0"))
             .isEqualTo("2000");
@@ -504,7 +510,7 @@ class SparseForkTest {
       try (Fork fork =
           Fork.start(
               recorded.cluster(),
-              ForkTarget.before(target),
+              RecoveryTarget.before(target),
               own.holding(ForkContents.Sparse.SCHEMA_ONLY))) {
         assertThat(schema(installed, fork)).isEqualTo(whole).contains("CREATE TABLE public.users");
         assertThat(fork.attempts()).isEqualTo(1);
@@ -603,7 +609,8 @@ class SparseForkTest {
           new ForkContents.Sparse(
               database(catalog, "postgres"), oids(catalog, "users"), true, false);
       try (Fork fork =
-          Fork.start(recorded.cluster(), ForkTarget.before(target), options.holding(contents))) {
+          Fork.start(
+              recorded.cluster(), RecoveryTarget.before(target), options.holding(contents))) {
         assertThat(fork.absent()).isEqualTo(oids(catalog, "users"));
         assertThat(fork.tables()).isEmpty();
         assertThat(fork.contents()).isEqualTo(new ForkContents.Whole());
@@ -618,8 +625,8 @@ class SparseForkTest {
     return catalog;
   }
 
-  private static ForkProgress totals(AtomicLong total) {
-    return new ForkProgress() {
+  private static RecoveryProgress totals(AtomicLong total) {
+    return new RecoveryProgress() {
       @Override
       public void fetched(long bytes, long all) {
         total.set(all);

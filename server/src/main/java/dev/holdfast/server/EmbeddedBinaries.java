@@ -66,7 +66,9 @@ final class EmbeddedBinaries {
         xdg == null || xdg.isBlank()
             ? Path.of(System.getProperty("user.home"), ".cache")
             : Path.of(xdg);
-    if (Unprivileged.way() instanceof Unprivileged.AsUser) {
+    boolean root = "root".equals(System.getProperty("user.name"));
+    if (Unprivileged.way() instanceof Unprivileged.AsUser
+        || (root && (xdg == null || xdg.isBlank()))) {
       base = Path.of("/var/cache"); // root's own cache folder cannot be reached by another user
     }
     return base.resolve("holdfast").resolve("postgres");

@@ -70,6 +70,20 @@ public record PostgresBinaries(int major, String version, Path bin, Source sourc
     return bin.resolve(name);
   }
 
+  /**
+   * What a setting is for a server of this data directory, by its files and the programs' defaults;
+   * empty when the programs do not say.
+   */
+  public Optional<String> setting(String name, Path data, ServerUser user) {
+    ProcessResult asked =
+        Processes.run(
+            user.command(
+                List.of(program("postgres").toString(), "-D", data.toString(), "-C", name)));
+    return asked.exitCode() == 0
+        ? asked.output().lines().reduce((_, last) -> last)
+        : Optional.empty();
+  }
+
   private static Optional<PostgresBinaries> inspect(Path bin, Source source) {
     Path postgres = bin.resolve("postgres");
     if (!Files.isExecutable(postgres)) {

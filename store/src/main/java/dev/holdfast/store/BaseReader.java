@@ -96,6 +96,31 @@ public final class BaseReader {
    */
   public void restore(
       Path directory, Function<String, Restoration> choice, int threads, LongConsumer onBytes) {
+    boolean restored = false;
+    boolean created = prepare(directory);
+    try {
+      restore(directory, directory::resolve, choice, threads, onBytes);
+      restored = true;
+    } finally {
+      if (!restored) {
+        clear(directory, created);
+      }
+    }
+  }
+
+  /**
+   * As {@link #restore(Path, Function, int, LongConsumer)}, to places of the caller's choice, which
+   * has to see that nothing is there yet, and to remove what was written when it fails.
+   *
+   * @param directory what is restored into, as failures name it
+   * @param place where the file or empty directory of a path goes; its parents are made
+   */
+  public void restore(
+      Path directory,
+      Function<String, Path> place,
+      Function<String, Restoration> choice,
+      int threads,
+      LongConsumer onBytes) {
     Map<String, Long> files = files();
     var choices = new HashMap<String, Restoration>();
     files.forEach((path, size) -> {
@@ -103,23 +128,16 @@ public final class BaseReader {
         choices.put(path, choice.apply(path));
       }
     });
-    boolean restored = false;
-    boolean created = prepare(directory);
     try {
-      create(directory, files, choices, threads);
+      create(place, files, choices, threads);
       transfer(
           files,
           path -> choices.get(path) == Restoration.WHOLE,
           threads,
-          () -> new FileSink(directory),
+          () -> new FileSink(place),
           onBytes);
-      restored = true;
     } catch (IOException e) {
       throw cannotRestore(directory, e);
-    } finally {
-      if (!restored) {
-        clear(directory, created);
-      }
     }
   }
 
@@ -147,12 +165,15 @@ public final class BaseReader {
 
   /** Makes directories, then files of their sizes, several at once. */
   private static void create(
-      Path directory, Map<String, Long> files, Map<String, Restoration> choices, int threads)
+      Function<String, Path> place,
+      Map<String, Long> files,
+      Map<String, Restoration> choices,
+      int threads)
       throws IOException {
     Set<Path> made = new HashSet<>();
     Queue<Map.Entry<String, Long>> wanted = new ConcurrentLinkedQueue<>();
     for (Map.Entry<String, Long> file : files.entrySet()) {
-      Path path = directory.resolve(file.getKey());
+      Path path = place.apply(file.getKey());
       if (file.getValue() == BaseWriter.DIRECTORY) {
         Files.createDirectories(path, PRIVATE_DIRECTORY);
         continue;
@@ -172,7 +193,7 @@ public final class BaseReader {
           for (Map.Entry<String, Long> file = wanted.poll();
               file != null && failure.get() == null;
               file = wanted.poll()) {
-            create(directory.resolve(file.getKey()), file.getValue());
+            create(place.apply(file.getKey()), file.getValue());
           }
         });
   }
@@ -498,12 +519,12 @@ public final class BaseReader {
 
   /** Keeps the last file open: a part holds a file's extents one after the other. */
   private static final class FileSink implements Sink {
-    private final Path directory;
+    private final Function<String, Path> place;
     private @Nullable String openPath;
     private @Nullable FileChannel channel;
 
-    FileSink(Path directory) {
-      this.directory = directory;
+    FileSink(Function<String, Path> place) {
+      this.place = place;
     }
 
     @Override
@@ -521,7 +542,7 @@ public final class BaseReader {
         return channel;
       }
       close();
-      FileChannel opened = FileChannel.open(directory.resolve(path), StandardOpenOption.WRITE);
+      FileChannel opened = FileChannel.open(place.apply(path), StandardOpenOption.WRITE);
       channel = opened;
       openPath = path;
       return opened;

@@ -11,7 +11,7 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Says, from what a fork's server wrote into its log, why it does not come up and what to do. */
-final class ForkFailure {
+final class RecoveryFailure {
   private static final Pattern SEVERE = Pattern.compile("(?:FATAL|PANIC|ERROR):\\s+(.*)");
   private static final Pattern LOCALE =
       Pattern.compile(
@@ -36,7 +36,7 @@ final class ForkFailure {
           "LOG:\\s+(?:invalid|incorrect|record with|there is no contrecord|missing contrecord|"
               + "unexpected|out-of-sequence).*? at ([0-9A-F]+/[0-9A-F]+)");
 
-  private ForkFailure() {}
+  private RecoveryFailure() {}
 
   /** Whether another program took the port between our choice and the server's start. */
   static boolean portTaken(String log) {
@@ -83,7 +83,7 @@ final class ForkFailure {
    */
   static OperatorException of(
       String what,
-      ForkTarget target,
+      RecoveryTarget target,
       PostgresBinaries binaries,
       String log,
       @Nullable Throwable cause) {
@@ -149,7 +149,7 @@ final class ForkFailure {
       return failed(
           what,
           reason,
-          "make room in the scratch folder's file system, or name another one, and run the same"
+          "make room in its file system, or name a folder in another one, and run the same"
               + " command again",
           cause);
     }

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** Segments of 1 MiB: segment n starts at n00000 (hexadecimal). */
-class ForkRouteTest {
+class RecoveryRouteTest {
   private static final int MIB = 1 << 20;
 
   @Test
@@ -25,10 +25,10 @@ class ForkRouteTest {
     assertThat(choose(before("0/800000"), bases, segments(1, 2, 12)).base().label()).isEqualTo("b");
     // A base backup's own stop is the first target it reaches.
     Lsn stop = new Lsn(bases.get(2).stopLsn());
-    assertThat(choose(ForkTarget.before(stop), bases, segments(1, 2, 12)).base().label())
+    assertThat(choose(RecoveryTarget.before(stop), bases, segments(1, 2, 12)).base().label())
         .isEqualTo("c");
     assertThat(
-            choose(ForkTarget.before(new Lsn(stop.position() - 1)), bases, segments(1, 2, 12))
+            choose(RecoveryTarget.before(new Lsn(stop.position() - 1)), bases, segments(1, 2, 12))
                 .base()
                 .label())
         .isEqualTo("b");
@@ -52,7 +52,7 @@ class ForkRouteTest {
         segments(1, 5, 12),
         "cannot fork acme at 0/400000: every base backup that can be used is newer than the target;"
             + " the oldest, a, reaches back to 0/580000; next: choose a target from 0/580000"
-            + " through 0/D00000 (base backup a)");
+            + " (1970-01-01T00:00:00Z, when base backup a was finished) through 0/D00000");
   }
 
   @Test
@@ -67,14 +67,14 @@ class ForkRouteTest {
         recorded,
         "cannot fork acme at 0/801235: WAL is recorded without a gap only through 0/801234; segment"
             + " 000000010000000000000008 is recorded in part; next: choose a target from 0/280000"
-            + " through 0/801234 (base backup a)");
+            + " (1970-01-01T00:00:00Z, when base backup a was finished) through 0/801234");
     refused(
-        ForkTarget.after(Lsn.parse("0/801234")),
+        RecoveryTarget.after(Lsn.parse("0/801234")),
         List.of(base("a", 1, 2)),
         recorded,
         "cannot fork acme at 0/801234: WAL is recorded without a gap only through 0/801234; segment"
             + " 000000010000000000000008 is recorded in part; next: choose a target from 0/280000"
-            + " through 0/801234 (base backup a)");
+            + " (1970-01-01T00:00:00Z, when base backup a was finished) through 0/801234");
   }
 
   @Test
@@ -88,8 +88,8 @@ class ForkRouteTest {
         recorded,
         "cannot fork acme at 0/801000: WAL is recorded without a gap only through 0/600000; segment"
             + " 000000010000000000000006 is not recorded; next: choose a target from 0/280000"
-            + " through 0/600000 (base backup a); choose a target from 0/A80000 through 0/D00000"
-            + " (base backup b)");
+            + " (1970-01-01T00:00:00Z, when base backup a was finished) through 0/600000; choose a target from"
+            + " 0/A80000 (1970-01-01T00:00:00Z, when base backup b was finished) through 0/D00000");
     assertThat(choose(before("0/B00000"), bases, recorded).base().label()).isEqualTo("b");
   }
 
@@ -111,14 +111,15 @@ class ForkRouteTest {
     recorded.addAll(segments(2, 6, 9));
     Map<Integer, String> histories = Map.of(2, "1\t0/680000\tno recovery target specified\n");
 
-    ForkRoute after = choose(before("0/701000"), List.of(base("a", 1, 2)), recorded, histories);
+    RecoveryRoute after = choose(before("0/701000"), List.of(base("a", 1, 2)), recorded, histories);
     assertThat(after.timeline()).isEqualTo(2);
     assertThat(after.segments())
         .startsWith("000000010000000000000002")
         .contains("000000010000000000000005", "000000020000000000000006")
         .doesNotContain("000000010000000000000006");
 
-    ForkRoute earlier = choose(before("0/67FFFF"), List.of(base("a", 1, 2)), recorded, histories);
+    RecoveryRoute earlier =
+        choose(before("0/67FFFF"), List.of(base("a", 1, 2)), recorded, histories);
     assertThat(earlier.timeline()).isEqualTo(1);
     assertThat(earlier.segments()).endsWith("000000010000000000000006");
   }
@@ -128,13 +129,32 @@ class ForkRouteTest {
     List<StoredSegment> recorded = segments(1, 2, 9);
     recorded.addAll(segments(2, 2, 12));
     Map<Integer, String> histories = Map.of(2, "1\t0/240000\tno recovery target specified\n");
-    ForkRoute route = choose(before("0/801000"), List.of(base("a", 1, 2)), recorded, histories);
+    RecoveryRoute route = choose(before("0/801000"), List.of(base("a", 1, 2)), recorded, histories);
     assertThat(route.timeline()).isEqualTo(1);
     assertThat(route.segments()).allMatch(name -> name.startsWith("00000001"));
   }
 
-  private static ForkTarget before(String lsn) {
-    return ForkTarget.before(Lsn.parse(lsn));
+  @Test
+  void a_timeline_of_choice_is_followed_past_the_promotion_that_left_it() {
+    List<StoredSegment> recorded = segments(1, 2, 8);
+    recorded.addAll(segments(2, 6, 9));
+    Map<Integer, String> histories = Map.of(2, "1\t0/680000\tno recovery target specified\n");
+    List<BaseManifest> bases = List.of(base("a", 1, 2));
+
+    RecoveryRoute dead = choose(before("0/701000").on(1), bases, recorded, histories);
+    assertThat(dead.timeline()).isEqualTo(1);
+    assertThat(dead.segments()).allMatch(name -> name.startsWith("00000001"));
+    RecoveryRoute alive = choose(before("0/701000").on(2), bases, recorded, histories);
+    assertThat(alive.timeline()).isEqualTo(2);
+    assertThat(alive.segments()).contains("000000020000000000000006");
+    assertThatThrownBy(() -> choose(before("0/701000").on(3), bases, recorded, histories))
+        .hasMessage(
+            "cannot fork acme at 0/701000: no base backup leads to timeline 3; next: leave"
+                + " --timeline out for the newest, or choose another one");
+  }
+
+  private static RecoveryTarget before(String lsn) {
+    return RecoveryTarget.before(Lsn.parse(lsn));
   }
 
   /** Starts a quarter into a segment and stops in the middle of it. */
@@ -167,17 +187,23 @@ class ForkRouteTest {
     return segments;
   }
 
-  private static ForkRoute choose(
-      ForkTarget target, List<BaseManifest> bases, List<StoredSegment> recorded) {
+  private static RecoveryRoute choose(
+      RecoveryTarget target, List<BaseManifest> bases, List<StoredSegment> recorded) {
     return choose(target, bases, recorded, Map.of());
   }
 
-  private static ForkRoute choose(
-      ForkTarget target,
+  private static RecoveryRoute choose(
+      RecoveryTarget target,
       List<BaseManifest> bases,
       List<StoredSegment> recorded,
       Map<Integer, String> histories) {
-    return ForkRoute.choose("acme", target, bases, recorded, timeline -> text(histories, timeline));
+    return RecoveryRoute.choose(
+        "cannot fork acme at " + target.lsn(),
+        "acme",
+        target,
+        bases,
+        recorded,
+        timeline -> text(histories, timeline));
   }
 
   private static @Nullable String text(Map<Integer, String> histories, int timeline) {
@@ -185,7 +211,10 @@ class ForkRouteTest {
   }
 
   private static void refused(
-      ForkTarget target, List<BaseManifest> bases, List<StoredSegment> recorded, String message) {
+      RecoveryTarget target,
+      List<BaseManifest> bases,
+      List<StoredSegment> recorded,
+      String message) {
     assertThatThrownBy(() -> choose(target, bases, recorded))
         .isInstanceOfSatisfying(
             OperatorException.class,

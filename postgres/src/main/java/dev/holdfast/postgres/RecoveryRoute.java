@@ -8,11 +8,13 @@ import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineHistory;
 import java.nio.charset.StandardCharsets;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
@@ -29,24 +31,26 @@ import org.jspecify.annotations.Nullable;
  * @param toTheEnd whether the target is exactly that end, where no record starts that recovery
  *     could stop at
  */
-record ForkRoute(
+record RecoveryRoute(
     BaseManifest base, int timeline, List<String> segments, Lsn recordedEnd, boolean toTheEnd) {
 
   /**
+   * @param what the operation that fails when there is no way
    * @param histories the text of a timeline's history file; null when none is recorded
    * @throws OperatorException of kind REFUSED when the target cannot be reached; names the nearest
    *     targets that can
    */
-  static ForkRoute choose(
+  static RecoveryRoute choose(
+      String what,
       String cluster,
-      ForkTarget target,
+      RecoveryTarget target,
       List<BaseManifest> bases,
       List<StoredSegment> recorded,
       IntFunction<@Nullable String> histories) {
     if (bases.isEmpty()) {
       throw new OperatorException(
           Kind.REFUSED,
-          "cannot fork " + cluster + " at " + target.lsn(),
+          what,
           "there is no base backup of it",
           "make one: holdfast backup "
               + cluster
@@ -61,32 +65,36 @@ record ForkRoute(
             .toList();
     List<Reach> reaches = new ArrayList<>();
     for (BaseManifest base : newestFirst) {
-      Lineage lineage = lineage(base, byName, histories).until(target.lsn());
+      Lineage newest = lineage(base, target.timeline(), byName, histories);
+      if (newest == null) {
+        continue;
+      }
+      Lineage lineage = newest.until(target.lsn());
       Reach reach = reach(base, lineage, byName);
       if (!new Lsn(base.stopLsn()).isAfter(target.lsn())) {
         int order = target.lsn().compareTo(reach.end);
         if (order < 0 || (order == 0 && !target.inclusive())) {
-          return new ForkRoute(base, lineage.newest(), reach.segments, reach.end, order == 0);
+          return new RecoveryRoute(base, lineage.newest(), reach.segments, reach.end, order == 0);
         }
       }
       reaches.add(reach);
     }
-    throw unreachable(cluster, target, reaches);
+    throw unreachable(what, cluster, target, reaches);
   }
 
   /**
    * The same way, gone on with as far as WAL is recorded, past promotions of production that came
    * after the target; for a server that moves on.
    */
-  ForkRoute onwards(List<StoredSegment> recorded, IntFunction<@Nullable String> histories) {
+  RecoveryRoute onwards(List<StoredSegment> recorded, IntFunction<@Nullable String> histories) {
     Map<String, StoredSegment> byName = new HashMap<>();
     recorded.forEach(segment -> byName.put(segment.name(), segment));
-    Lineage lineage = lineage(base, byName, histories);
+    Lineage lineage = newest(base, byName, histories);
     Reach reach = reach(base, lineage, byName);
     // A newer timeline's copy of a segment may be recorded in part, and end sooner.
     return reach.end.isBefore(recordedEnd)
         ? this
-        : new ForkRoute(base, lineage.newest(), reach.segments, reach.end, false);
+        : new RecoveryRoute(base, lineage.newest(), reach.segments, reach.end, false);
   }
 
   /** Where replay begins: the redo position of the base backup's checkpoint. */
@@ -95,7 +103,15 @@ record ForkRoute(
   }
 
   private static OperatorException unreachable(
-      String cluster, ForkTarget target, List<Reach> reaches) {
+      String what, String cluster, RecoveryTarget target, List<Reach> reaches) {
+    if (reaches.isEmpty()) {
+      return new OperatorException(
+          Kind.REFUSED,
+          what,
+          "no base backup leads to timeline "
+              + Integer.toUnsignedString(Objects.requireNonNull(target.timeline())),
+          "leave --timeline out for the newest, or choose another one");
+    }
     @Nullable Reach below = null;
     @Nullable Reach above = null;
     for (Reach reach : reaches) {
@@ -117,9 +133,7 @@ record ForkRoute(
               + "; segment "
               + below.missing
               + (below.missingInPart ? " is recorded in part" : " is not recorded"));
-      next.add(
-          "choose a target from %s through %s (base backup %s)"
-              .formatted(new Lsn(below.base.stopLsn()), below.end, below.base.label()));
+      next.add(reachable(below));
     } else if (above != null) {
       why.add(
           "every base backup that can be used is newer than the target; the oldest, %s, reaches"
@@ -131,15 +145,19 @@ record ForkRoute(
       next.add("make a new one: holdfast backup " + cluster);
     }
     if (above != null) {
-      next.add(
-          "choose a target from %s through %s (base backup %s)"
-              .formatted(new Lsn(above.base.stopLsn()), above.end, above.base.label()));
+      next.add(reachable(above));
     }
     return new OperatorException(
-        Kind.REFUSED,
-        "cannot fork " + cluster + " at " + target.lsn(),
-        String.join("; ", why),
-        String.join("; ", next));
+        Kind.REFUSED, what, String.join("; ", why), String.join("; ", next));
+  }
+
+  private static String reachable(Reach reach) {
+    return "choose a target from %s (%s, when base backup %s was finished) through %s"
+        .formatted(
+            new Lsn(reach.base.stopLsn()),
+            reach.base.finishedAt().truncatedTo(ChronoUnit.SECONDS),
+            reach.base.label(),
+            reach.end);
   }
 
   /**
@@ -201,8 +219,27 @@ record ForkRoute(
     }
   }
 
-  /** The newest recorded timeline that went on from this base backup, with those between. */
-  private static Lineage lineage(
+  /**
+   * The wanted timeline, with those between it and the base backup's.
+   *
+   * @param wanted null for the newest recorded one that went on from this base backup
+   * @return null when the wanted one did not go on from it
+   */
+  private static @Nullable Lineage lineage(
+      BaseManifest base,
+      @Nullable Integer wanted,
+      Map<String, StoredSegment> recorded,
+      IntFunction<@Nullable String> histories) {
+    if (wanted == null) {
+      return newest(base, recorded, histories);
+    }
+    if (wanted == base.timeline()) {
+      return new Lineage(List.of(new Step(wanted, Lsn.NONE)));
+    }
+    return descent(base, wanted, histories.apply(wanted)).orElse(null);
+  }
+
+  private static Lineage newest(
       BaseManifest base,
       Map<String, StoredSegment> recorded,
       IntFunction<@Nullable String> histories) {

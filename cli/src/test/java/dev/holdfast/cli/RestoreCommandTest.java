@@ -1,0 +1,147 @@
+package dev.holdfast.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.testkit.RunningServer;
+import dev.holdfast.testkit.TestServer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** {@code restore} as an operator types it. */
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+class RestoreCommandTest {
+  private static final long MARKER_NANOS_MAX = TimeUnit.SECONDS.toNanos(60);
+
+  private static TestServer server;
+  private static Path home;
+
+  @BeforeAll
+  static void protectOne() {
+    server = TestServer.start(16);
+    home = server.folder(); // others can enter it: root's files go to another user
+    server.execute(
+        "CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 20) AS t"
+            + " FROM generate_series(1, 100000) n");
+    HoldfastProcess.Ended made =
+        HoldfastProcess.run(
+            home, "protect", "acme", server.url("postgres"), "--environment", "staging");
+    assertThat(made.exitCode()).as(made.err()).isZero();
+    HoldfastProcess.Ended backedUp = HoldfastProcess.run(home, "backup", "acme");
+    assertThat(backedUp.exitCode()).as(backedUp.err()).isZero();
+  }
+
+  @AfterAll
+  static void stop() {
+    server.close();
+  }
+
+  @Test
+  void a_restore_killed_in_the_middle_leaves_nothing_that_starts_and_is_run_again()
+      throws Exception {
+    Path data = home.resolve("killed");
+    Path marker = data.resolve("holdfast.restoring");
+    try (HoldfastProcess restore =
+        HoldfastProcess.start(home, "restore", "acme", "--to", data.toString())) {
+      long deadline = System.nanoTime() + MARKER_NANOS_MAX;
+      while (!Files.exists(data.resolve("pg_xact/0000"))) {
+        assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+        TimeUnit.MILLISECONDS.sleep(1); // another process tells nothing but by what it leaves
+      }
+      restore.kill();
+    }
+    assertThat(marker).content().contains("run the same holdfast restore again");
+    assertThat(data.resolve("global/pg_control")).doesNotExist();
+
+    HoldfastProcess.Ended again =
+        HoldfastProcess.run(
+            home,
+            "restore",
+            "acme",
+            "--to",
+            data.toString(),
+            "--start",
+            "--port",
+            Integer.toString(PostgresServer.freePort()),
+            "--json");
+    assertThat(again.exitCode()).as(again.err()).isZero();
+    JsonNode result = again.json();
+    assertThat(result.propertyNames())
+        .contains(
+            "directory", "owner", "base", "lsn", "timeline", "walBytes", "overridden", "next");
+    assertThat(result.get("startedOver").asBoolean()).isTrue();
+    assertThat(result.get("server").get("version").asString()).startsWith("16.");
+    assertThat(marker).doesNotExist();
+    // The process that started it is gone, and it is still there.
+    try (RunningServer restored = new RunningServer(data)) {
+      assertThat(restored.value("SELECT count(*) FROM bulk")).isEqualTo("100000");
+      HoldfastProcess.Ended running =
+          HoldfastProcess.run(home, "restore", "acme", "--to", data.toString());
+      assertThat(running.exitCode()).isEqualTo(3);
+      assertThat(running.err()).contains("a PostgreSQL server runs in " + data);
+      assertThat(restored.value("SELECT count(*) FROM bulk")).isEqualTo("100000");
+    }
+  }
+
+  @Test
+  void without_start_it_says_what_was_done_and_how_to_start_it() {
+    Path data = home.resolve("told");
+    HoldfastProcess.Ended ended =
+        HoldfastProcess.run(home, "restore", "acme", "--latest", "--to", data.toString());
+    assertThat(ended.exitCode()).as(ended.err()).isZero();
+    assertThat(ended.out())
+        .contains("restored  acme, just before 0/")
+        .contains(", in " + data)
+        .contains("base backup ")
+        .contains("start it: ")
+        .contains(" -D " + data)
+        .contains("psql -h localhost -p 5432");
+    assertThat(ended.err())
+        .contains("restore acme: takes ")
+        .contains("restore acme: base backup")
+        .contains("restore acme: WAL");
+    assertThat(data.resolve("recovery.signal")).exists();
+    assertThat(data.resolve("postmaster.pid")).doesNotExist();
+  }
+
+  @Test
+  void what_cannot_be_restored_into_is_refused_and_left_alone() throws Exception {
+    Path full = Files.createDirectory(home.resolve("somebody's"));
+    Files.writeString(full.resolve("data"), "kept");
+    HoldfastProcess.Ended refused =
+        HoldfastProcess.run(home, "restore", "acme", "--to", full.toString());
+    assertThat(refused.exitCode()).isEqualTo(3);
+    assertThat(refused.err())
+        .contains(full + " is not empty: it holds data")
+        .contains("next: name a folder that is absent or empty")
+        .doesNotContain("\tat ");
+    assertThat(full.resolve("data")).hasContent("kept");
+    HoldfastProcess.Ended production =
+        HoldfastProcess.run(home, "restore", "acme", "--to", server.server().data().toString());
+    assertThat(production.exitCode()).isEqualTo(3);
+    assertThat(production.err()).contains("a PostgreSQL server runs in");
+    HoldfastProcess.Ended nowhere = HoldfastProcess.run(home, "restore", "acme");
+    assertThat(nowhere.exitCode()).isEqualTo(2);
+    assertThat(nowhere.err()).contains("--to");
+    HoldfastProcess.Ended port =
+        HoldfastProcess.run(
+            home,
+            "restore",
+            "acme",
+            "--to",
+            home.resolve("taken").toString(),
+            "--start",
+            "--port",
+            Integer.toString(server.server().port()));
+    assertThat(port.exitCode()).isEqualTo(3);
+    assertThat(port.err()).contains("port " + server.server().port() + " is taken");
+    assertThat(home.resolve("taken")).doesNotExist();
+  }
+}

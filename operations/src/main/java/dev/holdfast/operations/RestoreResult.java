@@ -1,0 +1,73 @@
+package dev.holdfast.operations;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A cluster that was restored.
+ *
+ * @param name the protected cluster
+ * @param directory the data directory
+ * @param owner the operating system's user that its files belong to
+ * @param base the base backup it was made from
+ * @param timeline the timeline that the target lies on; the server promotes itself to a new one
+ * @param lsn the target
+ * @param state {@code before} or {@code after} the record at that position
+ * @param end where the last record ends that is replayed
+ * @param startedOver whether what an interrupted restore had left was removed first
+ * @param bytes of the base backup
+ * @param walBytes of WAL in pg_wal
+ * @param tablespaces their folders
+ * @param overridden settings that it has otherwise than production
+ * @param notes what else is otherwise than in production, or should be known
+ * @param server the running server; null when it was not to be started
+ * @param next what to do now, as commands and sentences
+ * @param replaySeconds until the started server took writes; 0 when it was not started
+ */
+public record RestoreResult(
+    String name,
+    String directory,
+    String owner,
+    String base,
+    int timeline,
+    String lsn,
+    String state,
+    String end,
+    boolean startedOver,
+    long bytes,
+    long walBytes,
+    List<String> tablespaces,
+    List<Setting> overridden,
+    List<String> notes,
+    @Nullable Server server,
+    List<String> next,
+    double walSeconds,
+    double baseSeconds,
+    double durableSeconds,
+    double replaySeconds,
+    double durationSeconds) {
+  /**
+   * A setting that is otherwise than in production.
+   *
+   * @param production null when production's files do not set it
+   * @param restored null when nothing sets it any more
+   */
+  public record Setting(
+      String name, @Nullable String production, @Nullable String restored, String why) {}
+
+  /**
+   * A server that takes writes, and stays.
+   *
+   * @param binaries the folder of its programs
+   * @param log where it writes its messages until it is started again
+   */
+  public record Server(int port, String version, String binaries, String log) {}
+
+  /** Copies the lists. */
+  public RestoreResult {
+    tablespaces = List.copyOf(tablespaces);
+    overridden = List.copyOf(overridden);
+    notes = List.copyOf(notes);
+    next = List.copyOf(next);
+  }
+}

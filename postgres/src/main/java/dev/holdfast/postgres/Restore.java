@@ -1,0 +1,420 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.server.LastingServer;
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseReader;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Restoration;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileStore;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Restores a whole cluster into a data directory that needs neither Holdfast nor the repository any
+ * more: a base backup, the WAL up to the target in pg_wal, and the settings that make a server
+ * recover exactly that far and promote itself.
+ *
+ * <p>Invariants:
+ *
+ * <ul>
+ *   <li>Whatever can be refused is, before the first byte is written.
+ *   <li>A folder that is being filled holds {@link RestoreFolder#MARKER} from before the first byte
+ *       until after the last is on the disk.
+ *   <li>{@code global/pg_control} gets its name last but for the marker's end: no server starts on
+ *       a directory that is not whole.
+ *   <li>A folder that was not absent or empty, or left by an interrupted restore, is never written
+ *       to.
+ * </ul>
+ */
+public final class Restore {
+  private static final String CONTROL_PARTIAL = BackupFiles.CONTROL + ".restoring";
+
+  /** Room for what a server writes while it recovers. */
+  private static final long SERVER_BYTES = 64L << 20;
+
+  private static final String SOCKETS = "/tmp";
+
+  private static final Pattern TABLESPACE = Pattern.compile("pg_tblspc/(\\d+)(?:/.*)?");
+
+  private final ClusterStore cluster;
+  private final RecoveryTarget target;
+  private final RestoreOptions options;
+  private final String what;
+
+  private Restore(ClusterStore cluster, RecoveryTarget target, RestoreOptions options) {
+    this.cluster = cluster;
+    this.target = target;
+    this.options = options;
+    this.what =
+        "cannot restore %s at %s into %s"
+            .formatted(cluster.document().name(), target.lsn(), options.directory());
+  }
+
+  /**
+   * Restores.
+   *
+   * @throws OperatorException REFUSED, before a byte is written, when the target cannot be reached
+   *     (it names targets that can), a folder is not free, or room is lacking; DAMAGED_DATA; FAILED
+   *     when something cannot be written. Then what was written is removed
+   */
+  public static RestoredCluster run(
+      ClusterStore cluster, RecoveryTarget target, RestoreOptions options) {
+    return new Restore(cluster, target, options).run();
+  }
+
+  private RestoredCluster run() {
+    RecoveryRoute route =
+        RecoveryRoute.choose(
+            what,
+            cluster.document().name(),
+            target,
+            cluster.bases().list(),
+            cluster.wal().list(),
+            this::history);
+    BaseManifest base = route.base();
+    BaseReader reader = cluster.bases().open(base.label());
+    Map<String, Long> files = reader.files();
+    Map<Long, String> production = TablespaceMap.parse(base.tablespaceMap());
+    Map<Long, Path> tablespaces = TablespaceMap.placed(what, production, options.tablespaces());
+    checkFolders(production, tablespaces);
+    long walBytes = RestoredWal.bytes(route, target);
+    long needed = checkRoom(files, walBytes, tablespaces);
+    PostgresBinaries binaries = options.start() ? PostgresBinaries.of(base.major()) : null;
+    if (options.start() && options.port() != null && !LastingServer.isFree(options.port())) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "port " + options.port() + " is taken on this machine",
+          "choose another --port, or leave it out");
+    }
+    options.progress().needs(needed, base.bytes(), walBytes);
+
+    String next = "name a folder that is absent or empty, or move this one out of the way";
+    List<RestoreFolder> folders = new ArrayList<>();
+    try {
+      folders.add(
+          RestoreFolder.claim(options.directory(), List.copyOf(tablespaces.values()), what, next));
+      for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
+        folders.add(
+            RestoreFolder.claim(
+                one.getValue(), List.of(), what, mappingHint(production, one.getKey())));
+      }
+      checkReachable(folders);
+      return restore(route, reader, tablespaces, folders, binaries);
+    } catch (IOException | UncheckedIOException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          String.valueOf(e.getMessage()),
+          "make room, or name another folder; what was restored so far is removed",
+          e);
+    } finally {
+      folders.reversed().forEach(RestoreFolder::close);
+    }
+  }
+
+  private @Nullable String history(int timeline) {
+    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
+    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  private static String mappingHint(Map<Long, String> production, long oid) {
+    return "give it another place: --tablespace-mapping "
+        + production.get(oid)
+        + "=NEW, with a folder that is absent or empty";
+  }
+
+  private void checkFolders(Map<Long, String> production, Map<Long, Path> tablespaces) {
+    RestoreFolder.check(
+        options.directory(),
+        what,
+        "name a folder that is absent or empty, or move this one out of the way");
+    List<Path> seen = new ArrayList<>(List.of(options.directory()));
+    for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
+      String hint = mappingHint(production, one.getKey());
+      for (Path other : seen) {
+        if (one.getValue().startsWith(other) || other.startsWith(one.getValue())) {
+          throw new OperatorException(
+              Kind.REFUSED,
+              what,
+              "the tablespace's folder " + one.getValue() + " and " + other + " lie in each other",
+              hint);
+        }
+      }
+      seen.add(one.getValue());
+      RestoreFolder.check(one.getValue(), what, hint);
+    }
+  }
+
+  /** Whether who is to own the files gets to them: a folder above may be closed to others. */
+  private void checkReachable(List<RestoreFolder> folders) {
+    if (!options.owner().isAnother()) {
+      return;
+    }
+    for (RestoreFolder folder : folders) {
+      options.owner().own(folder.path());
+      if (!options.owner().canEnter(folder.path())) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            what,
+            "%s, who is to own the files, cannot enter a folder above %s"
+                .formatted(options.owner().name(), folder.path()),
+            "name a folder elsewhere, open those above it (chmod o+x), or name another --owner");
+      }
+    }
+  }
+
+  /** By file system: several folders may lie on one. */
+  private long checkRoom(Map<String, Long> files, long walBytes, Map<Long, Path> tablespaces) {
+    Map<Path, Long> needs = new LinkedHashMap<>();
+    needs.put(options.directory(), walBytes + SERVER_BYTES);
+    files.forEach((path, size) -> {
+      if (size > 0) {
+        Matcher matcher = TABLESPACE.matcher(path);
+        Path folder = matcher.matches() ? tablespaces.get(Long.parseLong(matcher.group(1))) : null;
+        needs.merge(folder == null ? options.directory() : folder, size, Long::sum);
+      }
+    });
+    Map<FileStore, Long> byStore = new LinkedHashMap<>();
+    Map<FileStore, Path> named = new LinkedHashMap<>();
+    long all = 0;
+    try {
+      for (Map.Entry<Path, Long> need : needs.entrySet()) {
+        FileStore store = Files.getFileStore(existing(need.getKey()));
+        byStore.merge(store, need.getValue(), Long::sum);
+        named.putIfAbsent(store, need.getKey());
+        all += need.getValue();
+      }
+      for (Map.Entry<FileStore, Long> need : byStore.entrySet()) {
+        long free = need.getKey().getUsableSpace() + left(named.get(need.getKey()));
+        if (free < need.getValue()) {
+          throw new OperatorException(
+              Kind.REFUSED,
+              what,
+              "the file system of %s has %,d MB free, and the restore needs %,d MB there (%,d MB of"
+                      .formatted(
+                          named.get(need.getKey()),
+                          free >> 20,
+                          need.getValue() >> 20,
+                          walBytes >> 20)
+                  + " it WAL)",
+              "make room there, or name a folder on another file system");
+        }
+      }
+    } catch (IOException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          what,
+          "cannot tell how much room there is: " + e.getMessage(),
+          "name a folder that can be reached",
+          e);
+    }
+    return all;
+  }
+
+  /** What an interrupted restore left will be removed, and makes room. */
+  private static long left(@Nullable Path folder) throws IOException {
+    if (folder == null || !Files.isRegularFile(folder.resolve(RestoreFolder.MARKER))) {
+      return 0;
+    }
+    try (Stream<Path> inside = Files.walk(folder)) {
+      return inside
+          .filter(path -> Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS))
+          .mapToLong(path -> path.toFile().length())
+          .sum();
+    }
+  }
+
+  private static Path existing(Path path) {
+    Path at = path;
+    while (!Files.exists(at)) {
+      at = Objects.requireNonNull(at.getParent());
+    }
+    return at;
+  }
+
+  private RestoredCluster restore(
+      RecoveryRoute route,
+      BaseReader reader,
+      Map<Long, Path> tablespaces,
+      List<RestoreFolder> folders,
+      @Nullable PostgresBinaries binaries)
+      throws IOException {
+    Path data = options.directory();
+    BaseManifest base = route.base();
+    long began = System.nanoTime();
+    // WAL first: it is read to its target, and what speaks against replaying it is said before the
+    // hours that a base backup may take.
+    DataDirectory directory = new DataDirectory(data);
+    directory.makeFolders();
+    RestoredWal wal =
+        RestoredWal.fetch(
+            what,
+            cluster,
+            route,
+            target,
+            data.resolve("pg_wal"),
+            options.threads(),
+            options.progress());
+    long walFetched = System.nanoTime();
+    for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
+      Files.createSymbolicLink(
+          data.resolve("pg_tblspc").resolve(Long.toString(one.getKey())), one.getValue());
+    }
+    AtomicLong fetched = new AtomicLong();
+    reader.restore(
+        data,
+        path -> data.resolve(path.equals(BackupFiles.CONTROL) ? CONTROL_PARTIAL : path),
+        path -> DataDirectory.isLeftOut(path) ? Restoration.LEFT_OUT : Restoration.WHOLE,
+        options.threads(),
+        bytes -> {
+          synchronized (fetched) { // several threads restore; a listener hears one at a time
+            options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
+          }
+        });
+    directory.empty("pg_replslot"); // slots would keep WAL for standbys that are not there
+    long baseFetched = System.nanoTime();
+    RestoredConfiguration configuration = new RestoredConfiguration(data);
+    configuration.settle(
+        route, wal, RestoredConfiguration.minimums(base.settings(), wal.settings()), this::port);
+    directory.write("backup_label", base.backupLabel());
+    directory.write("recovery.signal", "");
+    folders.forEach(folder -> options.owner().own(folder.path()));
+    if (binaries != null && !hasSockets(binaries)) {
+      configuration.set(
+          "unix_socket_directories",
+          binaries.setting("unix_socket_directories", data, options.owner()).orElse(null),
+          SOCKETS,
+          options.owner().name() + " cannot write there");
+      options.owner().own(data);
+    }
+    List<Path> paths = new ArrayList<>();
+    for (RestoreFolder folder : folders) {
+      try (Stream<Path> inside = Files.walk(folder.path())) {
+        inside.filter(path -> !Files.isSymbolicLink(path)).forEach(paths::add);
+      }
+    }
+    sync(paths);
+    Files.move(
+        data.resolve(CONTROL_PARTIAL),
+        data.resolve(BackupFiles.CONTROL),
+        StandardCopyOption.ATOMIC_MOVE);
+    RestoreFolder.sync(data.resolve("global"));
+    for (RestoreFolder folder : folders.reversed()) {
+      folder.finish();
+    }
+    return new RestoredCluster(
+        data,
+        options.owner(),
+        base,
+        target,
+        route.timeline(),
+        wal.last(),
+        wal.end(),
+        wal.bytes(),
+        tablespaces,
+        configuration.overridden(),
+        configuration.notes(),
+        configuration.port(),
+        binaries,
+        folders.getFirst().startedOver(),
+        Duration.ofNanos(walFetched - began),
+        Duration.ofNanos(baseFetched - walFetched),
+        Duration.ofNanos(System.nanoTime() - baseFetched));
+  }
+
+  /** A server that can make none of its sockets does not start. */
+  private boolean hasSockets(PostgresBinaries binaries) {
+    String folders =
+        binaries
+            .setting("unix_socket_directories", options.directory(), options.owner())
+            .orElse("");
+    return folders.isBlank()
+        || Stream.of(folders.split(",", -1))
+            .map(String::strip)
+            .anyMatch(
+                folder -> folder.startsWith("@") || options.owner().canWrite(Path.of(folder)));
+  }
+
+  /** The port to set; null to leave production's. */
+  private @Nullable Integer port(int production) {
+    if (options.port() != null || !options.start()) {
+      return options.port();
+    }
+    int port = production;
+    while (port < 65_536 && !LastingServer.isFree(port)) {
+      port++;
+    }
+    return port == production ? null : port;
+  }
+
+  /** Files first, then the folders that name them. */
+  private void sync(List<Path> paths) throws IOException {
+    List<Path> folders = new ArrayList<>();
+    Queue<Path> files = new ConcurrentLinkedQueue<>();
+    long total = 0;
+    for (Path path : paths) {
+      if (Files.isDirectory(path)) {
+        folders.add(path);
+      } else {
+        files.add(path);
+        total += path.toFile().length();
+      }
+    }
+    AtomicReference<@Nullable IOException> failure = new AtomicReference<>();
+    AtomicLong synced = new AtomicLong();
+    long all = total;
+    try (ExecutorService executor = Executors.newFixedThreadPool(options.threads())) {
+      for (int thread = 0; thread < options.threads(); thread++) {
+        executor.execute(() -> {
+          for (Path file = files.poll();
+              file != null && failure.get() == null;
+              file = files.poll()) {
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+              channel.force(true);
+              long size = channel.size();
+              synchronized (synced) {
+                options.progress().synced(synced.addAndGet(size), all);
+              }
+            } catch (IOException e) {
+              failure.compareAndSet(null, e);
+            }
+          }
+        });
+      }
+    }
+    IOException failed = failure.get();
+    if (failed != null) {
+      throw failed;
+    }
+    for (Path folder : folders) {
+      RestoreFolder.sync(folder);
+    }
+  }
+}

@@ -1,0 +1,33 @@
+package dev.holdfast.postgres;
+
+import dev.holdfast.server.ServerUser;
+import java.nio.file.Path;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a cluster is restored.
+ *
+ * @param directory the data directory to make; absolute
+ * @param tablespaces where tablespaces go, by production's paths; those not named go where they
+ *     were
+ * @param owner who the files belong to, and who the server runs as
+ * @param port the port to set; null for production's, or a free one above it where that is taken
+ *     and the server is to be started
+ * @param start whether the server is going to be started
+ * @param threads how many files and segments are fetched at once
+ * @param progress told while it runs
+ */
+public record RestoreOptions(
+    Path directory,
+    Map<String, String> tablespaces,
+    ServerUser owner,
+    @Nullable Integer port,
+    boolean start,
+    int threads,
+    RecoveryProgress progress) {
+  /** Copies the map. */
+  public RestoreOptions {
+    tablespaces = Map.copyOf(tablespaces);
+  }
+}

@@ -1,0 +1,111 @@
+package dev.holdfast.postgres;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+class RestoreFolderTest {
+  private static final String NEXT = "name another";
+
+  @TempDir Path home;
+
+  @Test
+  void what_is_not_ours_is_refused_and_left_as_it_is() throws IOException {
+    Path file = Files.writeString(home.resolve("file"), "kept");
+    refused(file, file + " is not a folder");
+    Path full = Files.createDirectory(home.resolve("full"));
+    for (String name : List.of("a", "b", "c", "d")) {
+      Files.writeString(full.resolve(name), "kept");
+    }
+    refused(full, full + " is not empty: it holds a, b, c, ...");
+    Path data = Files.createDirectory(home.resolve("data"));
+    Files.writeString(data.resolve("PG_VERSION"), "18");
+    refused(data, data + " is the data directory of a PostgreSQL server");
+    Files.writeString(data.resolve("postmaster.pid"), ProcessHandle.current().pid() + "\n");
+    refused(
+        data,
+        "a PostgreSQL server runs in " + data + " (process " + ProcessHandle.current().pid() + ")");
+    Files.writeString(data.resolve("postmaster.pid"), "999999999\n");
+    refused(data, data + " is the data directory of a PostgreSQL server that has crashed");
+    Path top = home.resolve("top");
+    Files.createDirectories(top.resolve("lost+found"));
+    refused(top, top + " is the top of a file system, which PostgreSQL does not want to own");
+    assertThat(full.resolve("d")).hasContent("kept");
+    assertThat(data.resolve("PG_VERSION")).exists();
+    Path dangling = Files.createSymbolicLink(home.resolve("link"), home.resolve("nowhere"));
+    refused(dangling, dangling + " is not a folder");
+  }
+
+  private static void refused(Path path, String why) {
+    assertThatThrownBy(() -> RestoreFolder.claim(path, List.of(), "cannot restore", NEXT))
+        .isInstanceOfSatisfying(
+            OperatorException.class,
+            e -> {
+              assertThat(e.kind()).isEqualTo(Kind.REFUSED);
+              assertThat(e.why()).isEqualTo(why);
+              assertThat(e.next()).isEqualTo(NEXT);
+            });
+  }
+
+  @Test
+  void a_restore_that_fails_leaves_what_was_there_before() throws IOException {
+    Path absent = home.resolve("one/two/three");
+    try (RestoreFolder folder = claim(absent)) {
+      Files.writeString(folder.path().resolve("half"), "");
+    }
+    assertThat(home.resolve("one")).doesNotExist();
+    Path empty = Files.createDirectory(home.resolve("empty"));
+    try (RestoreFolder folder = claim(empty)) {
+      Files.createDirectories(folder.path().resolve("base/1"));
+    }
+    assertThat(empty).isEmptyDirectory();
+  }
+
+  @Test
+  void what_an_interrupted_restore_left_is_removed_wherever_its_tablespaces_were()
+      throws IOException {
+    Path data = home.resolve("data");
+    Path space = home.resolve("space");
+    Path stranger = Files.createDirectory(home.resolve("stranger"));
+    Files.writeString(stranger.resolve("file"), "kept");
+    Path outside = Files.createDirectory(home.resolve("outside"));
+    Files.writeString(outside.resolve("file"), "kept");
+    // As kill -9 leaves it: nobody closes, and the lock goes with the process.
+    Files.createDirectories(data.resolve("pg_tblspc"));
+    Files.writeString(
+        data.resolve(RestoreFolder.MARKER), "text\nalso: " + space + "\nalso: " + stranger + "\n");
+    Files.createSymbolicLink(data.resolve("pg_tblspc/1"), outside);
+    Files.createDirectories(space.resolve("PG_18_1"));
+    Files.writeString(space.resolve(RestoreFolder.MARKER), "");
+
+    RestoreFolder.check(data, "cannot restore", NEXT);
+    try (RestoreFolder folder = claim(data)) {
+      assertThat(folder.startedOver()).isTrue();
+      assertThat(data.toFile().list()).containsExactly(RestoreFolder.MARKER);
+      assertThat(space).isEmptyDirectory();
+      assertThat(stranger.resolve("file")).as("has no marker: not ours").exists();
+      assertThat(outside.resolve("file")).as("links are not followed").exists();
+      assertThatThrownBy(() -> claim(data).close())
+          .hasMessageContaining("another restore into " + data + " is running");
+      assertThat(data.resolve(RestoreFolder.MARKER)).exists();
+      Files.writeString(data.resolve("whole"), "");
+      folder.finish();
+    }
+    assertThat(data.toFile().list()).containsExactly("whole");
+  }
+
+  private static RestoreFolder claim(Path path) {
+    return RestoreFolder.claim(path, List.of(), "cannot restore", NEXT);
+  }
+}
