@@ -13,6 +13,7 @@ import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -94,14 +95,21 @@ final class TakenKeys {
 
   /**
    * Whether a row found by the key that the set gave it is to get another one, and nothing else
-   * tells that it is that row.
+   * tells that it is that row: all its other values are others'.
    */
-  private static boolean mayHaveTakenItsKey(RowLife life, TableRevert.Proposal proposal) {
+  private boolean mayHaveTakenItsKey(RowLife life, TableRevert.Proposal proposal) {
     Row kept = life.lastKnown;
-    Row now = life.now;
-    return proposal.to() != null
-        && !proposal.isTaken()
-        && (kept == null || now == null || !now.first(kept.size()).equals(kept));
+    Row is = life.now;
+    if (proposal.to() == null || proposal.isTaken() || kept == null || is == null) {
+      return false;
+    }
+    for (int column = 0; column < kept.size(); column++) {
+      if (!lives.match().key().contains(column)
+          && Objects.equals(kept.value(column), is.value(column))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Keys that more than one of the rows to come back may want. */

@@ -321,14 +321,16 @@ public final class Restore {
       }
     }
     sync(paths);
+    // While it can be told from a whole one that a server may run on: nobody throws that away.
+    for (RestoreFolder tablespace : folders.subList(1, folders.size())) {
+      tablespace.finish();
+    }
     Files.move(
         data.resolve(CONTROL_PARTIAL),
         data.resolve(BackupFiles.CONTROL),
         StandardCopyOption.ATOMIC_MOVE);
     RestoreFolder.sync(data.resolve("global"));
-    for (RestoreFolder folder : folders.reversed()) {
-      folder.finish();
-    }
+    folders.getFirst().finish();
     return new RestoredCluster(
         data,
         options.owner(),

@@ -64,8 +64,8 @@ final class RestoreFolder implements AutoCloseable {
     try {
       if (Files.exists(path, LinkOption.NOFOLLOW_LINKS) && !Files.isDirectory(path)) {
         why = path + " is not a folder";
-      } else if (Files.isDirectory(path) && !Files.isRegularFile(path.resolve(MARKER))) {
-        why = content(path);
+      } else if (Files.isDirectory(path)) {
+        why = Files.isRegularFile(path.resolve(MARKER)) ? whole(path) : content(path);
       }
     } catch (IOException e) {
       throw new OperatorException(
@@ -74,6 +74,17 @@ final class RestoreFolder implements AutoCloseable {
     if (why != null) {
       throw new OperatorException(Kind.REFUSED, what, why, next);
     }
+  }
+
+  /**
+   * Of a restore that was interrupted after its last file, that a server may have been started on
+   * it since: then it is somebody's data. Null for any that was interrupted before.
+   */
+  private static @Nullable String whole(Path path) {
+    return Files.exists(path.resolve(BackupFiles.CONTROL))
+        ? "%s holds a restored cluster that is whole: to keep it, remove only the file %s in it"
+            .formatted(path, MARKER)
+        : null;
   }
 
   /** What is in a folder that is not ours; null for nothing. */
@@ -178,6 +189,14 @@ final class RestoreFolder implements AutoCloseable {
     for (String line : Files.readAllLines(path.resolve(MARKER))) {
       Path other = line.startsWith(ALSO) ? Path.of(line.substring(ALSO.length())) : null;
       if (other != null && Files.isRegularFile(other.resolve(MARKER))) {
+        clearOther(other);
+      }
+    }
+  }
+
+  private static void clearOther(Path other) throws IOException {
+    try (FileChannel marker = FileChannel.open(other.resolve(MARKER), StandardOpenOption.WRITE)) {
+      if (locked(marker) != null) { // else another restore has it now
         remove(other, other.resolve(MARKER));
         Files.delete(other.resolve(MARKER)); // last, as ever
       }

@@ -105,6 +105,35 @@ class RestoreFolderTest {
     assertThat(data.toFile().list()).containsExactly("whole");
   }
 
+  @Test
+  void a_restored_cluster_that_lacks_nothing_but_the_end_of_its_restore_is_never_thrown_away()
+      throws IOException {
+    Path data = home.resolve("data");
+    Files.createDirectories(data.resolve("global"));
+    Files.writeString(data.resolve(RestoreFolder.MARKER), "text\n");
+    Files.writeString(data.resolve("global/pg_control"), "whole");
+    refused(
+        data,
+        data
+            + " holds a restored cluster that is whole: to keep it, remove only the file"
+            + " holdfast.restoring in it");
+    assertThat(data.resolve("global/pg_control")).hasContent("whole");
+  }
+
+  @Test
+  void a_tablespace_that_another_restore_fills_now_is_left_to_it() throws IOException {
+    Path data = home.resolve("data");
+    Path space = home.resolve("space");
+    Files.createDirectories(data);
+    Files.writeString(data.resolve(RestoreFolder.MARKER), "text\nalso: " + space + "\n");
+    try (RestoreFolder running = claim(space)) {
+      Files.writeString(running.path().resolve("file"), "kept");
+      claim(data).close();
+      assertThat(space.resolve("file")).hasContent("kept");
+      assertThat(space.resolve(RestoreFolder.MARKER)).exists();
+    }
+  }
+
   private static RestoreFolder claim(Path path) {
     return RestoreFolder.claim(path, List.of(), "cannot restore", NEXT);
   }
