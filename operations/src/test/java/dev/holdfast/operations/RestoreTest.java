@@ -144,7 +144,7 @@ final class RestoreTest {
         }
         Thread.sleep(20); // so that a time lies between this commit and the one before
         before = Instant.now();
-        Thread.sleep(20);
+        Thread.sleep(20); // and one between that time and this commit
         dropping.commit();
       }
       String beforeDoom = server.value("SELECT pg_current_wal_insert_lsn()");
