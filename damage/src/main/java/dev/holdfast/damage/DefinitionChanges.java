@@ -30,6 +30,10 @@ final class DefinitionChanges {
       if (number == 0) {
         continue;
       }
+      CatalogChange first = firstOfItsRow(change, changes);
+      if (first.from() == null) {
+        continue; // added by the same transaction: nobody else ever saw it
+      }
       outcomes = outcomes == null ? RelationOutcome.of(changes) : outcomes;
       RelationId relation = null;
       if (change.oid() >= 0) {
@@ -40,9 +44,24 @@ final class DefinitionChanges {
         }
       }
       dropped.add(
-          new DroppedColumn(relation, columnBefore(change, relation, number, snapshot), number));
+          new DroppedColumn(relation, columnBefore(first, relation, number, snapshot), number));
     }
     return dropped;
+  }
+
+  /**
+   * The first of the changes to the row that {@code last} changed: a transaction may rename a
+   * column before it drops it, and others knew it by the name before.
+   */
+  private static CatalogChange firstOfItsRow(CatalogChange last, List<CatalogChange> changes) {
+    CatalogChange first = last;
+    for (int index = changes.indexOf(last) - 1; index >= 0 && first.from() != null; index--) {
+      CatalogChange earlier = changes.get(index);
+      if (first.from().equals(earlier.to())) {
+        first = earlier;
+      }
+    }
+    return first;
   }
 
   /** The number of the column that the change drops; 0 when it drops none. */

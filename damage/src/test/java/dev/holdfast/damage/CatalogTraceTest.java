@@ -287,6 +287,27 @@ class CatalogTraceTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {14, 18})
+  void a_dropped_column_has_the_name_it_had_before_the_transaction(int major) throws Exception {
+    try (TestServer server = TestServer.start(major, Map.of("wal_keep_size", "4GB"))) {
+      server.execute("CREATE TABLE a (x int, y int, z int)");
+      ServerCatalog recorded = new ServerCatalog(true);
+      Lsn start = recorded.take(server);
+      server.execute(
+          "BEGIN; ALTER TABLE a RENAME COLUMN y TO y2; ALTER TABLE a RENAME COLUMN y2 TO y3;"
+              + " SAVEPOINT p; ALTER TABLE a RENAME COLUMN z TO z2; ROLLBACK TO p;"
+              + " ALTER TABLE a ADD COLUMN own int; ALTER TABLE a DROP COLUMN own;"
+              + " ALTER TABLE a DROP COLUMN y3, DROP COLUMN z; COMMIT");
+      CatalogTrace trace = new CatalogTrace(recorded, start);
+      List<@Nullable String> dropped = new ArrayList<>();
+
+      read(server, start, record -> feed(trace, record, column -> dropped.add(column.column())));
+
+      assertThat(dropped).containsExactly("y", "z");
+    }
+  }
+
   @Test
   void a_transaction_tells_which_tables_it_altered_and_how() throws Exception {
     try (TestServer server = TestServer.start(18)) {
