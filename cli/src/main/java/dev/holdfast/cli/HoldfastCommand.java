@@ -35,6 +35,7 @@ import picocli.CommandLine.Mixin;
       RevertCommand.class,
       ForkCommand.class,
       RestoreCommand.class,
+      PreviewCommand.class,
       WalCommand.class,
       AutoComplete.GenerateCompletion.class,
     },

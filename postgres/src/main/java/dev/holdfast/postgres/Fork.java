@@ -11,7 +11,11 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.DriverManager;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Instant;
+import java.time.OffsetDateTime;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
@@ -196,6 +200,27 @@ public final class Fork implements AutoCloseable {
   /** Where the time went. */
   public ForkTimings timings() {
     return timings;
+  }
+
+  /**
+   * Time of the newest commit that was replayed; null when none was between the base backup and the
+   * target.
+   */
+  public @Nullable Instant lastCommitAt() {
+    try (Connection connection = connect(databases.getFirst());
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT pg_last_xact_replay_timestamp()")) {
+      row.next();
+      OffsetDateTime time = row.getObject(1, OffsetDateTime.class);
+      return time == null ? null : time.toInstant();
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          "cannot ask the fork at " + target.lsn(),
+          String.valueOf(e.getMessage()),
+          "run the same command again",
+          e);
+    }
   }
 
   /** The server process. */

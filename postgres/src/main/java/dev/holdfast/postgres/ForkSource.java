@@ -70,14 +70,7 @@ final class ForkSource {
    * @throws OperatorException REFUSED when there is none
    */
   RecoveryRoute route() {
-    RecoveryRoute route =
-        RecoveryRoute.choose(
-            what,
-            cluster.document().name(),
-            target,
-            cluster.bases().list(),
-            cluster.wal().list(),
-            this::history);
+    RecoveryRoute route = RecoveryRoute.choose(what, cluster, target);
     leftOut = ExcludedFiles.of(Set.of());
     filtered = null;
     database = null;
@@ -312,7 +305,6 @@ final class ForkSource {
   }
 
   private @Nullable String history(int timeline) {
-    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
-    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
+    return RecoveryRoute.history(cluster, timeline);
   }
 }

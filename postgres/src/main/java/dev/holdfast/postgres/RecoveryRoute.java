@@ -3,6 +3,7 @@ package dev.holdfast.postgres;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.StoredSegment;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
@@ -33,6 +34,23 @@ import org.jspecify.annotations.Nullable;
  */
 record RecoveryRoute(
     BaseManifest base, int timeline, List<String> segments, Lsn recordedEnd, boolean toTheEnd) {
+
+  /** As the one below, in a repository. */
+  static RecoveryRoute choose(String what, ClusterStore cluster, RecoveryTarget target) {
+    return choose(
+        what,
+        cluster.document().name(),
+        target,
+        cluster.bases().list(),
+        cluster.wal().list(),
+        timeline -> history(cluster, timeline));
+  }
+
+  /** The text of a timeline's history file; null when none is recorded. */
+  static @Nullable String history(ClusterStore cluster, int timeline) {
+    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
+    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
+  }
 
   /**
    * @param what the operation that fails when there is no way

@@ -11,7 +11,6 @@ import dev.holdfast.store.Restoration;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -89,14 +88,7 @@ public final class Restore {
   }
 
   private RestoredCluster run() {
-    RecoveryRoute route =
-        RecoveryRoute.choose(
-            what,
-            cluster.document().name(),
-            target,
-            cluster.bases().list(),
-            cluster.wal().list(),
-            this::history);
+    RecoveryRoute route = RecoveryRoute.choose(what, cluster, target);
     BaseManifest base = route.base();
     BaseReader reader = cluster.bases().open(base.label());
     Map<String, Long> files = reader.files();
@@ -137,11 +129,6 @@ public final class Restore {
     } finally {
       folders.reversed().forEach(RestoreFolder::close);
     }
-  }
-
-  private @Nullable String history(int timeline) {
-    byte @Nullable [] bytes = cluster.wal().readHistory(timeline);
-    return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
   }
 
   private static String mappingHint(Map<Long, String> production, long oid) {
