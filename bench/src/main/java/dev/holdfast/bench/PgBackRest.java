@@ -11,9 +11,11 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * How one table comes back with pgBackRest: restore, replay to the target, pg_dump, psql. At its
@@ -65,6 +67,7 @@ final class PgBackRest {
         log-path=%2$s/log
         log-level-file=off
         compress-type=zst
+        compress-level=1
         process-max=2
         start-fast=y
         archive-async=y
@@ -90,7 +93,34 @@ final class PgBackRest {
 
   /** A full backup; what was there before it expires. */
   void backUp() {
-    command(configuration, "--type=full", "backup");
+    backUp("full");
+  }
+
+  /**
+   * A backup.
+   *
+   * @param type {@code full}, {@code incr}
+   */
+  void backUp(String type) {
+    command(configuration, "--type=" + type, "backup");
+  }
+
+  /** Bytes that the newest backup takes in the repository. */
+  long newestBytes() throws IOException {
+    try (Stream<Path> backups = Files.list(folder.resolve("repository/backup").resolve(STANZA))) {
+      Path newest =
+          backups
+              .filter(path -> path.getFileName().toString().matches("\\d{8}-\\d{6}F.*"))
+              .max(Comparator.comparing(path -> path.getFileName().toString()))
+              .orElseThrow();
+      return RepositoryBench.bytes(newest);
+    }
+  }
+
+  /** Brings the newest backup, with those it stands on, into a folder. */
+  void restore(Path to) throws IOException {
+    Files.createDirectory(to);
+    command(configuration, "--pg1-path=" + to, "--type=none", "restore");
   }
 
   /**
