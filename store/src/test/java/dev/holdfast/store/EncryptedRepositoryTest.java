@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.Repository.Creation;
+import dev.holdfast.store.objects.CrashingObjectStore;
 import dev.holdfast.store.objects.MemoryObjectStore;
 import dev.holdfast.store.objects.ObjectStore;
 import java.io.IOException;
@@ -287,6 +288,33 @@ final class EncryptedRepositoryTest {
     try (BaseWriter base = acme.bases().begin(Samples.LABEL)) {
       Samples.write(base, "base/5/1259", marker);
       base.publish(Samples.manifest(Samples.LABEL));
+    }
+  }
+
+  @Test
+  void a_crash_at_any_write_of_its_creation_or_of_a_change_of_its_key_leaves_one_that_opens() {
+    KeySources changed = passphrase("correct horse battery staple");
+    for (int crashAt = 1; crashAt <= 2; crashAt++) {
+      for (boolean lands : new boolean[] {false, true}) {
+        var place = new MemoryObjectStore();
+        var creating = new CrashingObjectStore(place, crashAt, lands);
+        assertThatThrownBy(() -> Repository.create(creating, Creation.USUAL, keys()))
+            .isInstanceOf(CrashingObjectStore.PowerLost.class);
+        if (place.exists("holdfast.json")) {
+          assertThat(Repository.open(place, keys()).verify()).isEmpty();
+        } else {
+          Repository.create(place, Creation.USUAL, keys());
+        }
+        Repository.open(place, keys()).register(Samples.cluster("acme", "1"));
+        assertThat(place.exists("holdfast.copy.json")).as("put back").isTrue();
+
+        var changing = new CrashingObjectStore(place, crashAt, lands);
+        assertThatThrownBy(() -> Repository.open(changing, keys()).changeKey(changed))
+            .isInstanceOf(CrashingObjectStore.PowerLost.class);
+        KeySources current = crashAt == 2 && lands ? changed : keys();
+        Repository.open(place, current).changeKey(changed);
+        assertThat(Repository.open(place, changed).verify()).isEmpty();
+      }
     }
   }
 
