@@ -120,13 +120,9 @@ final class EncryptedRepositoryTest {
           .hasMessageNotContaining("horse")
           .extracting(failure -> ((OperatorException) failure).kind())
           .isEqualTo(Kind.USAGE);
-      assertThatThrownBy(
-              () ->
-                  new Verification(disk, wrong)
-                      .run(
-                          null,
-                          new Verification.Reading(0, 0, 1),
-                          Verification.Listener.SILENT))
+      assertThatThrownBy(() ->
+              new Verification(disk, wrong)
+                  .run(null, new Verification.Reading(0, 0, 1), Verification.Listener.SILENT))
           .as("no damage, a wrong key")
           .hasMessageContaining("does not open repository");
     }
@@ -138,7 +134,8 @@ final class EncryptedRepositoryTest {
   void a_key_with_a_slip_of_the_pen_is_told_from_a_wrong_one() {
     String key = Passphrase.generate().text();
     char wrong = key.charAt(20) == '0' ? '1' : '0';
-    assertThatThrownBy(() -> Passphrase.parse(key.substring(0, 20) + wrong + key.substring(21), "x"))
+    assertThatThrownBy(
+            () -> Passphrase.parse(key.substring(0, 20) + wrong + key.substring(21), "x"))
         .hasMessageContaining("was not copied exactly");
     assertThatThrownBy(() -> Passphrase.parse("two\nlines\n", "x")).hasMessageContaining("2 lines");
     assertThatThrownBy(() -> Passphrase.parse("\n", "x")).hasMessageContaining("it is empty");
@@ -174,8 +171,7 @@ final class EncryptedRepositoryTest {
     assertThat(disk.list("")).isEmpty();
     Repository.create(disk, Creation.USUAL, keys().withCommand(new Service(0x55), "test"));
     Repository.open(disk, keys().withCommand(new Service(0x55), "test"));
-    assertThatThrownBy(
-            () -> Repository.open(disk, keys().withCommand(new Service(0x54), "test")))
+    assertThatThrownBy(() -> Repository.open(disk, keys().withCommand(new Service(0x54), "test")))
         .hasMessageContaining("which takes a key command");
   }
 
@@ -231,8 +227,7 @@ final class EncryptedRepositoryTest {
   @Test
   void a_repository_that_says_it_is_not_encrypted_is_not_believed_by_who_has_its_key() {
     Repository made = Repository.create(disk, Creation.USUAL, keys());
-    var forged =
-        new Repository.Document(made.id(), java.time.Instant.now(), 1, null);
+    var forged = new Repository.Document(made.id(), java.time.Instant.now(), 1, null);
     disk.replace("holdfast.json", JsonDocument.wrap("holdfast.json", "repository", forged));
     String says = "a key was given, and the repository says that it is not encrypted";
     assertThatThrownBy(() -> Repository.open(disk, keys())).hasMessageContaining(says);

@@ -16,8 +16,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * Repositories as earlier releases wrote them, byte by byte: they stay readable. {@code
- * -Dtests.golden.write=true} writes those of this release anew; they are changed for no other reason
- * than a format version that was never released.
+ * -Dtests.golden.write=true} writes those of this release anew; they are changed for no other
+ * reason than a format version that was never released.
  */
 final class GoldenRepositoryTest {
   private static final Path FOLDER = Path.of("src/test/resources/repositories");
