@@ -71,8 +71,7 @@ class KeyCommandTest {
 
   private Repository create() {
     KeySources.useInProcess(KeySources.of(environment));
-    return Repository.create(
-        folder.resolve("repository").toString(), Repository.Creation.USUAL);
+    return Repository.create(folder.resolve("repository").toString(), Repository.Creation.USUAL);
   }
 
   private Path file(String name, String content) throws IOException {
@@ -151,7 +150,10 @@ class KeyCommandTest {
   void a_key_service_is_asked_by_a_command() throws IOException {
     create();
     // Turns the bytes over, by what every Unix has.
-    Path service = file("kms", "test $1 = wrap -o $1 = unwrap || exit 9\ntr '\\000-\\377' '\\200-\\377\\000-\\177'\n");
+    Path service =
+        file(
+            "kms",
+            "test $1 = wrap -o $1 = unwrap || exit 9\ntr '\\000-\\377' '\\200-\\377\\000-\\177'\n");
     String command = "LC_ALL=C sh " + service;
     assertThat(run("key", "change", "--new-key-command", command)).as(err()).isZero();
     assertThat(run("--key-command", command, "status")).as(err()).isZero();
@@ -171,8 +173,7 @@ class KeyCommandTest {
     Repository.create(folder.resolve("repository").toString());
     assertThat(run("key", "show", "--json")).isZero();
     assertThat(json().get("encrypted").asBoolean()).isFalse();
-    assertThat(run("key", "change", "--new-key-file", folder.resolve("k").toString()))
-        .isEqualTo(3);
+    assertThat(run("key", "change", "--new-key-file", folder.resolve("k").toString())).isEqualTo(3);
     assertThat(folder.resolve("k")).doesNotExist();
     assertThat(run("key", "export", folder.resolve("k").toString())).isEqualTo(3);
     environment.put("HOLDFAST_PASSPHRASE", PASSPHRASE);
