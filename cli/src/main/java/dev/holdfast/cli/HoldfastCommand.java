@@ -30,6 +30,7 @@ import picocli.CommandLine.Mixin;
       VerifyCommand.class,
       ExpireCommand.class,
       StatusCommand.class,
+      KeyCommand.class,
       LogCommand.class,
       ShowCommand.class,
       RevertCommand.class,

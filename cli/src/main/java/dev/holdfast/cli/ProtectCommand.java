@@ -19,6 +19,8 @@ import picocli.CommandLine.Parameters;
       "%nURL connects as a superuser or the owner of the roles, once; it is not kept. What is kept is a role"
           + " of our own that can read backups and WAL and cannot SELECT your rows.%n",
       "Examples:",
+      "The repository is made when there is none, and encrypted: with the passphrase or key service given, else with"
+          + " a key made for it, which has to be copied elsewhere.%n",
       "  holdfast --repository /backups protect acme postgresql://postgres@db/shop --environment production",
       "  holdfast protect acme postgresql://postgres@db/shop --environment production --print-sql",
     })
@@ -64,6 +66,20 @@ final class ProtectCommand extends CliCommand {
       description = "Connections that read the base backup (default: ${DEFAULT-VALUE}).")
   int connections;
 
+  @Option(
+      names = "--no-encryption",
+      description =
+          "Make the repository without encryption: whoever reads it reads the databases. Without this,"
+              + " everything is encrypted before it leaves this machine.")
+  boolean noEncryption;
+
+  @Option(
+      names = "--compression-level",
+      paramLabel = "N",
+      description =
+          "zstd's level for everything in a new repository, -7 (fast) to 19 (small); 1 unless given.")
+  @Nullable Integer compressionLevel;
+
   @Mixin RepositoryOptions repository = new RepositoryOptions();
 
   ProtectCommand(Terminal terminal, Map<String, String> environment) {
@@ -82,7 +98,10 @@ final class ProtectCommand extends CliCommand {
       return 0;
     }
     ProtectResult result =
-        new Protect(repository.location(holdfast.repository, environment)).run(request, progress());
+        new Protect(
+                repository.location(holdfast.repository, environment),
+                new Protect.NewRepository(!noEncryption, compressionLevel))
+            .run(request, progress());
     print(result, () -> text(result));
     return 0;
   }

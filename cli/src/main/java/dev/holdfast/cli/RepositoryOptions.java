@@ -1,6 +1,7 @@
 package dev.holdfast.cli;
 
 import dev.holdfast.operations.Configuration;
+import dev.holdfast.operations.RepositoryKeys;
 import java.nio.file.Path;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -22,12 +23,43 @@ final class RepositoryOptions {
       description = "The holdfast.yaml to use. Else HOLDFAST_CONFIG, else the usual places.")
   @Nullable Path config;
 
+  @Option(
+      names = "--passphrase-file",
+      paramLabel = "FILE",
+      description =
+          "Holds the passphrase of the repository, or the key that Holdfast made. Else"
+              + " HOLDFAST_PASSPHRASE_FILE, HOLDFAST_PASSPHRASE, holdfast.yaml, the key file in the"
+              + " user's folder.")
+  @Nullable Path passphraseFile;
+
+  @Option(
+      names = "--key-command",
+      paramLabel = "COMMAND",
+      description =
+          "Asks a key service: run by the shell with \"wrap\" or \"unwrap\" added, bytes in, bytes out."
+              + " Else HOLDFAST_KEY_COMMAND, else holdfast.yaml.")
+  @Nullable String keyCommand;
+
   /**
+   * Where the repository is; from now on its key is looked for where this command line says.
+   *
    * @param general what was given before the command
    */
   String location(RepositoryOptions general, Map<String, String> environment) {
-    return configuration(general, environment)
-        .repository(repository != null ? repository : general.repository, environment);
+    Configuration configuration = configuration(general, environment);
+    useKeys(general, configuration, environment);
+    return configuration.repository(
+        repository != null ? repository : general.repository, environment);
+  }
+
+  private void useKeys(
+      RepositoryOptions general, Configuration configuration, Map<String, String> environment) {
+    boolean here = passphraseFile != null || keyCommand != null;
+    RepositoryKeys.use(
+        here ? passphraseFile : general.passphraseFile,
+        here ? keyCommand : general.keyCommand,
+        configuration,
+        environment);
   }
 
   /**
@@ -36,8 +68,10 @@ final class RepositoryOptions {
    * @param general what was given before the command
    */
   @Nullable String locationIfNamed(RepositoryOptions general, Map<String, String> environment) {
-    return configuration(general, environment)
-        .repositoryIfNamed(repository != null ? repository : general.repository, environment);
+    Configuration configuration = configuration(general, environment);
+    useKeys(general, configuration, environment);
+    return configuration.repositoryIfNamed(
+        repository != null ? repository : general.repository, environment);
   }
 
   /**

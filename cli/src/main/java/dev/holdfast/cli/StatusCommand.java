@@ -2,6 +2,7 @@ package dev.holdfast.cli;
 
 import dev.holdfast.operations.Advice;
 import dev.holdfast.operations.ClusterStatus;
+import dev.holdfast.operations.RepositoryKeys;
 import dev.holdfast.operations.Status;
 import java.time.Duration;
 import java.time.Instant;
@@ -79,6 +80,7 @@ final class StatusCommand extends CliCommand {
               + Texts.bytes(base.storedBytes()));
     }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
+    table.row("encryption", encryption(cluster.encryption()));
     table.row("last proof", cluster.lastProof() == null ? "never proven" : at(cluster.lastProof()));
     text.append(
         table.format("  ").lines().skip(1).map(line -> line + "\n").reduce("", String::concat));
@@ -86,6 +88,13 @@ final class StatusCommand extends CliCommand {
       text.append(AdviceText.of(terminal, advice));
     }
     return text.toString();
+  }
+
+  private String encryption(RepositoryKeys.Report report) {
+    return report.encrypted()
+        ? "yes, key from " + report.keyFrom()
+        : terminal.paint(Terminal.Colour.YELLOW, "none")
+            + ": whoever reads the repository reads the databases";
   }
 
   private static String loss(ClusterStatus cluster) {

@@ -75,7 +75,11 @@ class BadInputTest {
             false,
             100);
     int exitCode =
-        new CommandLineRun(terminal, Map.of("HOLDFAST_REPOSITORY", repository)).execute(arguments);
+        new CommandLineRun(
+                terminal,
+                Map.of(
+                    "HOLDFAST_REPOSITORY", repository, "XDG_CONFIG_HOME", repository + "-config"))
+            .execute(arguments);
     Answer answer =
         new Answer(
             exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));

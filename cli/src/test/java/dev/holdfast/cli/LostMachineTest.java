@@ -94,6 +94,9 @@ class LostMachineTest {
               "--environment",
               "staging");
       assertThat(made.exitCode()).as(made.err()).isZero();
+      assertThat(made.out()).contains("which is nowhere else");
+      Path kept = home.resolve("kept.key");
+      assertThat(run(home, environment, "key", "export", kept.toString()).exitCode()).isZero();
       NavigableMap<Integer, Long> acknowledged = new ConcurrentSkipListMap<>();
       long killed;
       try (HoldfastProcess recorder = HoldfastProcess.start(home, environment, "record", "acme")) {
@@ -106,14 +109,21 @@ class LostMachineTest {
         client.join();
       }
       Processes.run(List.of("rm", "-rf", server.server().data().toString()));
+      Processes.run(List.of("rm", "-rf", home.resolve("config").toString()));
 
       Path data = home.resolve("restored");
+      HoldfastProcess.Ended locked =
+          run(home, environment, "restore", "acme", "--to", data.toString());
+      assertThat(locked.exitCode()).as("without the key").isEqualTo(2);
+      assertThat(locked.err()).contains("no key was found for repository");
       HoldfastProcess.Ended restored =
           run(
               home,
               environment,
               "restore",
               "acme",
+              "--passphrase-file",
+              kept.toString(),
               "--to",
               data.toString(),
               "--start",

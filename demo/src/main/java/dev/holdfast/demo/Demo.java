@@ -9,6 +9,7 @@ import dev.holdfast.operations.ProtectResult;
 import dev.holdfast.operations.Record;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
+import dev.holdfast.store.KeySources;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -109,6 +110,9 @@ public final class Demo {
       Scenario scenario, Consumer<String> say, Path folder, Production production, long begun)
       throws SQLException {
     String repository = folder.resolve("repository").toString();
+    // Its key goes where everything else of the demo goes in the end.
+    KeySources.useInProcess(
+        KeySources.of(Map.of("XDG_CONFIG_HOME", folder.resolve("config").toString())));
     ProtectResult safe =
         new Protect(repository)
             .run(

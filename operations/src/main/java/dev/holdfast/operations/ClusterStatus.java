@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param walBytes WAL in the repository, before compression
  * @param bases the base backups, oldest first
  * @param lastProof when a restore was last proven to work; null: never
+ * @param encryption how the repository is encrypted
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -38,6 +39,7 @@ public record ClusterStatus(
     long walBytes,
     List<Base> bases,
     @Nullable Instant lastProof,
+    RepositoryKeys.Report encryption,
     List<Advice> advice) {
   /** A base backup in the repository. */
   public record Base(String label, String kind, Instant finishedAt, long bytes, long storedBytes) {}

@@ -19,9 +19,15 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  *
  * @param repository where everything recorded lives; null when the file does not say
  * @param expire what {@code holdfast expire} keeps; null when the file does not say
+ * @param passphraseFile holds the passphrase of the repository; null when the file does not say
+ * @param keyCommand asks a service for the repository's key; null when the file does not say
  */
-public record Configuration(@Nullable String repository, @Nullable Expiry expire) {
-  private static final Configuration NONE = new Configuration(null, null);
+public record Configuration(
+    @Nullable String repository,
+    @Nullable Expiry expire,
+    @Nullable String passphraseFile,
+    @Nullable String keyCommand) {
+  private static final Configuration NONE = new Configuration(null, null, null, null);
 
   /**
    * What {@code holdfast expire} keeps; null where the file does not say. See {@link

@@ -12,6 +12,7 @@ import dev.holdfast.postgres.ReplicationSlot;
 import dev.holdfast.postgres.ServerFacts;
 import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.KeySources;
 import dev.holdfast.store.Repository;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -27,11 +28,26 @@ public final class Protect {
   static final String ROLE = "holdfast";
 
   private final String repository;
+  private final NewRepository made;
 
-  /** Into this repository, which is created when it does not exist. */
+  /** Into this repository, which is created, encrypted, when it does not exist. */
   public Protect(String repository) {
-    this.repository = repository;
+    this(repository, new NewRepository(true, null));
   }
+
+  /** Into this repository, which is created so when it does not exist. */
+  public Protect(String repository, NewRepository made) {
+    this.repository = repository;
+    this.made = made;
+  }
+
+  /**
+   * How a repository is created; of one that exists already it must be true.
+   *
+   * @param encrypted false: whoever reads it reads the databases
+   * @param compressionLevel zstd's; null: the usual one, or the one it has
+   */
+  public record NewRepository(boolean encrypted, @Nullable Integer compressionLevel) {}
 
   /**
    * What to protect.
@@ -109,7 +125,7 @@ public final class Protect {
     ServerFacts facts = ServerFacts.read(url);
     List<Finding> findings = Preflight.check(url, request.slot());
     refuseWhatCannotBe(request, findings);
-    Repository opened = Repository.openOrCreate(repository);
+    Repository opened = open();
     // Registered first: a name that is taken must be refused before a role or a password is
     // changed.
     ClusterStore cluster =
@@ -149,8 +165,68 @@ public final class Protect {
             .map(database -> database.name())
             .toList(),
         works(request),
-        findings.stream().map(Protect::advice).toList(),
+        advice(findings, opened),
+        RepositoryKeys.Report.of(opened),
         base);
+  }
+
+  private Repository open() {
+    Integer level = made.compressionLevel();
+    Repository opened =
+        Repository.openOrCreate(
+            repository,
+            new Repository.Creation(
+                made.encrypted(), level == null ? Repository.Creation.USUAL_LEVEL : level));
+    if (!made.encrypted() && opened.keyInfo() != null) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot use the repository " + repository + " without encryption",
+          "it is there already, and everything in it is encrypted",
+          "leave out --no-encryption, or name another repository");
+    }
+    if (level != null && level != opened.compressionLevel()) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot compress at level %d in the repository %s".formatted(level, repository),
+          "it is there already, and was made with level " + opened.compressionLevel(),
+          "leave out --compression-level, or name another repository");
+    }
+    return opened;
+  }
+
+  /** What to know about the server, and about the key: nobody may find out too late. */
+  private List<Advice> advice(List<Finding> findings, Repository opened) {
+    List<Advice> advice = new ArrayList<>();
+    Repository.KeyInfo key = opened.keyInfo();
+    String file = KeySources.ofProcess().keyFile(opened.id()).toString();
+    if (key == null) {
+      advice.add(
+          new Advice(
+              "warning",
+              "the repository is not encrypted: whoever reads it reads the databases, password"
+                  + " hashes included",
+              "see who can read it; a new repository is encrypted unless --no-encryption is given"));
+    } else if (key.keyFrom().equals(file)) {
+      advice.add(
+          new Advice(
+              "warning",
+              "everything in the repository is encrypted with the key in %s, which is nowhere else:"
+                      .formatted(file)
+                  + " whoever loses it, with this machine for example, loses every backup; nobody"
+                  + " can read them without it",
+              "copy it now to where neither this machine nor the repository is, a password manager"
+                  + " for example: holdfast key export FILE"));
+    } else if (key.wrappedBy().equals("passphrase")) {
+      advice.add(
+          new Advice(
+              "note",
+              "everything in the repository is encrypted with the passphrase from %s: whoever loses"
+                      .formatted(key.keyFrom())
+                  + " it loses every backup; nobody can read them without it",
+              "keep a copy where neither this machine nor the repository is"));
+    }
+    findings.stream().map(Protect::advice).forEach(advice::add);
+    return List.copyOf(advice);
   }
 
   private static void refuseWhatCannotBe(Request request, List<Finding> findings) {

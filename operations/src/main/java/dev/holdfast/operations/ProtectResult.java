@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param databases the databases in it
  * @param works what works on this server, and what does not
  * @param advice what was found on the way
+ * @param encryption how the repository is encrypted
  * @param base the first base backup
  */
 public record ProtectResult(
@@ -30,6 +31,7 @@ public record ProtectResult(
     List<String> databases,
     List<Capability> works,
     List<Advice> advice,
+    RepositoryKeys.Report encryption,
     BackupResult base) {
   /**
    * One thing Holdfast does.

@@ -90,6 +90,7 @@ public final class Status {
                     base.label(), base.kind(), base.finishedAt(), base.bytes(), base.storedBytes()))
             .toList(),
         null,
+        RepositoryKeys.Report.of(repository),
         List.copyOf(advice));
   }
 

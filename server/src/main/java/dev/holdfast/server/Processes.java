@@ -3,11 +3,16 @@ package dev.holdfast.server;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** Runs a program to its end. The only place that does. */
 public final class Processes {
@@ -19,6 +24,97 @@ public final class Processes {
    */
   public static ProcessResult run(List<String> command) {
     return run(command, "", Map.of());
+  }
+
+  /** How a program that answers in bytes ended. */
+  public static final class Answer {
+    private final int exitCode;
+    private final byte[] bytes;
+    private final String errors;
+
+    private Answer(int exitCode, byte[] bytes, String errors) {
+      this.exitCode = exitCode;
+      this.bytes = bytes;
+      this.errors = errors;
+    }
+
+    /** Its exit code. */
+    public int exitCode() {
+      return exitCode;
+    }
+
+    /** What it wrote on standard output. */
+    public byte[] bytes() {
+      return bytes.clone();
+    }
+
+    /** What it wrote on standard error, as text. */
+    public String errors() {
+      return errors;
+    }
+  }
+
+  /**
+   * Runs a program that reads some bytes and answers with some: what is given and what it answers
+   * is in no argument, no variable and no file.
+   *
+   * @param input a few kilobytes at most
+   * @param secondsMax how long it may take
+   * @throws OperatorException FAILED when it takes longer
+   */
+  public static Answer ask(List<String> command, byte[] input, long secondsMax) {
+    try {
+      Process process = new ProcessBuilder(command).start();
+      try {
+        var errors = new CompletableFuture<byte[]>();
+        Thread.startVirtualThread(() -> readInto(process.getErrorStream(), errors));
+        var answer = new CompletableFuture<byte[]>();
+        Thread.startVirtualThread(() -> readInto(process.getInputStream(), answer));
+        try (OutputStream in = process.getOutputStream()) {
+          in.write(input);
+        } catch (IOException e) {
+          // It left without reading its input; its errors and exit code say why.
+        }
+        if (!process.waitFor(secondsMax, TimeUnit.SECONDS)) {
+          throw new OperatorException(
+              Kind.FAILED,
+              "gave up on " + command.getLast(),
+              "it did not end within %d s".formatted(secondsMax),
+              "see by hand what it waits for; it is started again by the same command");
+        }
+        return new Answer(
+            process.exitValue(),
+            answer.get(secondsMax, TimeUnit.SECONDS),
+            new String(errors.get(secondsMax, TimeUnit.SECONDS), StandardCharsets.UTF_8));
+      } finally {
+        process.destroyForcibly();
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot run " + command.getFirst(), e);
+    } catch (ExecutionException | TimeoutException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          "cannot read what " + command.getLast() + " answers",
+          "it ended and left its output open, or it broke off",
+          "see by hand what it leaves running",
+          e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OperatorException(
+          Kind.INTERRUPTED,
+          "stopped while running " + command.getLast(),
+          "interrupted",
+          "run the same command again",
+          e);
+    }
+  }
+
+  private static void readInto(InputStream source, CompletableFuture<byte[]> target) {
+    try {
+      target.complete(source.readAllBytes());
+    } catch (IOException e) {
+      target.completeExceptionally(e);
+    }
   }
 
   /** As {@link #run(List)}, with a standard input and variables added to the environment. */

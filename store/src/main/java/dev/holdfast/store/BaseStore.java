@@ -21,9 +21,11 @@ public final class BaseStore {
 
   private final ObjectStore objects;
   private final String folder;
+  private final int compressionLevel;
 
-  BaseStore(ObjectStore objects, String folder) {
+  BaseStore(ObjectStore objects, String folder, int compressionLevel) {
     this.objects = objects;
+    this.compressionLevel = compressionLevel;
     this.folder = folder;
   }
 
@@ -88,7 +90,8 @@ public final class BaseStore {
           "begin another one a second later");
     }
     removeAbandoned(label);
-    return new BaseWriter(objects, folder + label + "/", label);
+    return new BaseWriter(
+        objects, folder + label + "/", label, BaseWriter.PART_BYTES_MAX, compressionLevel);
   }
 
   /**

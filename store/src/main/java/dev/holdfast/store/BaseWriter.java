@@ -27,13 +27,14 @@ public final class BaseWriter implements AutoCloseable {
   /** Marks a directory in the list of files. */
   static final long DIRECTORY = -1;
 
-  private static final long PART_BYTES_MAX = 256L << 20;
+  static final long PART_BYTES_MAX = 256L << 20;
   private static final int READ_BYTES = 256 * 1024;
 
   private final ObjectStore objects;
   private final String folder;
   private final String label;
   private final long partBytesMax;
+  private final int compressionLevel;
 
   private final TreeMap<String, Long> files = new TreeMap<>();
   private final ArrayDeque<PartWriter> idle = new ArrayDeque<>();
@@ -43,15 +44,17 @@ public final class BaseWriter implements AutoCloseable {
   private int partsBegun;
   private boolean published;
 
-  BaseWriter(ObjectStore objects, String folder, String label) {
-    this(objects, folder, label, PART_BYTES_MAX);
+  BaseWriter(ObjectStore objects, String folder, String label, long partBytesMax) {
+    this(objects, folder, label, partBytesMax, Repository.Creation.USUAL_LEVEL);
   }
 
-  BaseWriter(ObjectStore objects, String folder, String label, long partBytesMax) {
+  BaseWriter(
+      ObjectStore objects, String folder, String label, long partBytesMax, int compressionLevel) {
     this.objects = objects;
     this.folder = folder;
     this.label = label;
     this.partBytesMax = partBytesMax;
+    this.compressionLevel = compressionLevel;
   }
 
   /** The base's label. */
@@ -115,7 +118,11 @@ public final class BaseWriter implements AutoCloseable {
     PartWriter part = idle.poll();
     if (part == null) {
       partsBegun++;
-      part = new PartWriter(objects, folder + String.format(Locale.ROOT, "part-%04d", partsBegun));
+      part =
+          new PartWriter(
+              objects,
+              folder + String.format(Locale.ROOT, "part-%04d", partsBegun),
+              compressionLevel);
       open.add(part);
     }
     return part;
@@ -173,7 +180,8 @@ public final class BaseWriter implements AutoCloseable {
     finished.sort(Comparator.comparing(BaseDocument.Part::name));
     byte[] list = encodeFiles();
     String filesName = folder + BaseStore.FILES;
-    byte[] storedList = Envelope.wrap(filesName, Envelope.BASE_FILES, list, list.length);
+    byte[] storedList =
+        Envelope.wrap(filesName, Envelope.BASE_FILES, list, list.length, compressionLevel);
     objects.put(filesName, storedList);
     checkComplete();
     BaseManifest complete =

@@ -92,7 +92,7 @@ final class ClusterCheck {
       return new Verification.Checked(
           cluster, null, List.of(), List.of(), Map.of(), problems.sorted(), List.of(), 1, 0, 0);
     }
-    var store = new ClusterStore(objects, documentRead.getFirst());
+    var store = new ClusterStore(objects, documentRead.getFirst(), Repository.Creation.USUAL_LEVEL);
     list();
     listener.structure(cluster, count);
     listener.looked();

@@ -19,18 +19,22 @@ public final class ClusterStore {
 
   private final ObjectStore objects;
   private final ClusterDocument document;
+  private final int compressionLevel;
   private final String folder;
   private final WalStore wal;
   private final BaseStore bases;
   private final SummaryStore summaries;
 
-  ClusterStore(ObjectStore objects, ClusterDocument document) {
+  ClusterStore(ObjectStore objects, ClusterDocument document, int compressionLevel) {
     this.objects = objects;
+    this.compressionLevel = compressionLevel;
     this.document = document;
     this.folder = "clusters/" + document.name() + "/";
-    this.wal = new WalStore(objects, folder + "wal/", document.walSegmentSize());
-    this.bases = new BaseStore(objects, folder + "bases/");
-    this.summaries = new SummaryStore(objects, folder + "summaries/", document.walSegmentSize());
+    this.wal = new WalStore(objects, folder + "wal/", document.walSegmentSize(), compressionLevel);
+    this.bases = new BaseStore(objects, folder + "bases/", compressionLevel);
+    this.summaries =
+        new SummaryStore(
+            objects, folder + "summaries/", document.walSegmentSize(), compressionLevel);
   }
 
   static String documentName(String cluster) {
@@ -77,7 +81,8 @@ public final class ClusterStore {
   public void putCatalog(String lsn, Object catalog) {
     String name = catalogName(lsn);
     byte[] json = Json.compact(catalog);
-    objects.replace(name, Envelope.wrap(name, Envelope.CATALOG, json, json.length));
+    objects.replace(
+        name, Envelope.wrap(name, Envelope.CATALOG, json, json.length, compressionLevel));
   }
 
   /**

@@ -34,7 +34,9 @@ final class Envelope {
 
   private static final byte[] MAGIC = "HOLDFAST".getBytes(StandardCharsets.US_ASCII);
   private static final byte ZSTD = 1;
+  private static final byte STORED_AS_IS = 0;
   private static final byte NOT_ENCRYPTED = 0;
+  private static final byte ENCRYPTED = 1;
   private static final int PIECE = 1 << 20;
 
   /** Of what is only checked: in a bucket each piece is a request. */
@@ -51,15 +53,24 @@ final class Envelope {
    */
   record Header(byte kind, long contentBytes, long payloadBytes, int contentChecksum) {}
 
-  /** Wraps the first {@code length} bytes for the object of that name. */
+  /** Wraps the first {@code length} bytes for the object of that name, at the usual level. */
   static byte[] wrap(String name, byte kind, byte[] content, int length) {
+    return wrap(name, kind, content, length, Repository.Creation.USUAL_LEVEL);
+  }
+
+  /**
+   * Wraps the first {@code length} bytes for the object of that name.
+   *
+   * @param level zstd's
+   */
+  static byte[] wrap(String name, byte kind, byte[] content, int length, int level) {
     // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
     int pieces = Math.max(1, (length + PIECE - 1) / PIECE);
     long bound = pieces * Zstd.compressBound(Math.min(PIECE, length));
     byte[] wrapped = new byte[Math.toIntExact(HEADER_BYTES + bound)];
     int end = HEADER_BYTES;
     try (var compressor = new ZstdCompressCtx()) {
-      compressor.setLevel(1);
+      compressor.setLevel(level);
       for (int from = 0, piece = 0; piece < pieces; piece++, from += PIECE) {
         end +=
             compressor.compressByteArray(
@@ -222,8 +233,56 @@ final class Envelope {
     return bytes.array();
   }
 
+  /** What comes before the encrypted bytes of the object of that name. */
+  static byte[] sealedHeader(String name) {
+    ByteBuffer bytes = ByteBuffer.allocate(HEADER_BYTES);
+    bytes.put(MAGIC).putShort((short) VERSION).put(SealedObjects.SEALED).put(STORED_AS_IS);
+    bytes.put(ENCRYPTED);
+    bytes.position(16);
+    bytes.putLong(-1).putLong(-1).putInt(0);
+    bytes.putInt(boundChecksum(name, bytes.array(), 0, 36));
+    return bytes.array();
+  }
+
+  /** Whether it begins as objects of an encrypted repository do; the bytes may be longer. */
+  static boolean isSealed(byte[] start) {
+    return start.length >= HEADER_BYTES
+        && Arrays.equals(start, 0, MAGIC.length, MAGIC, 0, MAGIC.length)
+        && start[12] == ENCRYPTED;
+  }
+
+  /** Refuses what is not the beginning of an encrypted object; the bytes may be longer. */
+  static void checkSealed(String name, byte[] start) {
+    if (start.length > 0 && start[0] == '{') {
+      throw notSealed(name); // a document as an unencrypted repository has it
+    }
+    checkStart(name, start);
+    if (start[10] != SealedObjects.SEALED || start[11] != STORED_AS_IS || start[12] != ENCRYPTED) {
+      throw notSealed(name);
+    }
+  }
+
+  private static DamagedObjectException notSealed(String name) {
+    return new DamagedObjectException(
+        name,
+        "it is not encrypted, as everything in this repository is: somebody else put it there");
+  }
+
   /** Reads and checks a header; the bytes may be longer. */
   static Header header(String name, byte kind, byte[] start) {
+    checkStart(name, start);
+    ByteBuffer bytes = ByteBuffer.wrap(start);
+    if (bytes.get(10) != kind || bytes.get(11) != ZSTD || bytes.get(12) != NOT_ENCRYPTED) {
+      throw new DamagedObjectException(
+          name,
+          "it is of kind %d, codec %d, encryption %d, where %d, %d, %d is expected"
+              .formatted(bytes.get(10), bytes.get(11), bytes.get(12), kind, ZSTD, NOT_ENCRYPTED));
+    }
+    return new Header(kind, bytes.getLong(16), bytes.getLong(24), bytes.getInt(32));
+  }
+
+  /** What every version's headers have in common, and that it is this version. */
+  private static void checkStart(String name, byte[] start) {
     if (start.length < HEADER_BYTES) {
       throw new DamagedObjectException(
           name, "it ends after %d bytes, inside its header".formatted(start.length));
@@ -240,13 +299,6 @@ final class Envelope {
               .formatted(found, bytes.getInt(36)));
     }
     checkVersion(name, bytes.getShort(8));
-    if (bytes.get(10) != kind || bytes.get(11) != ZSTD || bytes.get(12) != NOT_ENCRYPTED) {
-      throw new DamagedObjectException(
-          name,
-          "it is of kind %d, codec %d, encryption %d, where %d, %d, %d is expected"
-              .formatted(bytes.get(10), bytes.get(11), bytes.get(12), kind, ZSTD, NOT_ENCRYPTED));
-    }
-    return new Header(kind, bytes.getLong(16), bytes.getLong(24), bytes.getInt(32));
   }
 
   /** Refuses what a later Holdfast wrote. */

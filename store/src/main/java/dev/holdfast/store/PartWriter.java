@@ -22,7 +22,8 @@ final class PartWriter implements AutoCloseable {
 
   private final String name;
   private final ObjectWriter out;
-  private final ZstdCompressCtx compressor = new ZstdCompressCtx().setLevel(1);
+  private final int compressionLevel;
+  private final ZstdCompressCtx compressor = new ZstdCompressCtx();
   private final byte[] compressed = new byte[Math.toIntExact(Zstd.compressBound(EXTENT))];
   private final List<TableOfContents.Frame> frames = new ArrayList<>();
   private final List<TableOfContents.Hole> holes = new ArrayList<>();
@@ -34,8 +35,10 @@ final class PartWriter implements AutoCloseable {
   private long position;
   private boolean broken;
 
-  PartWriter(ObjectStore objects, String name) {
+  PartWriter(ObjectStore objects, String name, int compressionLevel) {
     this.name = name;
+    this.compressionLevel = compressionLevel;
+    this.compressor.setLevel(compressionLevel);
     this.out = objects.create(name);
     write(
         Envelope.header(name, new Envelope.Header(Envelope.BASE_PART, -1, -1, 0)),
@@ -104,7 +107,7 @@ final class PartWriter implements AutoCloseable {
   BaseDocument.Part finish() {
     flushGroup();
     byte[] contents = new TableOfContents(frames, holes).encode();
-    byte[] stored = Zstd.compress(contents, 1);
+    byte[] stored = Zstd.compress(contents, compressionLevel);
     int checksum = Envelope.checksum(contents, 0, contents.length);
     ByteBuffer trailer = ByteBuffer.allocate(TRAILER_BYTES);
     trailer.putLong(position).putInt(stored.length).putInt(contents.length).putInt(checksum);

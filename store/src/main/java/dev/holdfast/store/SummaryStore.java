@@ -34,9 +34,11 @@ public final class SummaryStore {
   private final ObjectStore objects;
   private final String folder;
   private final int packed;
+  private final int compressionLevel;
 
-  SummaryStore(ObjectStore objects, String folder, int segmentSize) {
+  SummaryStore(ObjectStore objects, String folder, int segmentSize, int compressionLevel) {
     this.objects = objects;
+    this.compressionLevel = compressionLevel;
     this.folder = folder;
     this.packed = (int) Math.min(PACKED_MAX, (1L << 32) / segmentSize);
   }
@@ -79,8 +81,10 @@ public final class SummaryStore {
     objects.delete(packName(segment)); // it holds what is replaced now
     objects.replace(
         name + BLOCKS,
-        Envelope.wrap(name + BLOCKS, Envelope.CHANGED_BLOCKS, blocks, blocks.length));
-    objects.replace(name, Envelope.wrap(name, Envelope.SUMMARY, summary, summary.length));
+        Envelope.wrap(
+            name + BLOCKS, Envelope.CHANGED_BLOCKS, blocks, blocks.length, compressionLevel));
+    objects.replace(
+        name, Envelope.wrap(name, Envelope.SUMMARY, summary, summary.length, compressionLevel));
     if (number(segment) % packed == packed - 1) {
       pack(segment);
     }
@@ -103,7 +107,8 @@ public final class SummaryStore {
     }
     String name = packName(last);
     byte[] bytes = content.toByteArray();
-    objects.replace(name, Envelope.wrap(name, Envelope.SUMMARY_PACK, bytes, bytes.length));
+    objects.replace(
+        name, Envelope.wrap(name, Envelope.SUMMARY_PACK, bytes, bytes.length, compressionLevel));
   }
 
   private byte @Nullable [] readOrNull(String segment) {

@@ -1,11 +1,13 @@
 package dev.holdfast.store;
 
-import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.NoSuchObjectException;
 import dev.holdfast.store.objects.ObjectStore;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -20,9 +22,11 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Verification {
   private final ObjectStore objects;
+  private final KeySources keys;
 
-  Verification(ObjectStore objects) {
+  Verification(ObjectStore objects, KeySources keys) {
     this.objects = objects;
+    this.keys = keys;
   }
 
   /**
@@ -121,28 +125,77 @@ public final class Verification {
   public Result run(@Nullable String cluster, Reading reading, Listener listener) {
     List<String> folders = objects.folders("clusters/");
     var problems = new Findings();
-    try {
+    var documents = new TreeMap<String, Repository.Document>();
+    for (String name : List.of(Repository.DOCUMENT, Repository.COPY)) {
       problems.check(
-          Problem.Subject.REPOSITORY, "", Repository.DOCUMENT, () -> Repository.open(objects));
-    } catch (OperatorException e) {
-      if (e.kind() != Kind.REPOSITORY_UNREACHABLE || folders.isEmpty()) {
-        throw e;
+          Problem.Subject.REPOSITORY,
+          "",
+          name,
+          () -> documents.put(name, Repository.readDocument(objects, name)));
+    }
+    if (!documents.containsKey(Repository.DOCUMENT) && !problems.names(Repository.DOCUMENT)) {
+      if (folders.isEmpty()) {
+        Repository.open(objects, keys); // says that there is none
       }
       problems.missing(
           Problem.Subject.REPOSITORY,
           "",
           Repository.DOCUMENT,
           "there is no such object",
-          "put it back from another copy of the repository: without it the repository does not"
-              + " open");
+          documents.isEmpty()
+              ? "put it back from another copy of the repository: without it the repository does not"
+                  + " open"
+              : "holdfast protect NAME URL of any of its clusters puts it back");
+    }
+    checkCopy(documents, problems);
+    ObjectStore readable = objects;
+    if (!documents.isEmpty()) {
+      // Not a finding: with the wrong key nothing can be said about what is there.
+      readable = Repository.unlock(objects, documents.lastEntry().getValue(), keys).objects();
+    }
+    if (readable == objects && isSealed(folders)) {
+      return new Result(problems.sorted(), List.of()); // the key was lost with holdfast.json
     }
     if (cluster != null && !folders.contains(cluster)) {
-      Repository.open(objects).cluster(cluster); // says which there are
+      Repository.open(objects, keys).cluster(cluster); // says which there are
     }
     var clusters = new ArrayList<Checked>();
     for (String name : cluster == null ? folders : List.of(cluster)) {
-      clusters.add(new ClusterCheck(objects, name, reading, listener).run());
+      clusters.add(new ClusterCheck(readable, name, reading, listener).run());
     }
     return new Result(problems.sorted(), List.copyOf(clusters));
+  }
+
+  private static void checkCopy(Map<String, Repository.Document> documents, Findings problems) {
+    Repository.Document document = documents.get(Repository.DOCUMENT);
+    Repository.Document copy = documents.get(Repository.COPY);
+    if (document != null
+        && copy != null
+        && !Objects.equals(document.encryption(), copy.encryption())) {
+      problems.add(
+          new Problem(
+              Problem.Subject.REPOSITORY,
+              "",
+              Repository.COPY,
+              false,
+              "it does not hold the keys of "
+                  + Repository.DOCUMENT
+                  + ": a change of the key was interrupted",
+              "change the key again, with holdfast key change"));
+    }
+  }
+
+  /** Whether the documents of the clusters are encrypted, all of them. */
+  private boolean isSealed(List<String> clusters) {
+    return !clusters.isEmpty()
+        && clusters.stream()
+            .allMatch(cluster -> {
+              try {
+                return Envelope.isSealed(
+                    objects.get(ClusterStore.documentName(cluster), 0, Envelope.HEADER_BYTES));
+              } catch (NoSuchObjectException e) {
+                return false;
+              }
+            });
   }
 }

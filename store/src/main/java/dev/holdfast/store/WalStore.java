@@ -28,14 +28,16 @@ public final class WalStore {
   private final ObjectStore objects;
   private final String folder;
   private final int segmentSize;
+  private final int compressionLevel;
 
   /** What the header of a partial segment says. */
   private record Partial(int bytes, int checksum) {}
 
-  WalStore(ObjectStore objects, String folder, int segmentSize) {
+  WalStore(ObjectStore objects, String folder, int segmentSize, int compressionLevel) {
     this.objects = objects;
     this.folder = folder;
     this.segmentSize = segmentSize;
+    this.compressionLevel = compressionLevel;
   }
 
   /**
@@ -62,7 +64,8 @@ public final class WalStore {
         throw diverged(segment);
       }
       try {
-        objects.put(name, Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length));
+        objects.put(
+            name, Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel));
       } catch (ObjectExistsException e) {
         // Another recorder was faster; the same bytes are fine from it too.
         if (!Arrays.equals(complete(name), bytes)) {
@@ -110,7 +113,8 @@ public final class WalStore {
       }
     }
     String partial = name + PARTIAL;
-    objects.replace(partial, Envelope.wrap(partial, Envelope.PARTIAL_SEGMENT, bytes, length));
+    objects.replace(
+        partial, Envelope.wrap(partial, Envelope.PARTIAL_SEGMENT, bytes, length, compressionLevel));
   }
 
   /**
@@ -232,7 +236,9 @@ public final class WalStore {
       }
       return;
     }
-    objects.put(name, Envelope.wrap(name, Envelope.TIMELINE_HISTORY, content, content.length));
+    objects.put(
+        name,
+        Envelope.wrap(name, Envelope.TIMELINE_HISTORY, content, content.length, compressionLevel));
   }
 
   /** A timeline's history file; null when none is stored, as for timeline 1. */

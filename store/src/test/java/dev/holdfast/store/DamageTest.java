@@ -26,20 +26,33 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-final class DamageTest {
+class DamageTest {
   private static final String WAL = "clusters/acme/wal/00000001/";
   private static final String SUMMARIES = "clusters/acme/summaries/00000001/";
   private static final String BASE = "clusters/acme/bases/" + Samples.LABEL + "/";
 
-  private final MemoryObjectStore disk = new MemoryObjectStore();
-  @TempDir private Path temporary;
+  final MemoryObjectStore disk = new MemoryObjectStore();
+  @TempDir Path temporary;
   private Map<String, String> intact = Map.of();
   private int restores;
 
+  /** How the repository is made. */
+  Repository.Creation creation() {
+    return Repository.Creation.UNENCRYPTED;
+  }
+
+  KeySources keys() {
+    return KeySources.of(Map.of("XDG_CONFIG_HOME", temporary.toString()));
+  }
+
+  private KeySources otherKeys() {
+    return KeySources.of(Map.of("XDG_CONFIG_HOME", temporary.resolve("other").toString()));
+  }
+
   @BeforeEach
   void fill() {
-    Samples.fill(disk);
-    assertThat(Repository.open(disk).verify()).isEmpty();
+    Samples.fill(disk, creation(), keys());
+    assertThat(Repository.open(disk, keys()).verify()).isEmpty();
     intact = content(temporary.resolve("intact"));
   }
 
@@ -61,7 +74,7 @@ final class DamageTest {
       }
       disk.replace(object.name(), good);
     }
-    assertThat(Repository.open(disk).verify()).isEmpty();
+    assertThat(Repository.open(disk, keys()).verify()).isEmpty();
   }
 
   @Test
@@ -84,27 +97,27 @@ final class DamageTest {
   void an_object_under_another_name_is_found() {
     byte[] third = disk.get(WAL + Samples.SEGMENT_3);
     disk.put(WAL + "000000010000000000000005", third);
-    assertThat(Repository.open(disk).verify())
+    assertThat(Repository.open(disk, keys()).verify())
         .extracting(Problem::object)
         .containsExactly(WAL + "000000010000000000000005");
     disk.delete(WAL + "000000010000000000000005");
     byte[] first = disk.get(BASE + "part-0001");
     disk.replace(BASE + "part-0001", disk.get(BASE + "part-0002"));
     disk.replace(BASE + "part-0002", first);
-    assertThat(Repository.open(disk).verify()).isNotEmpty();
+    assertThat(Repository.open(disk, keys()).verify()).isNotEmpty();
   }
 
   @Test
   void a_part_of_another_base_backup_is_found() {
     var other = new MemoryObjectStore();
-    Repository repository = Repository.create(other);
+    Repository repository = Repository.create(other, creation(), otherKeys());
     BaseStore bases = repository.register(Samples.cluster("acme", "7443211234567890123")).bases();
     try (BaseWriter base = bases.begin(Samples.LABEL)) {
       Samples.write(base, "global/pg_control", new byte[] {1, 2, 3});
       base.publish(Samples.manifest(Samples.LABEL));
     }
     disk.replace(BASE + "part-0001", other.get(BASE + "part-0001"));
-    assertThat(Repository.open(disk).verify())
+    assertThat(Repository.open(disk, keys()).verify())
         .extracting(Problem::object)
         .containsExactly(BASE + "part-0001");
   }
@@ -112,7 +125,7 @@ final class DamageTest {
   @Test
   void a_missing_part_is_found_and_named() {
     disk.delete(BASE + "part-0002");
-    assertThat(Repository.open(disk).verify())
+    assertThat(Repository.open(disk, keys()).verify())
         .containsExactly(
             new Problem(
                 Problem.Subject.BASE,
@@ -129,7 +142,7 @@ final class DamageTest {
     for (ObjectStore.StoredObject object : disk.list("clusters/acme/")) {
       disk.put(object.name().replace("clusters/acme/", "clusters/moved/"), disk.get(object.name()));
     }
-    assertThat(Repository.open(disk).verify()).isEmpty();
+    assertThat(Repository.open(disk, keys()).verify()).isEmpty();
   }
 
   @Test
@@ -177,7 +190,7 @@ final class DamageTest {
     byte[] summary = disk.get(name);
     disk.replace(name, disk.get(name + ".blocks"));
     disk.replace(name + ".blocks", summary);
-    assertThat(Repository.open(disk).verify())
+    assertThat(Repository.open(disk, keys()).verify())
         .extracting(Problem::object)
         .containsExactly(name, name + ".blocks");
   }
@@ -186,7 +199,7 @@ final class DamageTest {
   void missing_blocks_of_a_summary_are_found_and_named() {
     String name = SUMMARIES + Samples.SEGMENT_3 + ".blocks";
     disk.delete(name);
-    assertThat(Repository.open(disk).verify())
+    assertThat(Repository.open(disk, keys()).verify())
         .containsExactly(
             new Problem(
                 Problem.Subject.SUMMARY,
@@ -221,7 +234,7 @@ final class DamageTest {
   void a_newer_format_is_refused_with_both_versions() {
     disk.replace(
         "holdfast.json", JsonDocument.wrap("holdfast.json", "repository", 2, "{\"later\" : true}"));
-    assertThatThrownBy(() -> Repository.open(disk))
+    assertThatThrownBy(() -> Repository.open(disk, keys()))
         .hasMessage(
             "cannot read holdfast.json: it has repository format version 2, and this Holdfast reads"
                 + " version 1; next: use the Holdfast release that wrote it, or a newer one")
@@ -246,7 +259,7 @@ final class DamageTest {
   @Test
   void a_document_of_another_kind_is_found() {
     disk.replace("holdfast.json", JsonDocument.wrap("holdfast.json", "cluster", Map.of("id", "x")));
-    assertThatThrownBy(() -> Repository.open(disk))
+    assertThatThrownBy(() -> Repository.open(disk, keys()))
         .hasMessageContaining("it is a document \"cluster\" where \"repository\" is expected");
   }
 
@@ -318,7 +331,7 @@ final class DamageTest {
     disk.put(BASE + "part-9999", part);
     disk.put(SUMMARIES + Samples.SEGMENT_4 + ".blocks", new byte[] {1});
     Verification.Checked checked =
-        new Verification(disk)
+        new Verification(disk, keys())
             .run("acme", new Verification.Reading(1, 0, 2), Verification.Listener.SILENT)
             .clusters()
             .getFirst();
@@ -353,26 +366,26 @@ final class DamageTest {
   }
 
   private Verification.Checked check(Verification.Reading reading) {
-    return new Verification(disk)
+    return new Verification(disk, keys())
         .run(null, reading, Verification.Listener.SILENT)
         .clusters()
         .getFirst();
   }
 
   private List<Problem> structure() {
-    return new Verification(disk)
+    return new Verification(disk, keys())
         .run(null, new Verification.Reading(0, 0, 2), Verification.Listener.SILENT)
         .all();
   }
 
   private List<Problem> everything() {
-    return new Verification(disk)
+    return new Verification(disk, keys())
         .run(null, new Verification.Reading(1, 0, 2), Verification.Listener.SILENT)
         .all();
   }
 
   private ClusterStore acme() {
-    return Repository.open(disk).cluster("acme");
+    return Repository.open(disk, keys()).cluster("acme");
   }
 
   /**

@@ -108,7 +108,12 @@ final class Samples {
 
   /** One of everything. */
   static void fill(ObjectStore objects) {
-    Repository repository = Repository.create(objects);
+    fill(objects, Repository.Creation.UNENCRYPTED, KeySources.ofProcess());
+  }
+
+  /** One of everything, in a repository made so. */
+  static void fill(ObjectStore objects, Repository.Creation creation, KeySources keys) {
+    Repository repository = Repository.create(objects, creation, keys);
     ClusterStore acme = repository.register(cluster("acme", "7443211234567890123"));
     acme.wal().put(SEGMENT_3, segment(3));
     acme.wal().putPartial(SEGMENT_4, segment(4), 300_000);
@@ -116,6 +121,6 @@ final class Samples {
     acme.summaries().put(SEGMENT_3, SUMMARY, BLOCKS);
     acme.putCatalog("0000000003000028", new Snapshot("0/3000028", Map.of(16384L, "public.users")));
     acme.putDocument("proofs", "20261121T020000Z", Map.of("result", "proven"));
-    takeBase(acme.bases(), objects, "clusters/acme/bases/" + LABEL + "/");
+    takeBase(acme.bases(), repository.objects(), "clusters/acme/bases/" + LABEL + "/");
   }
 }
