@@ -22,8 +22,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Kept are: the newest that can be used; the newest full ones that the rules ask for; all that
  * are newer than the window's beginning; for the log of each timeline that was written to since,
- * the newest one before it that can be used there; what documents refer to; all that is newer than
- * the newest one that can be used; and whatever any of these stands on. WAL stays from the start of
+ * the newest one before it that can be used there; what documents refer to; what another is being
+ * made from; all that is newer than the newest one that can be used; and whatever any of these stands on. WAL stays from the start of
  * the earliest of them on, on every timeline.
  */
 final class Retention {
@@ -133,6 +133,13 @@ final class Retention {
         keep(base, "named by " + String.join(", ", documents));
       }
     });
+    for (BaseStore.Unpublished unpublished : held.unpublished) {
+      BaseManifest source =
+          unpublished.madeFrom() == null ? null : byLabel.get(unpublished.madeFrom());
+      if (source != null && !unpublished.newestAt().isBefore(now.minus(YOUNG))) {
+        keep(source, unpublished.label() + " is being made from it");
+      }
+    }
     held.references.positions.forEach((lsn, documents) ->
         held.reach
             .usableByTimeline()
@@ -165,7 +172,7 @@ final class Retention {
 
   private boolean isWhole(String label) {
     BaseManifest base = byLabel.get(label);
-    List<BaseManifest> chain = base == null ? null : Reach.chain(base, byLabel);
+    List<BaseManifest> chain = base == null ? null : BaseStore.chain(base, byLabel);
     return chain != null && chain.stream().allMatch(layer -> held.whole.contains(layer.label()));
   }
 
@@ -208,7 +215,7 @@ final class Retention {
   }
 
   private String root(BaseManifest base) {
-    List<BaseManifest> chain = Reach.chain(base, byLabel);
+    List<BaseManifest> chain = BaseStore.chain(base, byLabel);
     return chain == null ? base.label() : chain.getLast().label();
   }
 

@@ -181,7 +181,11 @@ final class RetentionTest {
         boolean alive = random.nextBoolean();
         unpublished.add(
             new BaseStore.Unpublished(
-                taking, 1, 100, now.minus(alive ? Duration.ofHours(2) : Duration.ofDays(3))));
+                taking,
+                1,
+                100,
+                now.minus(alive ? Duration.ofHours(2) : Duration.ofDays(3)),
+                bases.isEmpty() ? null : bases.get(random.nextInt(bases.size())).label()));
         if (!alive) {
           beingTaken.clear();
         }
