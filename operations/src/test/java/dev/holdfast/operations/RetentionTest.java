@@ -97,6 +97,13 @@ final class RetentionTest {
           assertThat(kept).as(told).contains(label);
         }
       });
+      past.unpublished.forEach(unpublished -> {
+        if (unpublished.madeFrom() != null
+            && unpublished.newestAt().isAfter(past.now.minus(Duration.ofHours(3)))) {
+          assertThat(kept).as("%s: what %s is made from", told, unpublished.label())
+              .contains(unpublished.madeFrom());
+        }
+      });
       past.namedPositions.forEach((lsn, timeline) -> {
         if (past.reaches(timeline, lsn, past.bases, past.segments.keySet())) {
           assertThat(past.reaches(timeline, lsn, bases, left.keySet())).as(told).isTrue();
