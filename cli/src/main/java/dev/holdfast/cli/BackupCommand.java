@@ -112,8 +112,7 @@ final class BackupCommand extends CliCommand {
       if (result.damagedPages().size() < result.damagedPageCount()) {
         text.append("  … and more\n");
       }
-      text.append(
-          "  next: check the server's disk; an older base backup may have them whole\n");
+      text.append("  next: check the server's disk; an older base backup may have them whole\n");
     }
     return text.toString();
   }

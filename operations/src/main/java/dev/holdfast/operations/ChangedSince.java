@@ -14,6 +14,7 @@ import dev.holdfast.wal.WalRecord;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -106,8 +107,7 @@ final class ChangedSince {
     int done = 0;
     try (ExecutorService executor = Executors.newFixedThreadPool(THREADS)) {
       while (done < segments.size()) {
-        List<String> some =
-            segments.subList(done, Math.min(segments.size(), done + READ_AT_ONCE));
+        List<String> some = segments.subList(done, Math.min(segments.size(), done + READ_AT_ONCE));
         var reading = new ArrayList<Future<@Nullable ChangedBlocks>>();
         some.forEach(segment -> reading.add(executor.submit(() -> stored(segment))));
         for (int index = 0; index < some.size(); index++) {
@@ -138,7 +138,7 @@ final class ChangedSince {
           "interrupted",
           "run the same command again",
           e);
-    } catch (java.util.concurrent.ExecutionException e) {
+    } catch (ExecutionException e) {
       if (e.getCause() instanceof OperatorException known) {
         throw known;
       }
@@ -192,7 +192,8 @@ final class ChangedSince {
       }
       var reading = new Reading();
       try {
-        wal.read(begin, to.plus(1), Progress.SILENT.begin("", 0, Progress.Unit.BYTES), reading::take);
+        wal.read(
+            begin, to.plus(1), Progress.SILENT.begin("", 0, Progress.Unit.BYTES), reading::take);
       } catch (OperatorException e) {
         if (e.kind() != Kind.DAMAGED_DATA) {
           throw e;
@@ -200,13 +201,14 @@ final class ChangedSince {
         return e.what() + ": " + e.why();
       }
       Lsn seen = reading.first;
-      boolean whole =
-          begin.equals(from) || (seen != null && seen.isBefore(first.start()));
+      boolean whole = begin.equals(from) || (seen != null && seen.isBefore(first.start()));
       if (!whole) {
         begin = before(begin); // one record fills a segment and more
         continue;
       }
-      return reading.reachedEnd ? "" : "the WAL recorded up to " + to + " ends in itself before that";
+      return reading.reachedEnd
+          ? ""
+          : "the WAL recorded up to " + to + " ends in itself before that";
     }
   }
 

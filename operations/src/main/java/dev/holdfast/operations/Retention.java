@@ -23,8 +23,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Kept are: the newest that can be used; the newest full ones that the rules ask for; all that
  * are newer than the window's beginning; for the log of each timeline that was written to since,
  * the newest one before it that can be used there; what documents refer to; what another is being
- * made from; all that is newer than the newest one that can be used; and whatever any of these stands on. WAL stays from the start of
- * the earliest of them on, on every timeline.
+ * made from; all that is newer than the newest one that can be used; and whatever any of these
+ * stands on. WAL stays from the start of the earliest of them on, on every timeline.
  */
 final class Retention {
   /** Younger objects may belong to something that is still being made. */

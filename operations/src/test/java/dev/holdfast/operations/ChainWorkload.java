@@ -127,7 +127,8 @@ final class ChainWorkload implements AutoCloseable {
       case 22 ->
           execute(
               "BEGIN",
-              "INSERT INTO %s SELECT g, 0, 'gone' FROM generate_series(10000, 10900) g".formatted(table),
+              "INSERT INTO %s SELECT g, 0, 'gone' FROM generate_series(10000, 10900) g"
+                  .formatted(table),
               "ROLLBACK");
       case 23 -> execute("SELECT nextval('numbers') FROM generate_series(1, 40)");
       case 24 -> execute("INSERT INTO unlogged SELECT generate_series(1, 50)");

@@ -22,7 +22,7 @@ final class ExpireServerTest {
         acme.server.execute("INSERT INTO t VALUES (" + round + ")", "SELECT pg_switch_wal()");
         acme.caughtUp();
         new Backup(acme.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
-          .run(Progress.SILENT);
+            .run(Progress.SILENT);
       }
       acme.server.execute("INSERT INTO t VALUES (3)");
       String target = acme.server.value("SELECT pg_current_wal_insert_lsn()");

@@ -25,14 +25,14 @@ final class Hints {
     put(masked, 22, 0);
     boolean heap = special == page.length;
     for (int at = HEADER; at < lower; at += 4) {
-      int item = unsigned(page, at) | unsigned(page, at + 2) << 16;
+      int item = unsigned(page, at) | (unsigned(page, at + 2) << 16);
       int offset = item & 0x7FFF;
-      int flags = item >>> 15 & 3;
+      int flags = (item >>> 15) & 3;
       int length = item >>> 17;
       if (heap && flags == LP_NORMAL && length >= HEADER - 1) {
         put(masked, offset + 20, unsigned(page, offset + 20) & ~XACT_HINTS);
       } else if (!heap && flags == LP_DEAD && length > 0) {
-        int alive = item & ~(3 << 15) | LP_NORMAL << 15;
+        int alive = (item & ~(3 << 15)) | (LP_NORMAL << 15);
         put(masked, at, alive & 0xFFFF);
         put(masked, at + 2, alive >>> 16);
       }
@@ -45,7 +45,7 @@ final class Hints {
   }
 
   private static int unsigned(byte[] bytes, int at) {
-    return bytes[at] & 0xFF | (bytes[at + 1] & 0xFF) << 8;
+    return (bytes[at] & 0xFF) | ((bytes[at + 1] & 0xFF) << 8);
   }
 
   private static void put(byte[] bytes, int at, int value) {

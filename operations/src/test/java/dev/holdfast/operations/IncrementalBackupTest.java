@@ -10,6 +10,7 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -21,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -69,8 +71,7 @@ final class IncrementalBackupTest {
             PostgresBinaries.embedded(major),
             Map.of("autovacuum", "off", "max_wal_size", "256MB"),
             checksums ? List.of("--data-checksums") : noChecksums(major))) {
-      try (var workload =
-          new ChainWorkload(acme.server, 100 * seed + major, tablespace(acme))) {
+      try (var workload = new ChainWorkload(acme.server, 100 * seed + major, tablespace(acme))) {
         var kinds = new ArrayList<String>();
         kinds.add(backUp(acme, Backup.Wanted.FULL).kind());
         workload.run(30);
@@ -145,7 +146,7 @@ final class IncrementalBackupTest {
       }
       return files;
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -162,12 +163,14 @@ final class IncrementalBackupTest {
     for (Map.Entry<String, byte[]> file : full.entrySet()) {
       String path = file.getKey();
       byte[] expected = file.getValue();
-      byte[] found = chain.get(path);
+      byte[] found = Objects.requireNonNull(chain.get(path));
       maps += path.endsWith("_vm") ? 1 : 0;
       if (path.equals("global/pg_control") || Arrays.equals(found, expected)) {
         continue;
       }
-      if (exact || found.length != expected.length || !path.matches("(base|pg_tblspc|global)/.*\\d")) {
+      if (exact
+          || found.length != expected.length
+          || !path.matches("(base|pg_tblspc|global)/.*\\d")) {
         different.add(path);
         continue;
       }
@@ -464,7 +467,8 @@ final class IncrementalBackupTest {
       next.awaitReplayed(server.mark("followed"));
       next.promote();
       // More than a segment and more than a record to a segment: what is left behind.
-      server.execute("INSERT INTO told SELECT repeat(md5(g::text), 50) FROM generate_series(1, 3000) g");
+      server.execute(
+          "INSERT INTO told SELECT repeat(md5(g::text), 50) FROM generate_series(1, 3000) g");
       server.record(server.mark("dead"));
       BackupResult dead = take(family, server);
       assertThat(dead.parent()).isEqualTo(shared.label());

@@ -41,9 +41,12 @@ final class ParentChoiceTest {
         timeline,
         false,
         Map.of(
-            "data_checksums", checksums ? "on" : "off",
-            "block_size", "8192",
-            "segment_size", segmentSize),
+            "data_checksums",
+            checksums ? "on" : "off",
+            "block_size",
+            "8192",
+            "segment_size",
+            segmentSize),
         List.of(),
         Set.of(),
         List.of(),
@@ -55,10 +58,14 @@ final class ParentChoiceTest {
   }
 
   private void base(
-      String label, @Nullable String parent, double start, double stop, int major, @Nullable Integer checksums) {
+      String label,
+      @Nullable String parent,
+      double start,
+      double stop,
+      int major,
+      @Nullable Integer checksums) {
     BaseManifest made =
-        PastCluster.manifest(
-            label, 1, PastCluster.lsn(start), PastCluster.lsn(stop), NOON, parent);
+        PastCluster.manifest(label, 1, PastCluster.lsn(start), PastCluster.lsn(stop), NOON, parent);
     past.base(
         new BaseManifest(
             label,
@@ -148,8 +155,7 @@ final class ParentChoiceTest {
     assertThat(because(facts())).contains("cannot read WAL past 0/2");
     Files.delete(past.file("bases/" + FULL + "/manifest.json"));
     assertThat(because(facts()))
-        .isEqualTo(
-            "base backup 20261121T030000Z-incr stands on one that is missing or damaged");
+        .isEqualTo("base backup 20261121T030000Z-incr stands on one that is missing or damaged");
   }
 
   @Test

@@ -382,7 +382,7 @@ final class RestoreTest {
       Thread.sleep(1100); // base backups' times have seconds
       BackupResult second =
           new Backup(family.repository(), "acme", server.url(), 2, Backup.Wanted.AUTOMATIC)
-          .run(Progress.SILENT);
+              .run(Progress.SILENT);
       server.execute("INSERT INTO told VALUES ('kept')");
       server.record(server.mark("end"));
       String from = SegmentName.containing(recorded, 1, 1 << 20).toString();

@@ -100,7 +100,8 @@ final class RetentionTest {
       past.unpublished.forEach(unpublished -> {
         if (unpublished.madeFrom() != null
             && unpublished.newestAt().isAfter(past.now.minus(Duration.ofHours(3)))) {
-          assertThat(kept).as("%s: what %s is made from", told, unpublished.label())
+          assertThat(kept)
+              .as("%s: what %s is made from", told, unpublished.label())
               .contains(unpublished.madeFrom());
         }
       });

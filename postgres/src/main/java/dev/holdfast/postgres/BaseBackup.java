@@ -152,8 +152,7 @@ public final class BaseBackup {
   private final AtomicInteger damagedPages = new AtomicInteger();
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
-  private BaseBackup(
-      PostgresUrl url, int connections, LayerChoice choice, Progress progress) {
+  private BaseBackup(PostgresUrl url, int connections, LayerChoice choice, Progress progress) {
     this.url = url;
     this.connections = connections;
     this.choice = choice;
@@ -450,7 +449,9 @@ public final class BaseBackup {
     return size - size % PageChecksum.PAGE;
   }
 
-  /** A file of which some blocks are read; what they are is worked out again when it is its turn. */
+  /**
+   * A file of which some blocks are read; what they are is worked out again when it is its turn.
+   */
   private record ChangedFile(BackupFiles.Entry file, long bytes) {}
 
   /** As {@link #pieces}: what has much to read alone and first, the rest together. */

@@ -14,8 +14,8 @@ import org.junit.jupiter.api.Test;
 
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class IncrementTest {
-  private static final int PAGE = 8192;
-  private static final int SEGMENT = 131072;
+  private static final long PAGE = 8192;
+  private static final long SEGMENT = 131072;
 
   private final Map<String, Long> parent = new HashMap<>();
   private final ByteArrayOutputStream changed = new ByteArrayOutputStream();
@@ -50,8 +50,22 @@ final class IncrementTest {
     Instant now = Instant.EPOCH;
     var manifest =
         new BaseManifest(
-            "20261121T000000Z-full", "full", null, 1, 1, 2, now, now, 18, "1", 1 << 24, "", null,
-            Map.of(), 0, 0);
+            "20261121T000000Z-full",
+            "full",
+            null,
+            1,
+            1,
+            2,
+            now,
+            now,
+            18,
+            "1",
+            1 << 24,
+            "",
+            null,
+            Map.of(),
+            0,
+            0);
     var runs =
         new Increment(manifest, parent, ChangedBlocks.decode(changed.toByteArray()))
             .runs(path, blocks * PAGE);
@@ -94,7 +108,9 @@ final class IncrementTest {
     fork(1663, 5, 16384, 0, 2 * SEGMENT + 300, 5, 2 * SEGMENT + 5);
     assertThat(runs("base/5/16384.2", 500)).isEqualTo("5+1 300+128 428+72");
     parent.put("base/5/16384.3", 400L * PAGE);
-    assertThat(runs("base/5/16384.3", 10)).as("the fork was once no longer than this").isEqualTo("whole");
+    assertThat(runs("base/5/16384.3", 10))
+        .as("the fork was once no longer than this")
+        .isEqualTo("whole");
     assertThat(runs("base/5/16384.4", 10)).as("the parent lacks it").isEqualTo("whole");
   }
 
@@ -115,7 +131,7 @@ final class IncrementTest {
           "base/5/16384_fsm", "base/5/16384_vm", "base/5/16384_init", "base/5/pg_filenode.map",
           "global/pg_filenode.map", "pg_xact/0000", "postgresql.conf", "base/6/16384"
         }) {
-      parent.put(path, 10L * PAGE);
+      parent.put(path, 10 * PAGE);
     }
     fork(1663, 5, 16384, 0, -1, 1);
     fork(1663, 6, 0, 0, 0); // the database was created

@@ -276,8 +276,7 @@ public final class BaseStore {
       String manifest = folder + parent + "/" + MANIFEST;
       String standing = chain.getLast().manifest().label();
       if (!seen.add(parent)) {
-        throw new DamagedObjectException(
-            manifest, "it and " + standing + " stand on each other");
+        throw new DamagedObjectException(manifest, "it and " + standing + " stand on each other");
       }
       try {
         chain.add(reader(parent));
@@ -289,7 +288,9 @@ public final class BaseStore {
     return chain.getFirst().over(List.copyOf(chain.subList(1, chain.size())));
   }
 
-  /** The label that a chain's newest layer gets when the chain is folded: its moment is the same. */
+  /**
+   * The label that a chain's newest layer gets when the chain is folded: its moment is the same.
+   */
   public static String rolledUp(String label) {
     int kind = label.lastIndexOf('-');
     return (kind < 0 ? label : label.substring(0, kind)) + "-" + BaseManifest.FULL;
@@ -317,9 +318,7 @@ public final class BaseStore {
     }
   }
 
-  /**
-   * One layer by itself; throws {@link NoSuchObjectException} when there is none of that label.
-   */
+  /** One layer by itself; throws {@link NoSuchObjectException} when there is none of that label. */
   BaseReader reader(String label) {
     String base = folder + label + "/";
     return new BaseReader(objects, base, document(base + MANIFEST, objects.get(base + MANIFEST)));

@@ -118,8 +118,7 @@ public final class BaseWriter implements AutoCloseable {
   public void madeFrom(String source) {
     String name = folder + BaseStore.MADE_FROM;
     objects.put(
-        name,
-        JsonDocument.wrap(name, BaseStore.MADE_FROM_KIND, new BaseStore.MadeFrom(source)));
+        name, JsonDocument.wrap(name, BaseStore.MADE_FROM_KIND, new BaseStore.MadeFrom(source)));
     requireSource(source); // whoever removes it from now on sees that it is needed
   }
 

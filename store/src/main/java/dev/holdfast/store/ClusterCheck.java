@@ -468,9 +468,13 @@ final class ClusterCheck {
     }
     if (stored.containsKey(BaseStore.MADE_FROM)) {
       problems.check(
-          Problem.Subject.BASE, label, base + BaseStore.MADE_FROM, () -> store.checkMadeFrom(label));
+          Problem.Subject.BASE,
+          label,
+          base + BaseStore.MADE_FROM,
+          () -> store.checkMadeFrom(label));
     }
-    Set<String> named = new HashSet<>(Set.of(BaseStore.MANIFEST, BaseStore.FILES, BaseStore.MADE_FROM));
+    Set<String> named =
+        new HashSet<>(Set.of(BaseStore.MANIFEST, BaseStore.FILES, BaseStore.MADE_FROM));
     reader.parts().forEach(part -> named.add(part.name()));
     noteUnknown(base, stored.keySet().stream().filter(name -> !named.contains(name)).toList());
   }

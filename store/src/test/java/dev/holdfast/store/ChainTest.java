@@ -10,6 +10,7 @@ import dev.holdfast.store.objects.CrashingObjectStore.PowerLost;
 import dev.holdfast.store.objects.MemoryObjectStore;
 import dev.holdfast.store.objects.ObjectStore;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -25,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,7 +51,7 @@ final class ChainTest {
 
     Cluster(long seed) {
       random = new Random(seed);
-      partBytesMax = 1 + random.nextInt(400_000);
+      partBytesMax = 1L + random.nextInt(400_000);
       for (int i = 0; i < 12; i++) {
         files.put("base/5/" + (16384 + i), Samples.pages(random, random.nextInt(40) * PAGE));
       }
@@ -59,16 +61,16 @@ final class ChainTest {
 
     /** What time does to files: written, grown, cut, emptied, dropped, made. */
     void change() {
-      for (String path : List.copyOf(files.keySet())) {
-        byte[] content = files.get(path);
+      for (Map.Entry<String, byte[]> file : List.copyOf(new TreeMap<>(files).entrySet())) {
+        String path = file.getKey();
+        byte[] content = file.getValue();
         int pages = content.length / PAGE;
         switch (random.nextInt(8)) {
           case 0, 1, 2 -> {
             byte[] changed = content.clone();
             for (int i = random.nextInt(5); i > 0 && pages > 0; i--) {
               int page = random.nextInt(pages);
-              byte[] bytes =
-                  random.nextBoolean() ? Samples.pages(random, PAGE) : new byte[PAGE];
+              byte[] bytes = random.nextBoolean() ? Samples.pages(random, PAGE) : new byte[PAGE];
               System.arraycopy(bytes, 0, changed, page * PAGE, PAGE);
             }
             files.put(path, changed);
@@ -174,21 +176,19 @@ final class ChainTest {
       }
       return files;
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 
   private static void assertSame(
       Map<String, byte[]> found, Map<String, byte[]> expected, String what) {
     assertThat(found.keySet()).as(what).isEqualTo(expected.keySet());
-    found.forEach(
-        (path, content) ->
-            assertThat(content).as("%s: %s", what, path).isEqualTo(expected.get(path)));
+    found.forEach((path, content) ->
+        assertThat(content).as("%s: %s", what, path).isEqualTo(expected.get(path)));
   }
 
   @RepeatedTest(8)
-  void every_layer_and_its_roll_up_is_restored_as_the_files_were(
-      org.junit.jupiter.api.RepetitionInfo round) {
+  void every_layer_and_its_roll_up_is_restored_as_the_files_were(RepetitionInfo round) {
     long seed = Long.getLong("tests.seed", 100) + round.getCurrentRepetition();
     var cluster = new Cluster(seed);
     ObjectStore disk = disk();
@@ -270,8 +270,8 @@ final class ChainTest {
     }
     cluster.files.put("base/5/16384", changed);
     BaseManifest incremental = cluster.layer(disk);
-    long pages = large.length / PAGE / 100 + 1;
-    assertThat(incremental.storedBytes()).isBetween(pages * PAGE, pages * PAGE + (100 << 10));
+    long pages = 1L + large.length / PAGE / 100;
+    assertThat(incremental.storedBytes()).isBetween(pages * PAGE, pages * PAGE + (100L << 10));
   }
 
   @Test
