@@ -56,6 +56,10 @@ final class Retention {
    */
   record References(Map<String, Set<String>> labels, Map<Lsn, Set<String>> positions) {}
 
+  /** Of two of the same moment the one that needs no other: a chain and what it was rolled up to. */
+  private static final Comparator<BaseManifest> STANDS_ALONE =
+      Comparator.comparing(base -> !base.isIncremental());
+
   private final Held held;
   private final RetentionRules rules;
   private final Instant now;
@@ -73,6 +77,7 @@ final class Retention {
         held.bases.stream()
             .sorted(
                 Comparator.comparing(BaseManifest::finishedAt)
+                    .thenComparing(STANDS_ALONE)
                     .thenComparing(BaseManifest::label)
                     .reversed())
             .toList();
@@ -123,7 +128,7 @@ final class Retention {
             bases.stream()
                 .filter(base -> usable.contains(base.label()))
                 .filter(base -> base.finishedAt().isBefore(begin))
-                .max(Comparator.comparing(BaseManifest::finishedAt))
+                .max(Comparator.comparing(BaseManifest::finishedAt).thenComparing(STANDS_ALONE))
                 .ifPresent(base -> keep(base, "reaches the window's beginning"));
           }
         });
@@ -148,7 +153,9 @@ final class Retention {
                 bases.stream()
                     .filter(base -> usable.contains(base.label()))
                     .filter(base -> !new Lsn(base.stopLsn()).isAfter(lsn))
-                    .max(Comparator.comparing(base -> new Lsn(base.stopLsn())))
+                    .max(
+                        Comparator.<BaseManifest, Lsn>comparing(base -> new Lsn(base.stopLsn()))
+                            .thenComparing(STANDS_ALONE))
                     .ifPresent(base ->
                         keep(
                             base,
