@@ -321,6 +321,35 @@ final class ChainTest {
         .containsExactly(BASES + incremental + "/files");
   }
 
+  /** What was cut off once is not the parent's any more, though the file has grown since. */
+  @Test
+  void blocks_that_only_a_layer_below_a_shorter_one_has_are_missing() {
+    ObjectStore disk = disk();
+    String path = "base/5/16384";
+    String full = "20261121T010000Z-full";
+    String shorter = "20261121T020000Z-incr";
+    String longer = "20261121T030000Z-incr";
+    try (BaseWriter writer = bases(disk).begin(full)) {
+      Samples.write(writer, path, Samples.pages(new Random(1), 5 * PAGE));
+      writer.publish(manifest(full, null));
+    }
+    try (BaseWriter writer = bases(disk).begin(shorter)) {
+      writer.sized(path, 2 * PAGE);
+      writer.publish(manifest(shorter, full));
+    }
+    try (BaseWriter writer = bases(disk).begin(longer)) {
+      writer.sized(path, 4 * PAGE);
+      writer.publish(manifest(longer, shorter));
+    }
+    assertThatThrownBy(() -> bases(disk).open(longer).restore(temporary.resolve("a"), 1, _ -> {}))
+        .isInstanceOf(DamagedObjectException.class)
+        .hasMessageContaining(
+            "it and the layers that stand on it hold 2 blocks too few of " + path);
+    assertThat(Repository.open(disk).verify())
+        .extracting(Problem::object)
+        .containsExactly(BASES + longer + "/files");
+  }
+
   @Test
   void nobody_removes_what_a_layer_is_being_made_from() {
     var cluster = new Cluster(5);
