@@ -154,7 +154,7 @@ public final class RevertBench {
 
   /** A new base backup, and so much WAL after it. */
   void backUp(double wal) throws Exception {
-    holdfast.run("backup", CLUSTER);
+    holdfast.run("backup", CLUSTER, "--full");
     production.writeWal(wal);
     holdfast.awaitRecorded(CLUSTER, production.position());
   }

@@ -4,6 +4,7 @@ import dev.holdfast.operations.Backup;
 import dev.holdfast.operations.BackupResult;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -12,12 +13,34 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "backup",
     header = "Take a base backup of a protected server.",
-    description =
-        "%nForks and restores start from the newest base backup before their target: a newer one"
-            + " makes them faster. It becomes visible when its WAL is stored too.%n")
+    description = {
+      "%nForks and restores start from the newest base backup before their target: a newer one makes"
+          + " them faster. It becomes visible when its WAL is stored too.%n",
+      "An incremental one reads and stores only the blocks that changed since the one before it was"
+          + " begun, as the recorded WAL tells; it is restored together with those it stands on. It is the"
+          + " default, until 14 stand on a full one, or they take more than that. Where what changed"
+          + " cannot be known, a full one is taken, and the reason told. `holdfast rollup` makes a full one of"
+          + " a chain without reading the server.%n",
+      "Examples:",
+      "  holdfast backup acme",
+      "  holdfast backup acme --full",
+    })
 final class BackupCommand extends CliCommand {
   @Parameters(paramLabel = "NAME", description = "The protected database server.")
   String name = "";
+
+  @ArgGroup(exclusive = true)
+  @Nullable Kind kind;
+
+  static final class Kind {
+    @Option(names = "--full", description = "Read every file whole.")
+    boolean full;
+
+    @Option(
+        names = "--incremental",
+        description = "Read what changed, however many incremental ones there are already.")
+    boolean incremental;
+  }
 
   @Option(
       names = "--url",
@@ -41,19 +64,56 @@ final class BackupCommand extends CliCommand {
   @Override
   public Integer call() {
     BackupResult result =
-        new Backup(repository.location(holdfast.repository, environment), name, url, connections)
+        new Backup(
+                repository.location(holdfast.repository, environment),
+                name,
+                url,
+                connections,
+                wanted())
             .run(progress());
-    print(
-        result,
-        () ->
-            "base backup %s  %s in %s, %s  (from %s, restorable from %s on)%n"
-                .formatted(
-                    result.label(),
-                    Texts.bytes(result.bytes()),
-                    Texts.bytes(result.storedBytes()),
-                    Texts.seconds(result.durationSeconds()),
-                    result.startLsn(),
-                    result.stopLsn()));
+    print(result, () -> text(result));
     return 0;
+  }
+
+  private Backup.Wanted wanted() {
+    if (kind == null) {
+      return Backup.Wanted.AUTOMATIC;
+    }
+    return kind.full ? Backup.Wanted.FULL : Backup.Wanted.INCREMENTAL;
+  }
+
+  private String text(BackupResult result) {
+    StringBuilder text = new StringBuilder();
+    if (result.fullBecause() != null) {
+      text.append("a full base backup: ").append(result.fullBecause()).append('\n');
+    }
+    text.append(
+        "base backup %s  %s in %s, %s  (from %s, restorable from %s on)%n"
+            .formatted(
+                result.label(),
+                result.parent() == null
+                    ? Texts.bytes(result.bytes())
+                    : Texts.bytes(result.heldBytes()) + " of " + Texts.bytes(result.bytes()),
+                Texts.bytes(result.storedBytes()),
+                Texts.seconds(result.durationSeconds()),
+                result.startLsn(),
+                result.stopLsn()));
+    if (result.parent() != null) {
+      text.append("  stands on ").append(result.parent()).append('\n');
+    }
+    if (result.damagedPageCount() > 0) {
+      text.append(terminal.paint(Terminal.Colour.YELLOW, "warning:"))
+          .append(
+              " %s fail their checksum on the server, too, and are in the backup as they are:%n"
+                  .formatted(Texts.plural(result.damagedPageCount(), "page")));
+      for (BackupResult.DamagedPage page : result.damagedPages()) {
+        text.append("  block %,d of %s%n".formatted(page.block(), page.file()));
+      }
+      if (result.damagedPages().size() < result.damagedPageCount()) {
+        text.append("  … and more\n");
+      }
+      text.append("  next: check the server's disk; an older base backup may have them whole\n");
+    }
+    return text.toString();
   }
 }

@@ -77,7 +77,8 @@ final class StatusCommand extends CliCommand {
               + "  "
               + Texts.bytes(base.bytes())
               + " in "
-              + Texts.bytes(base.storedBytes()));
+              + Texts.bytes(base.storedBytes())
+              + (base.parent() == null ? "" : ", on " + base.parent()));
     }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
     table.row("encryption", encryption(cluster.encryption()));

@@ -17,6 +17,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -109,6 +110,78 @@ class VerifyAndExpireTest {
               0));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void increment(ClusterStore cluster, String label, String parent, int segment) {
+    Instant finishedAt = Instant.parse("2026-02-02T00:00:00Z");
+    try (BaseWriter writer = cluster.bases().begin(label)) {
+      writer.madeFrom(parent);
+      writer.sized("global/pg_control", 3);
+      writer.publish(
+          new BaseManifest(
+              label,
+              BaseManifest.INCREMENTAL,
+              parent,
+              1,
+              (long) segment * SEGMENT + 40,
+              (long) segment * SEGMENT + 256,
+              finishedAt,
+              finishedAt,
+              18,
+              "7",
+              SEGMENT,
+              "",
+              null,
+              Map.of(),
+              0,
+              0,
+              0,
+              1));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"directory", "bucket"})
+  void a_chain_is_rolled_up_once(String place) {
+    try (S3Server bucket = place.equals("bucket") ? S3Server.start("acme-backups") : null;
+        var _ = bucket == null ? null : S3Server.environment(bucket.endpoint())) {
+      String location =
+          bucket == null ? folder.resolve("repository").toString() : "s3://acme-backups/holdfast";
+      ClusterStore cluster = live(location);
+      assertThat(run(location, "rollup", "acme")).as(out() + err).isZero();
+      assertThat(out())
+          .isEqualTo("20260201T000000Z-full is a full base backup: there is nothing to roll up\n");
+      increment(cluster, "20260202T000000Z-incr", "20260201T000000Z-full", 9);
+      assertThat(run(location, "verify", "--read-data", "100")).as(out() + err).isZero();
+
+      assertThat(run(location, "rollup", "acme", "--json")).as(out() + err).isZero();
+      JsonNode made = lines().getLast();
+      assertThat(made.get("label").asString()).isEqualTo("20260202T000000Z-full");
+      assertThat(made.get("from").asString()).isEqualTo("20260202T000000Z-incr");
+      assertThat(made.get("layers").asInt()).isEqualTo(2);
+      assertThat(made.get("made").asBoolean()).isTrue();
+      assertThat(cluster.bases().open("20260202T000000Z-full").files())
+          .containsExactly(Map.entry("global/pg_control", 3L));
+      assertThat(run(location, "rollup", "acme", "20260202T000000Z-incr")).isZero();
+      assertThat(out())
+          .isEqualTo("20260202T000000Z-incr was rolled up before: 20260202T000000Z-full\n");
+      assertThat(run(location, "rollup", "acme", "20260303T000000Z-incr")).isEqualTo(2);
+      assertThat(err.toString(StandardCharsets.UTF_8))
+          .contains("there is no base backup 20260303T000000Z-incr");
+      assertThat(run(location, "verify", "--read-data", "100")).as(out() + err).isZero();
+
+      // What the incremental one stands on goes with it, and never before it.
+      assertThat(
+              run(location, "expire", "acme", "--keep-full", "1", "--keep-window", "0d", "--json"))
+          .as(out() + err)
+          .isZero();
+      List<String> removed = new ArrayList<>();
+      lines().getLast().get("removed").forEach(base -> removed.add(base.get("label").asString()));
+      assertThat(removed)
+          .containsExactlyInAnyOrder(
+              "20260101T000000Z-full", "20260202T000000Z-incr", "20260201T000000Z-full")
+          .containsSubsequence("20260202T000000Z-incr", "20260201T000000Z-full");
     }
   }
 

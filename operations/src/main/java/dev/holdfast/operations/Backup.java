@@ -6,41 +6,59 @@ import dev.holdfast.postgres.BaseBackup;
 import dev.holdfast.postgres.CatalogReader;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.ReplicationSlot;
+import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/** Takes a base backup; receives its WAL itself when nobody is recording. */
+/** Takes a base backup, full or incremental; receives its WAL itself when nobody is recording. */
 public final class Backup {
   private static final Duration STORED_MAX = Duration.ofMinutes(10);
   private static final Duration CONNECTED_MAX = Duration.ofSeconds(30);
   private static final long POLL_NANOS = 100_000_000L;
+  private static final int DAMAGED_PAGES_TOLD = 100;
+
+  /** What kind is asked for. */
+  public enum Wanted {
+    /** Every file whole. */
+    FULL,
+    /** What changed since the newest one, however long the chain is; full where that cannot be. */
+    INCREMENTAL,
+    /** Incremental, unless there is nothing to stand on, or the chain is long or large enough. */
+    AUTOMATIC
+  }
 
   private final ClusterStore cluster;
   private final PostgresUrl recorder;
   private final int connections;
+  private final Wanted wanted;
 
   /**
    * @param url the recorder's connection; null: what {@code protect} kept
    * @param connections how many read files at once
    */
-  public Backup(String repository, String name, @Nullable String url, int connections) {
+  public Backup(
+      String repository, String name, @Nullable String url, int connections, Wanted wanted) {
     this.cluster = Repository.open(repository).cluster(name);
     this.recorder = Connections.recorder(cluster.document(), url);
     this.connections = connections;
+    this.wanted = wanted;
   }
 
-  Backup(ClusterStore cluster, PostgresUrl recorder, int connections) {
+  Backup(ClusterStore cluster, PostgresUrl recorder, int connections, Wanted wanted) {
     this.cluster = cluster;
     this.recorder = recorder;
     this.connections = connections;
+    this.wanted = wanted;
   }
 
   /** Takes it and publishes it. */
@@ -49,15 +67,26 @@ public final class Backup {
     boolean recorded = WalReceiver.isActive(recorder, cluster.document().name());
     try (Receiving receiving = recorded ? null : new Receiving(cluster, recorder);
         Told told = new Told(progress)) {
+      var choice =
+          new ParentChoice(
+              cluster,
+              wanted,
+              position -> awaitStored(position, WalPosition.flushed(recorder), receiving));
       BaseManifest manifest =
           BaseBackup.take(
               recorder,
               cluster,
               connections,
+              choice,
               (start, stop) -> awaitStored(start, stop, receiving),
               told);
       Catalogs.put(cluster, CatalogReader.read(recorder));
-      return BackupResult.of(manifest, (System.nanoTime() - begun) / 1e9);
+      return BackupResult.of(
+          manifest,
+          choice.fullBecause(),
+          told.damagedPages(),
+          told.damagedPageCount(),
+          (System.nanoTime() - begun) / 1e9);
     }
   }
 
@@ -170,7 +199,9 @@ public final class Backup {
 
   private static final class Told implements BaseBackup.Progress, AutoCloseable {
     private final Progress progress;
+    private final List<BackupResult.DamagedPage> damaged = new ArrayList<>();
     private Progress.@Nullable Phase phase;
+    private long damagedCount;
 
     private Told(Progress progress) {
       this.progress = progress;
@@ -191,13 +222,25 @@ public final class Backup {
     }
 
     @Override
-    public void damagedPage(String path, long block) {
+    public synchronized void damagedPage(String path, long block) {
+      damagedCount++;
+      if (damaged.size() < DAMAGED_PAGES_TOLD) {
+        damaged.add(new BackupResult.DamagedPage(path, block));
+      }
       progress.say(
           "warning: page "
               + block
               + " of "
               + path
               + " fails its checksum on the server, too; it is copied as it is");
+    }
+
+    synchronized List<BackupResult.DamagedPage> damagedPages() {
+      return List.copyOf(damaged);
+    }
+
+    synchronized long damagedPageCount() {
+      return damagedCount;
     }
 
     @Override

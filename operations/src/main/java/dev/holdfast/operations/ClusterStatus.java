@@ -41,6 +41,18 @@ public record ClusterStatus(
     @Nullable Instant lastProof,
     RepositoryKeys.Report encryption,
     List<Advice> advice) {
-  /** A base backup in the repository. */
-  public record Base(String label, String kind, Instant finishedAt, long bytes, long storedBytes) {}
+  /**
+   * A base backup in the repository.
+   *
+   * @param kind {@code full} or {@code incr}
+   * @param bytes of the files as they are restored
+   * @param parent the one it stands on; null for a full one
+   */
+  public record Base(
+      String label,
+      String kind,
+      Instant finishedAt,
+      long bytes,
+      long storedBytes,
+      @Nullable String parent) {}
 }

@@ -150,7 +150,8 @@ public final class Protect {
     }
     var catalog = CatalogReader.read(recorder);
     Catalogs.put(cluster, catalog);
-    BackupResult base = new Backup(cluster, recorder, request.connections()).run(progress);
+    BackupResult base =
+        new Backup(cluster, recorder, request.connections(), Backup.Wanted.AUTOMATIC).run(progress);
     return new ProtectResult(
         request.name(),
         request.environment(),

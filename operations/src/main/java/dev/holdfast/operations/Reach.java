@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseStore;
 import dev.holdfast.store.StoredSegment;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
@@ -55,7 +56,7 @@ final class Reach {
     Map<String, BaseManifest> all = new HashMap<>();
     manifests.forEach(base -> all.put(base.label(), base));
     manifests.stream()
-        .filter(base -> chain(base, all) != null)
+        .filter(base -> BaseStore.chain(base, all) != null)
         .forEach(base -> bases.put(base.label(), base));
     var timelines = new TreeSet<Integer>(Integer::compareUnsigned);
     var held = new ArrayList<TimelineSegments.Held>();
@@ -79,24 +80,6 @@ final class Reach {
                   .sorted(Comparator.comparing(Reach::start))
                   .toList()));
     }
-  }
-
-  /**
-   * A base backup and those it stands on, the full one last.
-   *
-   * @return null when one of them is not there
-   */
-  static @Nullable List<BaseManifest> chain(BaseManifest base, Map<String, BaseManifest> all) {
-    var chain = new LinkedHashSet<BaseManifest>();
-    for (BaseManifest layer = base; layer != null; layer = all.get(layer.parent())) {
-      if (!chain.add(layer)) {
-        return null; // they stand on each other
-      }
-      if (layer.parent() == null) {
-        return List.copyOf(chain);
-      }
-    }
-    return null;
   }
 
   private static boolean isOn(TimelineHistory history, BaseManifest base) {
@@ -172,7 +155,7 @@ final class Reach {
   Moments withoutBases(Set<String> labels) {
     var gone = new HashSet<>(labels);
     for (BaseManifest base : bases.values()) {
-      List<BaseManifest> chain = chain(base, bases);
+      List<BaseManifest> chain = BaseStore.chain(base, bases);
       if (chain != null && chain.stream().anyMatch(layer -> labels.contains(layer.label()))) {
         gone.add(base.label());
       }

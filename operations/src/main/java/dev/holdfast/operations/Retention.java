@@ -22,9 +22,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Kept are: the newest that can be used; the newest full ones that the rules ask for; all that
  * are newer than the window's beginning; for the log of each timeline that was written to since,
- * the newest one before it that can be used there; what documents refer to; all that is newer than
- * the newest one that can be used; and whatever any of these stands on. WAL stays from the start of
- * the earliest of them on, on every timeline.
+ * the newest one before it that can be used there; what documents refer to; what another is being
+ * made from; all that is newer than the newest one that can be used; and whatever any of these
+ * stands on. WAL stays from the start of the earliest of them on, on every timeline.
  */
 final class Retention {
   /** Younger objects may belong to something that is still being made. */
@@ -56,6 +56,10 @@ final class Retention {
    */
   record References(Map<String, Set<String>> labels, Map<Lsn, Set<String>> positions) {}
 
+  /** Of two of the same moment the one that needs no other: a chain and what it was rolled up to. */
+  private static final Comparator<BaseManifest> STANDS_ALONE =
+      Comparator.comparing(base -> !base.isIncremental());
+
   private final Held held;
   private final RetentionRules rules;
   private final Instant now;
@@ -73,6 +77,7 @@ final class Retention {
         held.bases.stream()
             .sorted(
                 Comparator.comparing(BaseManifest::finishedAt)
+                    .thenComparing(STANDS_ALONE)
                     .thenComparing(BaseManifest::label)
                     .reversed())
             .toList();
@@ -123,7 +128,7 @@ final class Retention {
             bases.stream()
                 .filter(base -> usable.contains(base.label()))
                 .filter(base -> base.finishedAt().isBefore(begin))
-                .max(Comparator.comparing(BaseManifest::finishedAt))
+                .max(Comparator.comparing(BaseManifest::finishedAt).thenComparing(STANDS_ALONE))
                 .ifPresent(base -> keep(base, "reaches the window's beginning"));
           }
         });
@@ -133,6 +138,13 @@ final class Retention {
         keep(base, "named by " + String.join(", ", documents));
       }
     });
+    for (BaseStore.Unpublished unpublished : held.unpublished) {
+      BaseManifest source =
+          unpublished.madeFrom() == null ? null : byLabel.get(unpublished.madeFrom());
+      if (source != null && !unpublished.newestAt().isBefore(now.minus(YOUNG))) {
+        keep(source, unpublished.label() + " is being made from it");
+      }
+    }
     held.references.positions.forEach((lsn, documents) ->
         held.reach
             .usableByTimeline()
@@ -141,7 +153,9 @@ final class Retention {
                 bases.stream()
                     .filter(base -> usable.contains(base.label()))
                     .filter(base -> !new Lsn(base.stopLsn()).isAfter(lsn))
-                    .max(Comparator.comparing(base -> new Lsn(base.stopLsn())))
+                    .max(
+                        Comparator.<BaseManifest, Lsn>comparing(base -> new Lsn(base.stopLsn()))
+                            .thenComparing(STANDS_ALONE))
                     .ifPresent(base ->
                         keep(
                             base,
@@ -165,7 +179,7 @@ final class Retention {
 
   private boolean isWhole(String label) {
     BaseManifest base = byLabel.get(label);
-    List<BaseManifest> chain = base == null ? null : Reach.chain(base, byLabel);
+    List<BaseManifest> chain = base == null ? null : BaseStore.chain(base, byLabel);
     return chain != null && chain.stream().allMatch(layer -> held.whole.contains(layer.label()));
   }
 
@@ -208,7 +222,7 @@ final class Retention {
   }
 
   private String root(BaseManifest base) {
-    List<BaseManifest> chain = Reach.chain(base, byLabel);
+    List<BaseManifest> chain = BaseStore.chain(base, byLabel);
     return chain == null ? base.label() : chain.getLast().label();
   }
 

@@ -22,7 +22,9 @@ import dev.holdfast.wal.WalRecord;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** What is recorded, what would be lost, what should be looked at. */
@@ -62,8 +64,22 @@ public final class Status {
     }
     Lsn end = wal.end();
     Answer answer = ask(document, end, advice);
+    Map<String, BaseManifest> known = new HashMap<>();
+    bases.forEach(base -> known.put(base.label(), base));
+    for (BaseManifest base : bases) {
+      String parent = base.parent();
+      if (parent != null && !known.containsKey(parent)) {
+        advice.add(
+            new Advice(
+                "warning",
+                "base backup %s cannot be used: it stands on %s, which is not there or damaged"
+                    .formatted(base.label(), parent),
+                "holdfast verify " + document.name() + ", which says what it costs"));
+      }
+    }
     BaseManifest oldest =
         bases.stream()
+            .filter(base -> BaseStore.chain(base, known) != null)
             .filter(base -> reachesTheEnd(wal, base))
             .min(Comparator.comparing(base -> new Lsn(base.stopLsn())))
             .orElse(null);
@@ -87,7 +103,12 @@ public final class Status {
         bases.stream()
             .map(base ->
                 new ClusterStatus.Base(
-                    base.label(), base.kind(), base.finishedAt(), base.bytes(), base.storedBytes()))
+                    base.label(),
+                    base.kind(),
+                    base.finishedAt(),
+                    base.bytes(),
+                    base.storedBytes(),
+                    base.parent()))
             .toList(),
         null,
         RepositoryKeys.Report.of(repository),

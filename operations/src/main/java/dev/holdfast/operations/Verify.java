@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseStore;
 import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Problem;
@@ -354,7 +355,7 @@ public final class Verify {
       bases.forEach(base -> known.put(base.label(), base));
       for (BaseManifest base : bases) {
         String parent = base.parent();
-        if (Reach.chain(base, known) == null && parent != null && !known.containsKey(parent)) {
+        if (BaseStore.chain(base, known) == null && parent != null && !known.containsKey(parent)) {
           problems.add(
               new VerifyProblem(
                   "missing",

@@ -21,7 +21,8 @@ final class ExpireServerTest {
       for (int round = 1; round <= 2; round++) {
         acme.server.execute("INSERT INTO t VALUES (" + round + ")", "SELECT pg_switch_wal()");
         acme.caughtUp();
-        new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
+        new Backup(acme.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
+            .run(Progress.SILENT);
       }
       acme.server.execute("INSERT INTO t VALUES (3)");
       String target = acme.server.value("SELECT pg_current_wal_insert_lsn()");
@@ -73,7 +74,8 @@ final class ExpireServerTest {
           .isNotEmpty();
       acme.server.execute("INSERT INTO t VALUES (5)");
       acme.caughtUp();
-      new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
+      new Backup(acme.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
+          .run(Progress.SILENT);
       assertThat(verify(acme)).as("recording and backing up go on").isEmpty();
     }
   }

@@ -38,9 +38,19 @@ final class ProtectedServer implements AutoCloseable {
   }
 
   static ProtectedServer start(PostgresBinaries binaries, String... statements) {
-    TestServer server =
-        TestServer.start(
-            binaries, Map.of("max_prepared_transactions", "10"), List.of("--data-checksums"));
+    return start(
+        binaries,
+        Map.of("max_prepared_transactions", "10"),
+        List.of("--data-checksums"),
+        statements);
+  }
+
+  static ProtectedServer start(
+      PostgresBinaries binaries,
+      Map<String, String> settings,
+      List<String> initdb,
+      String... statements) {
+    TestServer server = TestServer.start(binaries, settings, initdb);
     try {
       server.execute(statements);
       Path repository = server.folder().resolve("repository");

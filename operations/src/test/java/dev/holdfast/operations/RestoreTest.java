@@ -241,7 +241,8 @@ final class RestoreTest {
     try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {
       ServerFamily.Member server = family.first();
       server.execute("CREATE TABLE told (t text)");
-      new Backup(family.repository(), "acme", server.url(), 2).run(Progress.SILENT);
+      new Backup(family.repository(), "acme", server.url(), 2, Backup.Wanted.AUTOMATIC)
+          .run(Progress.SILENT);
       String shared = "";
       for (int timeline = 1; timeline <= 4; timeline++) {
         server.execute("INSERT INTO told VALUES ('on " + timeline + "')");
@@ -369,7 +370,8 @@ final class RestoreTest {
       ServerFamily.Member server = family.first();
       Instant unrecorded = Instant.now();
       server.execute("CREATE TABLE told (t text)", "SELECT pg_switch_wal()");
-      new Backup(family.repository(), "acme", server.url(), 2).run(Progress.SILENT);
+      new Backup(family.repository(), "acme", server.url(), 2, Backup.Wanted.AUTOMATIC)
+          .run(Progress.SILENT);
       server.record(server.mark("first"));
       Lsn recorded = Lsn.parse(server.query("SELECT pg_current_wal_lsn()").getFirst());
       server.write(3);
@@ -379,7 +381,8 @@ final class RestoreTest {
       server.execute("SELECT pg_switch_wal()");
       Thread.sleep(1100); // base backups' times have seconds
       BackupResult second =
-          new Backup(family.repository(), "acme", server.url(), 2).run(Progress.SILENT);
+          new Backup(family.repository(), "acme", server.url(), 2, Backup.Wanted.AUTOMATIC)
+              .run(Progress.SILENT);
       server.execute("INSERT INTO told VALUES ('kept')");
       server.record(server.mark("end"));
       String from = SegmentName.containing(recorded, 1, 1 << 20).toString();

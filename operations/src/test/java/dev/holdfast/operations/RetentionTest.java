@@ -97,6 +97,14 @@ final class RetentionTest {
           assertThat(kept).as(told).contains(label);
         }
       });
+      past.unpublished.forEach(unpublished -> {
+        if (unpublished.madeFrom() != null
+            && unpublished.newestAt().isAfter(past.now.minus(Duration.ofHours(3)))) {
+          assertThat(kept)
+              .as("%s: what %s is made from", told, unpublished.label())
+              .contains(unpublished.madeFrom());
+        }
+      });
       past.namedPositions.forEach((lsn, timeline) -> {
         if (past.reaches(timeline, lsn, past.bases, past.segments.keySet())) {
           assertThat(past.reaches(timeline, lsn, bases, left.keySet())).as(told).isTrue();
@@ -181,7 +189,11 @@ final class RetentionTest {
         boolean alive = random.nextBoolean();
         unpublished.add(
             new BaseStore.Unpublished(
-                taking, 1, 100, now.minus(alive ? Duration.ofHours(2) : Duration.ofDays(3))));
+                taking,
+                1,
+                100,
+                now.minus(alive ? Duration.ofHours(2) : Duration.ofDays(3)),
+                bases.isEmpty() ? null : bases.get(random.nextInt(bases.size())).label()));
         if (!alive) {
           beingTaken.clear();
         }

@@ -169,7 +169,8 @@ final class ShowTest {
           "CREATE TABLE items (id int PRIMARY KEY, name text)",
           "INSERT INTO items SELECT n, 'item ' || n FROM generate_series(1, 10) n");
       acme.awaitRecorded("items");
-      new Backup(acme.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
+      new Backup(acme.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.AUTOMATIC)
+          .run(Progress.SILENT);
       acme.server.execute("DROP DATABASE shop");
       acme.caughtUp();
       LogEntry dropped = acme.log(new Log.Filter(true, "items", null, null, null, null)).getLast();

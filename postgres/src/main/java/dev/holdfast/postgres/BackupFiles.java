@@ -1,5 +1,6 @@
 package dev.holdfast.postgres;
 
+import dev.holdfast.wal.BlockRef;
 import dev.holdfast.wal.RelFile;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -58,6 +59,9 @@ record BackupFiles(List<String> directories, List<Entry> files) {
 
   /** OID of pg_default ("catalog/pg_tablespace.dat", PostgreSQL 18). */
   static final long DEFAULT_TABLESPACE = 1663;
+
+  /** OID of pg_global, where the catalogs are that all databases share. */
+  private static final long GLOBAL_TABLESPACE = 1664;
 
   private static final Pattern TEMPORARY_RELATION =
       Pattern.compile("t\\d+_\\d+(?:_(?:fsm|vm|init))?(?:\\.\\d+)?");
@@ -148,6 +152,26 @@ record BackupFiles(List<String> directories, List<Entry> files) {
         folder.group(1) == null ? DEFAULT_TABLESPACE : Long.parseLong(folder.group(1)),
         Long.parseLong(folder.group(2)),
         Long.parseLong(name.group(1)));
+  }
+
+  /** Which part of a relation a file is, shared catalogs included; null when it is none. */
+  static @Nullable RelationFile relationFile(String path) {
+    Matcher name = RELATION.matcher(name(path));
+    RelFile file =
+        folder(path).equals("global") && name.matches()
+            ? new RelFile(GLOBAL_TABLESPACE, 0, Long.parseLong(name.group(1)))
+            : relation(path);
+    if (file == null || !name.matches()) {
+      return null;
+    }
+    int fork =
+        switch (name.group(2)) {
+          case null -> BlockRef.MAIN;
+          case "fsm" -> BlockRef.FREE_SPACE_MAP;
+          case "vm" -> BlockRef.VISIBILITY_MAP;
+          default -> BlockRef.INIT;
+        };
+    return new RelationFile(file, fork, firstBlock(path));
   }
 
   /** Whether it is a relation's free space map. */

@@ -6,6 +6,7 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseWriter;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.FileWriter;
+import dev.holdfast.store.PieceWriter;
 import dev.holdfast.wal.Lsn;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -21,6 +22,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Properties;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -34,8 +36,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A full base backup over SQL: backup mode on, every file read over several connections, backup
- * mode off, published once the WAL through its end is stored.
+ * A base backup over SQL: backup mode on, files read over several connections, backup mode off,
+ * published once the WAL through its end is stored. A full one reads every file, an incremental one
+ * what changed since its parent was begun ({@link Increment}).
  *
  * <p>pgjdbc cannot run BASE_BACKUP, and this is faster. Files change while they are read: replay
  * from the start LSN makes them whole, since the server writes full page images during a backup.
@@ -92,6 +95,30 @@ public final class BaseBackup {
       FROM generate_series(0, ?) AS i ORDER BY i
       """;
 
+  private static final String READ_RUNS =
+      """
+      SELECT pg_read_binary_file(f.path, f.at, f.length, true)
+      FROM unnest(?::text[], ?::bigint[], ?::bigint[]) WITH ORDINALITY AS f (path, at, length, n)
+      ORDER BY n
+      """;
+
+  /** Decides what a backup holds. */
+  @FunctionalInterface
+  public interface LayerChoice {
+    /** Every file whole. */
+    LayerChoice FULL = (_, _) -> null;
+
+    /**
+     * Called once, in backup mode.
+     *
+     * @param facts of the server
+     * @param start where replay of the new layer will begin
+     * @return what it stands on; null for a full one
+     * @throws OperatorException when neither can be
+     */
+    @Nullable Increment choose(ServerFacts facts, Lsn start);
+  }
+
   /** Waits until WAL is stored. */
   @FunctionalInterface
   public interface WalStored {
@@ -120,14 +147,26 @@ public final class BaseBackup {
 
   private final PostgresUrl url;
   private final int connections;
+  private final LayerChoice choice;
   private final Progress progress;
   private final AtomicInteger damagedPages = new AtomicInteger();
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
-  private BaseBackup(PostgresUrl url, int connections, Progress progress) {
+  private BaseBackup(PostgresUrl url, int connections, LayerChoice choice, Progress progress) {
     this.url = url;
     this.connections = connections;
+    this.choice = choice;
     this.progress = progress;
+  }
+
+  /** Takes a full one. */
+  public static BaseManifest take(
+      PostgresUrl url,
+      ClusterStore cluster,
+      int connections,
+      WalStored walStored,
+      Progress progress) {
+    return take(url, cluster, connections, LayerChoice.FULL, walStored, progress);
   }
 
   /**
@@ -135,6 +174,7 @@ public final class BaseBackup {
    *
    * @param url of the recorder role, in the database where it has its rights
    * @param connections how many read files at the same time, besides one that holds backup mode
+   * @param choice whether it is full or incremental
    * @return the manifest as published
    * @throws OperatorException when nothing was published: what was written is removed, and backup
    *     mode has ended
@@ -143,20 +183,22 @@ public final class BaseBackup {
       PostgresUrl url,
       ClusterStore cluster,
       int connections,
+      LayerChoice choice,
       WalStored walStored,
       Progress progress) {
-    return new BaseBackup(url, connections, progress).take(cluster, walStored);
+    return new BaseBackup(url, connections, choice, progress).take(cluster, walStored);
   }
 
-  private static String label(Instant startedAt) {
-    return LABEL.format(startedAt) + "-full";
+  private static String label(Instant startedAt, String kind) {
+    return LABEL.format(startedAt) + "-" + kind;
   }
 
   /** Labels have seconds: a backup right after a quick one waits for the next. */
   private static Instant inSecondOfItsOwn(Connection control, ClusterStore cluster)
       throws SQLException {
     Instant now = now(control);
-    while (cluster.bases().exists(label(now))) {
+    while (cluster.bases().exists(label(now, BaseManifest.FULL))
+        || cluster.bases().exists(label(now, BaseManifest.INCREMENTAL))) {
       LockSupport.parkNanos(100_000_000L);
       now = now(control);
     }
@@ -169,18 +211,23 @@ public final class BaseBackup {
       ServerFacts facts = ServerFacts.read(control);
       refuseOther(cluster, facts, what);
       Instant startedAt = inSecondOfItsOwn(control, cluster);
-      String label = label(startedAt);
+      Lsn start = start(control, facts.major(), LABEL.format(startedAt));
+      Increment increment = choice.choose(facts, start);
+      String kind = increment == null ? BaseManifest.FULL : BaseManifest.INCREMENTAL;
+      String label = label(startedAt, kind);
       try (BaseWriter writer = cluster.bases().begin(label)) {
-        Lsn start = start(control, facts.major(), label);
-        copy(control, facts, writer, start);
+        if (increment != null) {
+          writer.madeFrom(increment.parent().label());
+        }
+        copy(control, facts, writer, increment, start);
         Stopped stopped = stop(control, facts.major());
         Instant finishedAt = now(control);
         walStored.await(start, stopped.lsn);
         return writer.publish(
             new BaseManifest(
                 label,
-                "full",
-                null,
+                kind,
+                increment == null ? null : increment.parent().label(),
                 Integer.parseInt(group(START_TIMELINE, stopped.backupLabel)),
                 Lsn.parse(group(START_LSN, stopped.backupLabel)).position(),
                 stopped.lsn.position(),
@@ -193,7 +240,9 @@ public final class BaseBackup {
                 stopped.tablespaceMap,
                 facts.minimums(),
                 0,
-                0));
+                0,
+                0,
+                facts.pageChecksums()));
       }
       // Closing the connection ends backup mode when pg_backup_stop was not reached.
     } catch (SQLException e) {
@@ -285,7 +334,12 @@ public final class BaseBackup {
     return matcher.group(1);
   }
 
-  private void copy(Connection control, ServerFacts facts, BaseWriter writer, Lsn start)
+  private void copy(
+      Connection control,
+      ServerFacts facts,
+      BaseWriter writer,
+      @Nullable Increment increment,
+      Lsn start)
       throws SQLException {
     List<BackupFiles.Entry> listed = new ArrayList<>();
     ServerFacts.each(
@@ -300,16 +354,34 @@ public final class BaseBackup {
             + ServerFacts.value(control, "SELECT catalog_version_no FROM pg_control_system()");
     BackupFiles chosen = BackupFiles.of(listed, versionFolder);
     chosen.directories().forEach(writer::directory);
-    progress.total(chosen.files().stream().mapToLong(BackupFiles.Entry::size).sum());
+    List<BackupFiles.Entry> whole = new ArrayList<>();
+    List<ChangedFile> changed = new ArrayList<>();
+    long total = 0;
+    for (BackupFiles.Entry file : chosen.files()) {
+      List<Increment.Run> runs =
+          increment == null ? null : increment.runs(file.path(), file.size());
+      if (runs == null) {
+        whole.add(file);
+        total += file.size();
+      } else if (runs.isEmpty()) {
+        writer.sized(file.path(), wholePages(file.size()));
+      } else {
+        long bytes = runs.stream().mapToLong(Increment.Run::length).sum();
+        changed.add(new ChangedFile(file, bytes));
+        total += bytes;
+      }
+    }
+    progress.total(total);
 
-    Queue<List<BackupFiles.Entry>> work = new ConcurrentLinkedQueue<>(pieces(chosen.files()));
+    Queue<List<BackupFiles.Entry>> work = new ConcurrentLinkedQueue<>(pieces(whole));
+    Queue<List<BackupFiles.Entry>> changes = new ConcurrentLinkedQueue<>(changes(changed));
     long judgedBefore = facts.dataChecksums() ? start.position() : 0;
     List<Thread> readers = new ArrayList<>();
     for (int i = 0; i < connections; i++) {
       readers.add(
           Thread.ofVirtual()
               .name("base-backup-" + i)
-              .start(() -> readAll(work, writer, judgedBefore)));
+              .start(() -> readAll(work, changes, increment, writer, judgedBefore)));
     }
     boolean interrupted = false;
     for (Thread reader : readers) {
@@ -373,10 +445,58 @@ public final class BaseBackup {
     return pieces;
   }
 
-  private void readAll(Queue<List<BackupFiles.Entry>> work, BaseWriter writer, long judgedBefore) {
+  private static long wholePages(long size) {
+    return size - size % PageChecksum.PAGE;
+  }
+
+  /**
+   * A file of which some blocks are read; what they are is worked out again when it is its turn.
+   */
+  private record ChangedFile(BackupFiles.Entry file, long bytes) {}
+
+  /** As {@link #pieces}: what has much to read alone and first, the rest together. */
+  private static List<List<BackupFiles.Entry>> changes(List<ChangedFile> files) {
+    List<List<BackupFiles.Entry>> pieces = new ArrayList<>();
+    List<BackupFiles.Entry> piece = new ArrayList<>();
+    long bytes = 0;
+    for (ChangedFile file :
+        files.stream().sorted(Comparator.comparingLong(ChangedFile::bytes).reversed()).toList()) {
+      if (!piece.isEmpty()
+          && (piece.size() >= SMALL_FILES_AT_ONCE || bytes + file.bytes > READ_BYTES)) {
+        pieces.add(piece);
+        piece = new ArrayList<>();
+        bytes = 0;
+      }
+      piece.add(file.file);
+      bytes += file.bytes;
+    }
+    if (!piece.isEmpty()) {
+      pieces.add(piece);
+    }
+    return pieces;
+  }
+
+  private void readAll(
+      Queue<List<BackupFiles.Entry>> work,
+      Queue<List<BackupFiles.Entry>> changes,
+      @Nullable Increment increment,
+      BaseWriter writer,
+      long judgedBefore) {
     try (Connection connection = open();
         PreparedStatement small = connection.prepareStatement(READ_SMALL);
-        PreparedStatement large = connection.prepareStatement(READ_LARGE)) {
+        PreparedStatement large = connection.prepareStatement(READ_LARGE);
+        PreparedStatement runs = connection.prepareStatement(READ_RUNS)) {
+      for (List<BackupFiles.Entry> piece = changes.poll();
+          piece != null && increment != null && failure.get() == null;
+          piece = changes.poll()) {
+        try (PieceWriter pieces = writer.pieces()) {
+          var reading = new ChangeReading(connection, runs, pieces, writer, judgedBefore);
+          for (BackupFiles.Entry file : piece) {
+            reading.add(file, Objects.requireNonNull(increment.runs(file.path(), file.size())));
+          }
+          reading.end();
+        }
+      }
       for (List<BackupFiles.Entry> piece = work.poll();
           piece != null && failure.get() == null;
           piece = work.poll()) {
@@ -388,6 +508,111 @@ public final class BaseBackup {
       }
     } catch (Throwable e) {
       failure.compareAndSet(null, e);
+    }
+  }
+
+  /** A changed file while it is read. */
+  private static final class Reading {
+    private final String path;
+    private long size;
+
+    Reading(BackupFiles.Entry file) {
+      path = file.path();
+      size = wholePages(file.size());
+    }
+  }
+
+  /** Reads runs of several files by one statement, some MiB at once. One thread. */
+  private final class ChangeReading {
+    private final Connection connection;
+    private final PreparedStatement statement;
+    private final PieceWriter pieces;
+    private final BaseWriter writer;
+    private final long judgedBefore;
+    private final List<Reading> open = new ArrayList<>();
+    private final List<Reading> files = new ArrayList<>();
+    private final List<Increment.Run> runs = new ArrayList<>();
+    private long bytes;
+
+    ChangeReading(
+        Connection connection,
+        PreparedStatement statement,
+        PieceWriter pieces,
+        BaseWriter writer,
+        long judgedBefore) {
+      this.connection = connection;
+      this.statement = statement;
+      this.pieces = pieces;
+      this.writer = writer;
+      this.judgedBefore = judgedBefore;
+    }
+
+    void add(BackupFiles.Entry file, List<Increment.Run> ofFile) throws SQLException {
+      var reading = new Reading(file);
+      open.add(reading);
+      for (Increment.Run run : ofFile) {
+        if (bytes + run.length() > (long) READS_AT_ONCE * READ_BYTES) {
+          read();
+        }
+        if (failure.get() != null) {
+          return;
+        }
+        files.add(reading);
+        runs.add(run);
+        bytes += run.length();
+      }
+    }
+
+    private void read() throws SQLException {
+      if (runs.isEmpty()) {
+        return;
+      }
+      statement.setArray(
+          1,
+          connection.createArrayOf(
+              "text", files.stream().map(file -> file.path).toArray(String[]::new)));
+      statement.setArray(
+          2,
+          connection.createArrayOf(
+              "bigint", runs.stream().map(Increment.Run::offset).toArray(Long[]::new)));
+      statement.setArray(
+          3,
+          connection.createArrayOf(
+              "bigint", runs.stream().map(run -> (long) run.length()).toArray(Long[]::new)));
+      try (ResultSet rows = statement.executeQuery()) {
+        for (int index = 0; rows.next(); index++) {
+          take(files.get(index), runs.get(index), rows.getBytes(1));
+        }
+      }
+      files.clear();
+      runs.clear();
+      bytes = 0;
+    }
+
+    private void take(Reading file, Increment.Run run, byte @Nullable [] content)
+        throws SQLException {
+      if (run.offset() >= file.size) {
+        return; // it ended before, at an earlier run
+      }
+      int length = content == null ? 0 : (int) wholePages(content.length);
+      if (length < run.length()) {
+        file.size = run.offset() + length; // dropped or truncated since: replay does it, too
+      }
+      if (content == null || length == 0) {
+        return;
+      }
+      if (judgedBefore != 0) {
+        verify(connection, file.path, run.offset(), content, length, judgedBefore);
+      }
+      pieces.write(file.path, run.offset(), content, 0, length);
+      progress.copied(length);
+    }
+
+    void end() throws SQLException {
+      read();
+      for (Reading file : open) {
+        writer.sized(file.path, file.size);
+      }
     }
   }
 

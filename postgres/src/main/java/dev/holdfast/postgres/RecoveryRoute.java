@@ -79,7 +79,9 @@ record RecoveryRoute(
     List<BaseManifest> newestFirst =
         bases.stream()
             .sorted(
-                Comparator.<BaseManifest, Lsn>comparing(base -> new Lsn(base.stopLsn())).reversed())
+                Comparator.<BaseManifest, Lsn>comparing(base -> new Lsn(base.stopLsn()))
+                    .reversed()
+                    .thenComparing(BaseManifest::isIncremental)) // a rolled-up one is read faster
             .toList();
     List<Reach> reaches = new ArrayList<>();
     for (BaseManifest base : newestFirst) {

@@ -108,6 +108,7 @@ public record ServerFacts(
           "max_slot_wal_keep_size",
           "max_wal_senders",
           "max_worker_processes",
+          "segment_size",
           "shared_preload_libraries",
           "wal_block_size",
           "wal_compression",
@@ -259,6 +260,11 @@ public record ServerFacts(
   /** Whether the pages of its files carry checksums. */
   public boolean dataChecksums() {
     return setting("data_checksums").equals("on");
+  }
+
+  /** Version of these checksums, 0 for none: there is one so far. */
+  public int pageChecksums() {
+    return dataChecksums() ? 1 : 0;
   }
 
   /** What a server started from a copy has to have at least. */

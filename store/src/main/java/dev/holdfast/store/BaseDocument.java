@@ -26,6 +26,8 @@ record BaseDocument(
     Map<String, String> settings,
     long bytes,
     long storedBytes,
+    @Nullable Long heldBytes,
+    @Nullable Integer pageChecksums,
     Files files,
     List<StoredPart> parts) {
 
@@ -57,6 +59,8 @@ record BaseDocument(
         m.settings(),
         m.bytes(),
         m.storedBytes(),
+        m.heldBytes(),
+        m.pageChecksums(),
         new Files(fileCount, hex.toHexDigits(filesChecksum)),
         parts.stream()
             .map(part ->
@@ -82,7 +86,9 @@ record BaseDocument(
         tablespaceMap,
         settings,
         bytes,
-        storedBytes);
+        storedBytes,
+        heldBytes == null ? bytes : heldBytes,
+        pageChecksums);
   }
 
   int filesChecksum() {

@@ -4,10 +4,9 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.local.StorageFailure;
 import dev.holdfast.store.objects.ObjectStore;
-import java.io.ByteArrayInputStream;
-import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
@@ -35,7 +34,11 @@ import java.util.function.LongConsumer;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** One published base backup. May be used by several threads. */
+/**
+ * One published base backup: a layer, and those it stands on. May be used by several threads.
+ *
+ * <p>What is restored is the chain folded: of each block the newest ({@link Fold}).
+ */
 public final class BaseReader {
   private static final FileAttribute<?> PRIVATE_DIRECTORY =
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
@@ -45,16 +48,30 @@ public final class BaseReader {
   private final ObjectStore objects;
   private final String folder;
   private final BaseDocument document;
+  private final List<BaseReader> below;
 
   BaseReader(ObjectStore objects, String folder, BaseDocument document) {
+    this(objects, folder, document, List.of());
+  }
+
+  private BaseReader(
+      ObjectStore objects, String folder, BaseDocument document, List<BaseReader> below) {
     this.objects = objects;
     this.folder = folder;
     this.document = document;
+    this.below = below;
+  }
+
+  /** The same layer, with those it stands on, the full one last. */
+  BaseReader over(List<BaseReader> layers) {
+    return new BaseReader(objects, folder, document, layers);
   }
 
   /** Where the content of a part goes. One thread. */
   private interface Sink extends AutoCloseable {
     void write(String path, long offset, byte[] bytes, int from, int length) throws IOException;
+
+    void hole(String path, long offset, long length);
 
     @Override
     void close() throws IOException;
@@ -131,7 +148,6 @@ public final class BaseReader {
     try {
       create(place, files, choices, threads);
       transfer(
-          files,
           path -> choices.get(path) == Restoration.WHOLE,
           threads,
           () -> new FileSink(place),
@@ -246,6 +262,23 @@ public final class BaseReader {
         e);
   }
 
+  /** Writes every file of the chain, folded, as one layer. */
+  void foldInto(BaseWriter writer, int threads, LongConsumer onBytes) {
+    Map<String, Long> files = files();
+    files.forEach((path, size) -> {
+      if (size == BaseWriter.DIRECTORY) {
+        writer.directory(path);
+      } else {
+        writer.sized(path, size);
+      }
+    });
+    try {
+      transfer(_ -> true, threads, () -> new LayerSink(writer.pieces()), onBytes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // nothing here works with files
+    }
+  }
+
   /**
    * Every file with its size in bytes, every empty directory with -1, sorted by path: relative to
    * the data directory, with slashes.
@@ -253,6 +286,13 @@ public final class BaseReader {
    * @throws OperatorException DAMAGED_DATA when the list of files does not hold
    */
   public Map<String, Long> files() {
+    var sizes = new TreeMap<String, Long>();
+    fileList().forEach((path, entry) -> sizes.put(path, entry.size()));
+    return sizes;
+  }
+
+  /** The list of files of this layer. */
+  Map<String, FileList.Entry> fileList() {
     String name = folder + BaseStore.FILES;
     byte[] bytes = Envelope.unwrap(name, Envelope.BASE_FILES, objects.get(name));
     int found = Envelope.checksum(bytes, 0, bytes.length);
@@ -260,33 +300,28 @@ public final class BaseReader {
       throw new DamagedObjectException(
           name, Envelope.mismatch(document.filesChecksum(), found) + " in the manifest");
     }
-    var files = new TreeMap<String, Long>();
-    try (var in = new DataInputStream(new ByteArrayInputStream(bytes))) {
-      int count = in.readInt();
-      for (int i = 0; i < count; i++) {
-        files.put(BasePath.read(in), in.readLong());
-      }
-    } catch (IOException | IllegalArgumentException e) {
-      var damaged = new DamagedObjectException(name, String.valueOf(e.getMessage()));
-      damaged.addSuppressed(e);
-      throw damaged;
-    }
-    return files;
+    return FileList.decode(name, bytes, document.parent() != null);
   }
 
+  /** Layer by layer, the newest first; the parts of one at the same time. */
   private void transfer(
-      Map<String, Long> files,
-      Predicate<String> wanted,
-      int threads,
-      SinkFactory sinks,
-      LongConsumer onBytes)
+      Predicate<String> wanted, int threads, SinkFactory sinks, LongConsumer onBytes)
       throws IOException {
-    var missing = new HashMap<String, AtomicLong>();
-    files.forEach((path, size) -> {
-      if (size != BaseWriter.DIRECTORY) {
-        missing.put(path, new AtomicLong(size));
+    var fold = new Fold(wanted);
+    transferLayer(fold, threads, sinks, onBytes);
+    for (BaseReader layer : below) {
+      if (!fold.goesOn()) {
+        break;
       }
-    });
+      layer.transferLayer(fold, threads, sinks, onBytes);
+    }
+  }
+
+  private void transferLayer(Fold fold, int threads, SinkFactory sinks, LongConsumer onBytes)
+      throws IOException {
+    Map<String, FileList.Entry> files = fileList();
+    fold.begin(files, folder + BaseStore.MANIFEST);
+    var account = new Account(files);
     Queue<BaseDocument.Part> queue = new ConcurrentLinkedQueue<>(document.partList());
     inThreads(
         threads,
@@ -295,21 +330,12 @@ public final class BaseReader {
             for (BaseDocument.Part part = queue.poll();
                 part != null && failure.get() == null;
                 part = queue.poll()) {
-              readPart(part, files, wanted, missing, sink, failure, onBytes);
+              readPart(part, account, fold, sink, failure, onBytes);
             }
           }
         });
-    refuseMissing(missing);
-  }
-
-  private void refuseMissing(Map<String, AtomicLong> missing) {
-    missing.forEach((path, left) -> {
-      if (left.get() != 0) {
-        throw new DamagedObjectException(
-            folder + BaseStore.MANIFEST,
-            "the parts hold %d bytes too few of %s".formatted(left.get(), path));
-      }
-    });
+    account.close();
+    fold.end(folder + BaseStore.MANIFEST);
   }
 
   /** What each of several threads does; it ends early when another's failure is there. */
@@ -351,18 +377,18 @@ public final class BaseReader {
   }
 
   /**
-   * What the parts hold of each file, counted down: every byte of {@link #files} exactly once. May
-   * be used by several threads.
+   * What the parts hold of each file, counted down: every byte that {@link #fileList} says this
+   * layer has, exactly once. May be used by several threads.
    */
   final class Account {
-    private final Map<String, Long> files;
+    private final Map<String, FileList.Entry> files;
     private final Map<String, AtomicLong> missing = new HashMap<>();
 
-    Account(Map<String, Long> files) {
+    Account(Map<String, FileList.Entry> files) {
       this.files = files;
-      files.forEach((path, size) -> {
-        if (size != BaseWriter.DIRECTORY) {
-          missing.put(path, new AtomicLong(size));
+      files.forEach((path, entry) -> {
+        if (!entry.isDirectory()) {
+          missing.put(path, new AtomicLong(entry.held()));
         }
       });
     }
@@ -373,17 +399,35 @@ public final class BaseReader {
       TableOfContents contents = contents(name, part);
       for (TableOfContents.Frame frame : contents.frames()) {
         for (TableOfContents.Piece piece : frame.pieces()) {
-          account(name, files, missing, piece.path(), piece.offset(), piece.length());
+          add(name, piece.path(), piece.offset(), piece.length());
         }
       }
       for (TableOfContents.Hole hole : contents.holes()) {
-        account(name, files, missing, hole.path(), hole.offset(), hole.length());
+        add(name, hole.path(), hole.offset(), hole.length());
+      }
+    }
+
+    private void add(String name, String path, long offset, long length) {
+      AtomicLong left = missing.get(path);
+      FileList.Entry entry = files.get(path);
+      if (left == null
+          || entry == null
+          || offset + length > entry.size()
+          || left.addAndGet(-length) < 0) {
+        throw new DamagedObjectException(
+            name, "it holds bytes of %s that the list of files does not know".formatted(path));
       }
     }
 
     /** After all parts: throws when bytes of a file are in none. */
     void close() {
-      refuseMissing(missing);
+      missing.forEach((path, left) -> {
+        if (left.get() != 0) {
+          throw new DamagedObjectException(
+              folder + BaseStore.MANIFEST,
+              "the parts hold %d bytes too few of %s".formatted(left.get(), path));
+        }
+      });
     }
   }
 
@@ -412,9 +456,8 @@ public final class BaseReader {
 
   private void readPart(
       BaseDocument.Part part,
-      Map<String, Long> files,
-      Predicate<String> wanted,
-      Map<String, AtomicLong> missing,
+      Account account,
+      Fold fold,
       Sink sink,
       AtomicReference<@Nullable Throwable> failure,
       LongConsumer onBytes)
@@ -428,27 +471,44 @@ public final class BaseReader {
       }
       boolean anyWanted = false;
       for (TableOfContents.Piece piece : frame.pieces()) {
-        account(name, files, missing, piece.path(), piece.offset(), piece.length());
-        anyWanted |= wanted.test(piece.path());
+        account.add(name, piece.path(), piece.offset(), piece.length());
+        anyWanted |= fold.wants(piece.path(), piece.offset(), piece.length());
       }
       if (!anyWanted) {
         continue;
       }
       readFrame(name, frame, content);
-      int from = 0;
+      int at = 0;
       for (TableOfContents.Piece piece : frame.pieces()) {
-        if (wanted.test(piece.path())) {
-          sink.write(piece.path(), piece.offset(), content, from, piece.length());
-          onBytes.accept(piece.length());
-        }
-        from += piece.length();
+        int from = at;
+        fold.take(
+            name,
+            piece.path(),
+            piece.offset(),
+            piece.length(),
+            (skipped, length) -> {
+              sink.write(
+                  piece.path(),
+                  piece.offset() + skipped,
+                  content,
+                  from + (int) skipped,
+                  (int) length);
+              onBytes.accept(length);
+            });
+        at += piece.length();
       }
     }
     for (TableOfContents.Hole hole : contents.holes()) {
-      account(name, files, missing, hole.path(), hole.offset(), hole.length());
-      if (wanted.test(hole.path())) {
-        onBytes.accept(hole.length());
-      }
+      account.add(name, hole.path(), hole.offset(), hole.length());
+      fold.take(
+          name,
+          hole.path(),
+          hole.offset(),
+          hole.length(),
+          (skipped, length) -> {
+            sink.hole(hole.path(), hole.offset() + skipped, length);
+            onBytes.accept(length);
+          });
     }
   }
 
@@ -464,21 +524,6 @@ public final class BaseReader {
           name,
           "the frame at %d: %s"
               .formatted(frame.position(), Envelope.mismatch(frame.checksum(), found)));
-    }
-  }
-
-  private static void account(
-      String name,
-      Map<String, Long> files,
-      Map<String, AtomicLong> missing,
-      String path,
-      long offset,
-      long length) {
-    AtomicLong left = missing.get(path);
-    Long size = files.get(path);
-    if (left == null || size == null || offset + length > size || left.addAndGet(-length) < 0) {
-      throw new DamagedObjectException(
-          name, "it holds bytes of %s that the list of files does not know".formatted(path));
     }
   }
 
@@ -537,6 +582,9 @@ public final class BaseReader {
       }
     }
 
+    @Override
+    public void hole(String path, long offset, long length) {} // the file has it already
+
     private FileChannel open(String path) throws IOException {
       if (channel != null && path.equals(openPath)) {
         return channel;
@@ -554,6 +602,24 @@ public final class BaseReader {
         channel.close();
         channel = null;
       }
+    }
+  }
+
+  /** Into another layer. */
+  private record LayerSink(PieceWriter pieces) implements Sink {
+    @Override
+    public void write(String path, long offset, byte[] bytes, int from, int length) {
+      pieces.write(path, offset, bytes, from, length);
+    }
+
+    @Override
+    public void hole(String path, long offset, long length) {
+      pieces.hole(path, offset, length);
+    }
+
+    @Override
+    public void close() {
+      pieces.close();
     }
   }
 }

@@ -10,13 +10,20 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /** One cluster's base backups. May be used by several threads. */
 public final class BaseStore {
   static final String MANIFEST = "manifest.json";
   static final String FILES = "files";
   static final String KIND = "base";
+  static final String MADE_FROM = "made-from.json";
+  static final String MADE_FROM_KIND = "source";
   private static final Duration ABANDONED_AFTER = Duration.ofDays(1);
 
   private final ObjectStore objects;
@@ -29,6 +36,9 @@ public final class BaseStore {
     this.folder = folder;
   }
 
+  /** The content of {@code made-from.json}. */
+  record MadeFrom(String label) {}
+
   /**
    * What is published.
    *
@@ -38,8 +48,8 @@ public final class BaseStore {
   public record Listing(List<BaseManifest> bases, List<Problem> damaged) {}
 
   /**
-   * The published base backups whose manifest holds, sorted by label and so by time: one that was
-   * damaged takes nothing from the others.
+   * The published base backups whose manifest holds, and those of all that they stand on, sorted by
+   * label and so by time: one that was damaged takes nothing from those that do not need it.
    *
    * @throws OperatorException DAMAGED_DATA, naming a manifest, when there are some and none holds
    */
@@ -49,7 +59,29 @@ public final class BaseStore {
       Problem first = listing.damaged().getFirst();
       throw new DamagedObjectException(first.object(), first.found());
     }
-    return listing.bases();
+    Map<String, BaseManifest> known = new HashMap<>();
+    listing.bases().forEach(base -> known.put(base.label(), base));
+    return listing.bases().stream().filter(base -> chain(base, known) != null).toList();
+  }
+
+  /**
+   * A base backup and those it stands on, the full one last.
+   *
+   * @param known by label
+   * @return null when one of them is not among the known
+   */
+  public static @Nullable List<BaseManifest> chain(
+      BaseManifest base, Map<String, BaseManifest> known) {
+    var chain = new LinkedHashSet<BaseManifest>();
+    for (BaseManifest layer = base; layer != null; layer = known.get(layer.parent())) {
+      if (!chain.add(layer)) {
+        return null; // they stand on each other
+      }
+      if (layer.parent() == null) {
+        return List.copyOf(chain);
+      }
+    }
+    return null;
   }
 
   /** As {@link #list}, with those that cannot be used. */
@@ -101,8 +133,10 @@ public final class BaseStore {
    * @param objects how many there are
    * @param bytes as stored
    * @param newestAt when the newest of them was stored, by the storage's clock
+   * @param madeFrom label of the base backup that it is being made from; null for none
    */
-  public record Unpublished(String label, int objects, long bytes, Instant newestAt) {}
+  public record Unpublished(
+      String label, int objects, long bytes, Instant newestAt, @Nullable String madeFrom) {}
 
   /** Those that are not published, sorted by label. */
   public List<Unpublished> unpublished() {
@@ -118,10 +152,25 @@ public final class BaseStore {
                 left.stream()
                     .map(ObjectStore.StoredObject::modifiedAt)
                     .max(Comparator.naturalOrder())
-                    .orElseThrow()));
+                    .orElseThrow(),
+                madeFrom(label)));
       }
     }
     return unpublished;
+  }
+
+  private @Nullable String madeFrom(String label) {
+    String name = folder + label + "/" + MADE_FROM;
+    try {
+      return JsonDocument.unwrap(name, MADE_FROM_KIND, objects.get(name), MadeFrom.class).label();
+    } catch (NoSuchObjectException e) {
+      return null;
+    }
+  }
+
+  /** Reads what a base backup was made from; throws when that does not hold. */
+  void checkMadeFrom(String label) {
+    madeFrom(label);
   }
 
   /** How many objects there are of a base backup. */
@@ -140,11 +189,16 @@ public final class BaseStore {
                 part -> Long.valueOf(part.storedBytes()).equals(stored.get(base + part.name())));
   }
 
-  /** The manifest first, so that what is left after a crash is no base backup. */
+  /**
+   * The manifest first, so that what is left after a crash is no base backup.
+   *
+   * @throws OperatorException REFUSED when another one stands on it, or is being made from it
+   */
   void remove(String label, Runnable onRemoved) {
     String manifest = folder + label + "/" + MANIFEST;
     List<ObjectStore.StoredObject> left = objects.list(folder + label + "/");
     if (left.stream().anyMatch(object -> object.name().equals(manifest))) {
+      refuseNeeded(label);
       objects.delete(manifest);
       onRemoved.run();
     }
@@ -156,6 +210,33 @@ public final class BaseStore {
     }
   }
 
+  /** Plans are made before: what was begun or published since may need it. */
+  private void refuseNeeded(String label) {
+    String needs =
+        listing().bases().stream()
+            .filter(base -> label.equals(base.parent()))
+            .map(BaseManifest::label)
+            .findFirst()
+            .or(() ->
+                unpublished().stream()
+                    .filter(unpublished -> label.equals(unpublished.madeFrom()))
+                    .filter(unpublished -> !unpublished.newestAt().isBefore(abandonedLimit()))
+                    .map(Unpublished::label)
+                    .findFirst())
+            .orElse(null);
+    if (needs != null) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot remove base backup " + label,
+          needs + " stands on it, or is being made from it",
+          "look at the plan again: what was removed so far is whole");
+    }
+  }
+
+  private static Instant abandonedLimit() {
+    return Instant.now().minus(ABANDONED_AFTER);
+  }
+
   /** What a crash left: of this label at once, of others when nobody wrote for a day. */
   private void removeAbandoned(String beginning) {
     objects.sweep(folder);
@@ -165,7 +246,7 @@ public final class BaseStore {
         continue;
       }
       List<ObjectStore.StoredObject> left = objects.list(base);
-      Instant limit = Instant.now().minus(ABANDONED_AFTER);
+      Instant limit = abandonedLimit();
       if (label.equals(beginning)
           || left.stream().allMatch(object -> object.modifiedAt().isBefore(limit))) {
         left.forEach(object -> objects.delete(object.name()));
@@ -174,13 +255,15 @@ public final class BaseStore {
   }
 
   /**
-   * Opens a published base backup.
+   * Opens a published base backup, with all that it stands on.
    *
-   * @throws OperatorException USAGE when there is none of that label; DAMAGED_DATA
+   * @throws OperatorException USAGE when there is none of that label; DAMAGED_DATA, also when one
+   *     that it stands on is missing
    */
   public BaseReader open(String label) {
+    var chain = new ArrayList<BaseReader>();
     try {
-      return reader(label);
+      chain.add(reader(label));
     } catch (NoSuchObjectException e) {
       throw new OperatorException(
           Kind.USAGE,
@@ -189,9 +272,56 @@ public final class BaseStore {
           "list the base backups and choose one",
           e);
     }
+    var seen = new HashSet<>(List.of(label));
+    for (String parent = chain.getLast().manifest().parent();
+        parent != null;
+        parent = chain.getLast().manifest().parent()) {
+      String manifest = folder + parent + "/" + MANIFEST;
+      String standing = chain.getLast().manifest().label();
+      if (!seen.add(parent)) {
+        throw new DamagedObjectException(manifest, "it and " + standing + " stand on each other");
+      }
+      try {
+        chain.add(reader(parent));
+      } catch (NoSuchObjectException e) {
+        throw DamagedObjectException.missing(
+            manifest, "it is missing, and " + standing + " stands on it");
+      }
+    }
+    return chain.getFirst().over(List.copyOf(chain.subList(1, chain.size())));
   }
 
-  /** As {@link #open}; throws {@link NoSuchObjectException} when there is none of that label. */
+  /**
+   * The label that a chain's newest layer gets when the chain is folded: its moment is the same.
+   */
+  public static String rolledUp(String label) {
+    int kind = label.lastIndexOf('-');
+    return (kind < 0 ? label : label.substring(0, kind)) + "-" + BaseManifest.FULL;
+  }
+
+  /**
+   * Folds a chain into a new full base backup of the same moment, labelled {@link #rolledUp}; reads
+   * and writes the repository only. The chain stays.
+   *
+   * @param threads parts worked on at once
+   * @param onBytes told how many further bytes of files are folded; called by several threads
+   * @return the new one's manifest
+   * @throws OperatorException REFUSED when it exists; DAMAGED_DATA, naming the object; then nothing
+   *     new is there
+   */
+  public BaseManifest rollUp(String label, int threads, LongConsumer onBytes) {
+    BaseReader reader = open(label);
+    if (!reader.manifest().isIncremental()) {
+      throw new IllegalArgumentException(label + " is a full base backup");
+    }
+    try (BaseWriter writer = begin(rolledUp(label))) {
+      writer.madeFrom(label);
+      reader.foldInto(writer, threads, onBytes);
+      return writer.publish(reader.manifest().asFull(writer.label()));
+    }
+  }
+
+  /** One layer by itself; throws {@link NoSuchObjectException} when there is none of that label. */
   BaseReader reader(String label) {
     String base = folder + label + "/";
     return new BaseReader(objects, base, document(base + MANIFEST, objects.get(base + MANIFEST)));

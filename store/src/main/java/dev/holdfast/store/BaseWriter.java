@@ -3,11 +3,8 @@ package dev.holdfast.store;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.ObjectStore;
-import java.io.ByteArrayOutputStream;
-import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -16,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A base backup while it is written; invisible until {@link #publish}.
@@ -41,6 +39,11 @@ public final class BaseWriter implements AutoCloseable {
   private final List<PartWriter> open = new ArrayList<>();
   private final List<BaseDocument.Part> finished = new ArrayList<>();
   private final Map<String, Boolean> writing = new HashMap<>();
+
+  /** Of files written in pieces, how much; all others are held whole. */
+  private final Map<String, Long> held = new HashMap<>();
+
+  private int pieceWriters;
   private int partsBegun;
   private boolean published;
 
@@ -108,6 +111,58 @@ public final class BaseWriter implements AutoCloseable {
     return new FileWriter(this, path, part);
   }
 
+  /**
+   * Says what this layer is made from: while it is, that one must not be removed. Comes before
+   * everything else.
+   *
+   * @param source label of the parent, or of the newest layer of a chain that is folded into this
+   * @throws OperatorException REFUSED when the source is not there (any more)
+   */
+  public void madeFrom(String source) {
+    String name = folder + BaseStore.MADE_FROM;
+    objects.put(
+        name, JsonDocument.wrap(name, BaseStore.MADE_FROM_KIND, new BaseStore.MadeFrom(source)));
+    requireSource(source); // whoever removes it from now on sees that it is needed
+  }
+
+  private void requireSource(String source) {
+    if (!objects.exists(manifestBeside(source))) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot publish base backup " + label,
+          source + ", which it is made from, was removed meanwhile",
+          "take the backup again; it chooses another one to stand on, or is a full one");
+    }
+  }
+
+  private String manifestBeside(String other) {
+    String bases = folder.substring(0, folder.length() - 1);
+    return bases.substring(0, bases.lastIndexOf('/') + 1) + other + "/" + BaseStore.MANIFEST;
+  }
+
+  /**
+   * For writing files in pieces: those of an incremental layer that its parent has too. Each has to
+   * be {@link #sized}.
+   */
+  public synchronized PieceWriter pieces() {
+    checkNotPublished();
+    pieceWriters++;
+    return new PieceWriter(this, takePart());
+  }
+
+  /**
+   * Says how long a file is that is written in pieces. What no piece holds is the parent's.
+   *
+   * @throws IllegalArgumentException when it is in the layer already
+   */
+  public synchronized void sized(String path, long size) {
+    checkNotPublished();
+    if (writing.containsKey(path) || files.putIfAbsent(BasePath.check(path), size) != null) {
+      throw new IllegalArgumentException(path + " is in this base backup already");
+    }
+    held.putIfAbsent(path, 0L);
+  }
+
   /** Records a directory, so that it is restored even when it holds no file. */
   public synchronized void directory(String path) {
     checkNotPublished();
@@ -148,6 +203,12 @@ public final class BaseWriter implements AutoCloseable {
     idle.push(part);
   }
 
+  synchronized void ended(Map<String, Long> written, PartWriter part) {
+    written.forEach((path, bytes) -> held.merge(path, bytes, Long::sum));
+    pieceWriters--;
+    idle.push(part);
+  }
+
   /** Bytes of all files closed so far. */
   public synchronized long bytes() {
     return files.values().stream()
@@ -161,12 +222,16 @@ public final class BaseWriter implements AutoCloseable {
    * before.
    *
    * @return the manifest as stored, with the sizes filled in
-   * @throws OperatorException REFUSED when another base backup has this label
+   * @throws OperatorException REFUSED when another base backup has this label, or the one it stands
+   *     on is gone
    */
   public synchronized BaseManifest publish(BaseManifest manifest) {
     checkNotPublished();
     if (!writing.isEmpty()) {
       throw new IllegalStateException("still being written: " + writing.keySet());
+    }
+    if (pieceWriters > 0) {
+      throw new IllegalStateException("pieces are still being written");
     }
     if (!manifest.label().equals(label)) {
       throw new IllegalArgumentException(manifest.label() + " is not " + label);
@@ -178,7 +243,8 @@ public final class BaseWriter implements AutoCloseable {
     open.clear();
     idle.clear();
     finished.sort(Comparator.comparing(BaseDocument.Part::name));
-    byte[] list = encodeFiles();
+    Map<String, FileList.Entry> entries = entries(manifest.isIncremental());
+    byte[] list = FileList.encode(entries, manifest.isIncremental());
     String filesName = folder + BaseStore.FILES;
     byte[] storedList =
         Envelope.wrap(filesName, Envelope.BASE_FILES, list, list.length, compressionLevel);
@@ -187,7 +253,15 @@ public final class BaseWriter implements AutoCloseable {
     BaseManifest complete =
         manifest.withSizes(
             bytes(),
-            storedList.length + finished.stream().mapToLong(BaseDocument.Part::storedBytes).sum());
+            storedList.length + finished.stream().mapToLong(BaseDocument.Part::storedBytes).sum(),
+            entries.values().stream()
+                .filter(entry -> !entry.isDirectory())
+                .mapToLong(FileList.Entry::held)
+                .sum());
+    String parent = manifest.parent();
+    if (parent != null) {
+      requireSource(parent);
+    }
     String name = folder + BaseStore.MANIFEST;
     objects.put(
         name,
@@ -196,6 +270,9 @@ public final class BaseWriter implements AutoCloseable {
             BaseStore.KIND,
             BaseDocument.of(
                 complete, files.size(), Envelope.checksum(list, 0, list.length), finished)));
+    if (parent != null) {
+      withdrawWithout(name, parent);
+    }
     published = true;
     return complete;
   }
@@ -218,18 +295,31 @@ public final class BaseWriter implements AutoCloseable {
     }
   }
 
-  private byte[] encodeFiles() {
-    var bytes = new ByteArrayOutputStream();
-    try (var out = new DataOutputStream(bytes)) {
-      out.writeInt(files.size());
-      for (Map.Entry<String, Long> file : files.entrySet()) {
-        BasePath.write(file.getKey(), out);
-        out.writeLong(file.getValue());
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e); // memory does not fail
+  /** The last look was before this layer could be seen: the parent may have gone in between. */
+  private void withdrawWithout(String manifest, String parent) {
+    try {
+      requireSource(parent);
+    } catch (OperatorException e) {
+      objects.delete(manifest);
+      throw e;
     }
-    return bytes.toByteArray();
+  }
+
+  private Map<String, FileList.Entry> entries(boolean incremental) {
+    var entries = new TreeMap<String, FileList.Entry>();
+    files.forEach((path, size) -> {
+      @Nullable Long pieces = held.get(path);
+      if (pieces != null && (pieces > size || (!incremental && pieces != size.longValue()))) {
+        throw new IllegalStateException(path + ": pieces of " + pieces + " bytes, not " + size);
+      }
+      entries.put(path, new FileList.Entry(size, pieces == null ? size : pieces));
+    });
+    for (String path : held.keySet()) {
+      if (!files.containsKey(path)) {
+        throw new IllegalStateException("nobody said how long " + path + " is");
+      }
+    }
+    return entries;
   }
 
   private void checkNotPublished() {
@@ -252,6 +342,7 @@ public final class BaseWriter implements AutoCloseable {
       }
       finished.clear();
       objects.delete(folder + BaseStore.FILES);
+      objects.delete(folder + BaseStore.MADE_FROM);
     }
   }
 }

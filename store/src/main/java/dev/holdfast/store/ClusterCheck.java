@@ -271,6 +271,7 @@ final class ClusterCheck {
         String name = object.name().substring(prefix.length());
         if (name.equals(BaseStore.MANIFEST)
             || name.equals(BaseStore.FILES)
+            || name.equals(BaseStore.MADE_FROM)
             || PART.matcher(name).matches()) {
           stored.put(name, object);
         } else {
@@ -430,8 +431,8 @@ final class ClusterCheck {
     }
     BaseReader reader = opened.getFirst();
     readers.put(label, reader);
-    var files = new ArrayList<Map<String, Long>>();
-    boolean whole = look(label, base + BaseStore.FILES, () -> files.add(reader.files()));
+    var files = new ArrayList<Map<String, FileList.Entry>>();
+    boolean whole = look(label, base + BaseStore.FILES, () -> files.add(reader.fileList()));
     var account = reader.new Account(files.isEmpty() ? Map.of() : files.getFirst());
     var failed = new AtomicInteger(whole ? 0 : 1);
     each(
@@ -456,10 +457,52 @@ final class ClusterCheck {
         false);
     if (failed.get() == 0) {
       problems.check(Problem.Subject.BASE, label, base + BaseStore.MANIFEST, account::close);
+      String parent = reader.manifest().parent();
+      if (parent != null) {
+        problems.check(
+            Problem.Subject.BASE,
+            label,
+            base + BaseStore.FILES,
+            () -> checkTaken(base + BaseStore.FILES, files.getFirst(), parent, store));
+      }
     }
-    Set<String> named = new HashSet<>(Set.of(BaseStore.MANIFEST, BaseStore.FILES));
+    if (stored.containsKey(BaseStore.MADE_FROM)) {
+      problems.check(
+          Problem.Subject.BASE,
+          label,
+          base + BaseStore.MADE_FROM,
+          () -> store.checkMadeFrom(label));
+    }
+    Set<String> named =
+        new HashSet<>(Set.of(BaseStore.MANIFEST, BaseStore.FILES, BaseStore.MADE_FROM));
     reader.parts().forEach(part -> named.add(part.name()));
     noteUnknown(base, stored.keySet().stream().filter(name -> !named.contains(name)).toList());
+  }
+
+  /** What a layer does not hold itself, its parent must have. */
+  private static void checkTaken(
+      String list, Map<String, FileList.Entry> files, String parent, BaseStore store) {
+    Map<String, FileList.Entry> below;
+    try {
+      below = store.reader(parent).fileList();
+    } catch (NoSuchObjectException | DamagedObjectException e) {
+      return; // told of the parent itself
+    }
+    files.forEach((path, entry) -> {
+      FileList.Entry taken = below.get(path);
+      if (!entry.isDirectory()
+          && !entry.isWhole()
+          && (taken == null || entry.size() - entry.held() > taken.size())) {
+        throw new DamagedObjectException(
+            list,
+            "it takes %d bytes of %s from base backup %s, which has %s"
+                .formatted(
+                    entry.size() - entry.held(),
+                    path,
+                    parent,
+                    taken == null ? "no such file" : taken.size()));
+      }
+    });
   }
 
   /** At something that a published base backup needs: missing only when that is still published. */

@@ -77,6 +77,11 @@ final class PartWriter implements AutoCloseable {
     grouped.add(piece);
   }
 
+  /** Adds a run of zeros of a file. */
+  void hole(String path, long offset, long length) {
+    holes.add(new TableOfContents.Hole(path, offset, length));
+  }
+
   private void flushGroup() {
     if (groupLength > 0) {
       frame(group, groupLength, List.copyOf(grouped));

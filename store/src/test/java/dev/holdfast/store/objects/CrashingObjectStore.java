@@ -3,7 +3,7 @@ package dev.holdfast.store.objects;
 import java.util.List;
 
 /** Loses power at its n-th change, which lands or does not; from then on nothing works. */
-public final class CrashingObjectStore implements ObjectStore {
+public class CrashingObjectStore implements ObjectStore {
   /** What a process would not live to see. */
   public static final class PowerLost extends RuntimeException {
     private static final long serialVersionUID = 1L;
