@@ -9,6 +9,7 @@ import dev.holdfast.postgres.RecoveredTable;
 import dev.holdfast.postgres.RecoveryOutline;
 import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.store.BaseManifest;
+import dev.holdfast.store.BaseStore;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.store.WalStore;
@@ -52,7 +53,7 @@ public final class Preview {
         RecoveryOutline.of("cannot preview %s %s".formatted(name, moment), cluster, moment);
     Map<String, BaseManifest> all = new HashMap<>();
     cluster.bases().list().forEach(base -> all.put(base.label(), base));
-    List<BaseManifest> chain = Reach.chain(outline.base(), all);
+    List<BaseManifest> chain = BaseStore.chain(outline.base(), all);
     List<BaseManifest> layers = chain == null ? List.of(outline.base()) : chain.reversed();
     List<String> notes = new ArrayList<>();
     @Nullable List<PreviewResult.Table> tables = null;

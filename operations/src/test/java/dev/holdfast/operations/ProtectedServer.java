@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 /** A real server, protected and being recorded, as an operator would have it. */
 final class ProtectedServer implements AutoCloseable {
   static final String NAME = "acme";
+
   /** The recorder asks for catalogs once a minute when they change without need. */
   private static final long CAUGHT_UP_SECONDS_MAX = 180;
 

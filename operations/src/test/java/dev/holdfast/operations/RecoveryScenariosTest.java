@@ -68,7 +68,8 @@ final class RecoveryScenariosTest {
         files.addAll(server.queryIn("reborn", "SELECT pg_relation_filepath('told')"));
         if (number == 1) { // the base backup knows the files of the first life alone
           production.caughtUp();
-          new Backup(production.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
+          new Backup(production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
+              .run(Progress.SILENT);
         }
         server.executeIn(
             "reborn",
@@ -76,7 +77,8 @@ final class RecoveryScenariosTest {
             "DELETE FROM told WHERE i <= " + 100 * number,
             "VACUUM told",
             "CREATE TABLE marker_" + number + " ()");
-        production.awaitRecorded("marker_" + number); // names of a life that no catalog saw are lost
+        production.awaitRecorded(
+            "marker_" + number); // names of a life that no catalog saw are lost
         expected.put(
             server.value("SELECT pg_current_wal_insert_lsn()"),
             server.queryIn("reborn", CONTENTS).getFirst());
@@ -142,8 +144,9 @@ final class RecoveryScenariosTest {
             public void say(String line) {}
           };
 
-      assertThatThrownBy(
-              () -> new Backup(production.repository, ProtectedServer.NAME, null, 2).run(killing))
+      assertThatThrownBy(() ->
+              new Backup(production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
+                  .run(killing))
           .isInstanceOf(OperatorException.class)
           .satisfies(e -> assertThat(killed).as(e.getMessage()).isTrue());
 
@@ -153,7 +156,8 @@ final class RecoveryScenariosTest {
       server.execute("INSERT INTO told SELECT i, 'two' FROM generate_series(1, 1000) i");
       production.caughtUp();
       BackupResult next =
-          new Backup(production.repository, ProtectedServer.NAME, null, 2).run(Progress.SILENT);
+          new Backup(production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.FULL)
+              .run(Progress.SILENT);
       assertThat(labels(cluster)).contains(next.label()).hasSize(before.size() + 1);
       server.execute("INSERT INTO told VALUES (0, 'three')");
       production.caughtUp();

@@ -308,7 +308,7 @@ final class ChainTest {
     String incremental = cluster.layer(disk).label();
     // Another base backup in the place of the parent, whole in itself, and without the files.
     disk.list(BASES + full + "/").forEach(object -> disk.delete(object.name()));
-    try (var other = new BaseWriter(disk, BASES + full + "/", full)) {
+    try (var other = new BaseWriter(disk, BASES + full + "/", full, 1 << 20)) {
       Samples.write(other, "postgresql.conf", new byte[] {1});
       other.publish(manifest(full, null));
     }
