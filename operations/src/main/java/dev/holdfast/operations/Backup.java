@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 public final class Backup {
   private static final Duration STORED_MAX = Duration.ofMinutes(10);
   private static final Duration CONNECTED_MAX = Duration.ofSeconds(30);
+  private static final Duration ATTEMPT_MAX = Duration.ofSeconds(6);
   private static final long POLL_NANOS = 100_000_000L;
   private static final int DAMAGED_PAGES_TOLD = 100;
 
@@ -64,8 +65,7 @@ public final class Backup {
   /** Takes it and publishes it. */
   public BackupResult run(Progress progress) {
     long begun = System.nanoTime();
-    boolean recorded = WalReceiver.isActive(recorder, cluster.document().name());
-    try (Receiving receiving = recorded ? null : new Receiving(cluster, recorder);
+    try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder);
         Told told = new Told(progress)) {
       var choice =
           new ParentChoice(
@@ -120,11 +120,45 @@ public final class Backup {
     private final Thread thread;
     private volatile @Nullable Throwable failure;
 
+    private final CountDownLatch connected = new CountDownLatch(1);
+
+    /**
+     * Returns when WAL is being received: a backup must not begin before the WAL it begins with is.
+     *
+     * @return null when somebody else receives it. That may be a recorder that began when we did: a
+     *     slot has one user, so whoever does not get it looks again
+     */
+    static @Nullable Receiving unlessRecorded(ClusterStore cluster, PostgresUrl recorder) {
+      long deadline = System.nanoTime() + CONNECTED_MAX.toNanos();
+      while (!WalReceiver.isActive(recorder, cluster.document().name())) {
+        Receiving own = new Receiving(cluster, recorder);
+        boolean begun = false;
+        try {
+          begun = own.isConnected();
+          if (begun) {
+            return own;
+          }
+        } finally {
+          if (!begun) {
+            own.close();
+          }
+        }
+        if (System.nanoTime() > deadline) {
+          throw new OperatorException(
+              Kind.DATABASE_UNREACHABLE,
+              "the base backup was not begun",
+              "the server sent no WAL within " + CONNECTED_MAX.toSeconds() + " s",
+              "see whether it lets replication connections in (pg_hba.conf), then take the backup"
+                  + " again");
+        }
+      }
+      return null;
+    }
+
     private Receiving(ClusterStore cluster, PostgresUrl recorder) {
       if (cluster.document().slot() != null) {
         ReplicationSlot.renewIfLost(recorder, cluster.document().slot());
       }
-      CountDownLatch connected = new CountDownLatch(1);
       // A gap is accepted: this very backup is what makes moments after it reachable.
       this.receiver =
           new WalReceiver(
@@ -152,25 +186,15 @@ public final class Backup {
                   connected.countDown();
                 }
               });
-      awaitConnected(connected);
     }
 
-    /** The backup must not begin before the WAL it begins with is being received. */
-    private void awaitConnected(CountDownLatch connected) {
+    private boolean isConnected() {
       try {
-        if (!connected.await(CONNECTED_MAX.toSeconds(), TimeUnit.SECONDS)) {
-          close();
-          throw new OperatorException(
-              Kind.DATABASE_UNREACHABLE,
-              "the base backup was not begun",
-              "the server sent no WAL within " + CONNECTED_MAX.toSeconds() + " s",
-              "see whether it lets replication connections in (pg_hba.conf), then take the backup"
-                  + " again");
-        }
+        boolean begun = connected.await(ATTEMPT_MAX.toSeconds(), TimeUnit.SECONDS);
         rethrow();
+        return begun;
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        close();
         throw new OperatorException(
             Kind.INTERRUPTED, "the base backup was not begun", "interrupted", "take it again", e);
       }

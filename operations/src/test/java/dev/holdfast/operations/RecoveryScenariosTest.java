@@ -25,6 +25,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -172,6 +173,26 @@ final class RecoveryScenariosTest {
       assertThat(result.base()).isEqualTo(next.label());
       try (RunningServer restored = new RunningServer(data)) {
         assertThat(restored.value(CONTENTS)).isEqualTo("51001 one,three,two");
+      }
+    }
+  }
+
+  /** A slot has one user: whoever comes second must see that it is being recorded. */
+  @Test
+  void a_recorder_that_begins_with_a_backup_does_not_hinder_it() throws Exception {
+    try (ProtectedServer production = ProtectedServer.start(16)) {
+      ClusterStore cluster = Repository.open(production.repository).cluster(ProtectedServer.NAME);
+      for (int round = 0; round < 4; round++) {
+        production.stopRecording();
+        int had = labels(cluster).size();
+        production.record();
+        Thread.sleep(20 * round); // so that each round meets it at another point of its beginning
+
+        new Backup(
+                production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.INCREMENTAL)
+            .run(Progress.SILENT);
+
+        assertThat(labels(cluster)).hasSize(had + 1);
       }
     }
   }
