@@ -27,6 +27,7 @@ import picocli.CommandLine.Mixin;
       ProtectCommand.class,
       RecordCommand.class,
       BackupCommand.class,
+      ProveCommand.class,
       VerifyCommand.class,
       ExpireCommand.class,
       StatusCommand.class,

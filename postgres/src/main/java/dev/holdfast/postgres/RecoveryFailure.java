@@ -36,6 +36,12 @@ final class RecoveryFailure {
           "LOG:\\s+(?:invalid|incorrect|record with|there is no contrecord|missing contrecord|"
               + "unexpected|out-of-sequence).*? at ([0-9A-F]+/[0-9A-F]+)");
 
+  private static final Pattern SHORT_OF =
+      Pattern.compile(
+          "No space left on device|Disk quota exceeded|Cannot allocate memory|out of memory"
+              + "|could not create shared memory segment|could not create semaphores"
+              + "|terminated by signal 9\\b|Permission denied");
+
   private RecoveryFailure() {}
 
   /** Whether another program took the port between our choice and the server's start. */
@@ -166,6 +172,19 @@ final class RecoveryFailure {
     }
     return failed(
         what, reason, "the lines above it in the server's log say more:\n" + tail(log, 20), cause);
+  }
+
+  /**
+   * Whether this machine lacks something, by what its server wrote, so that nothing is said about
+   * the data.
+   */
+  static boolean isOfThisMachine(String log) {
+    return missingLocale(log).isPresent()
+        || NOT_BUILT_IN.matcher(log).find()
+        || LIBRARY.matcher(log).find()
+        || CUSTOM_RMGR.matcher(log).find()
+        || SHORT_OF.matcher(log).find()
+        || tooSmall(log).isPresent();
   }
 
   static String missingLocaleRemedy(String locale) {
