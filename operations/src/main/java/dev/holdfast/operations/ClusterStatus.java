@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param walBytes WAL in the repository, before compression
  * @param bases the base backups, oldest first
  * @param lastProof when a restore was last proven to work; null: never
+ * @param proof the newest one, whatever it came to; null when there is none
+ * @param outlook what would be lost, and for how long, if the machine vanished now
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -38,6 +40,8 @@ public record ClusterStatus(
     long walBytes,
     List<Base> bases,
     @Nullable Instant lastProof,
+    @Nullable ProofDocument proof,
+    Outlook outlook,
     List<Advice> advice) {
   /** A base backup in the repository. */
   public record Base(String label, String kind, Instant finishedAt, long bytes, long storedBytes) {}
