@@ -448,7 +448,7 @@ final class ProveTest {
       }
       Prove.Outcome missing = prove(gap.toString());
       assertThat(missing.exitCode()).isEqualTo(4);
-      assertFailed(gap, missing, segment.substring(0, 0) + "is not recorded");
+      assertFailed(gap, missing, "segment " + segment + " is not recorded");
 
       Prove.Outcome part =
           proveDamaged(repository, "part", "part-0001", file -> flip(file.length() / 2, 1).to(file));
