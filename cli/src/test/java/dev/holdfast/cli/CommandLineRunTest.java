@@ -42,7 +42,7 @@ class CommandLineRunTest {
     assertThat(run(Map.of(), "--help")).isZero();
     assertThat(out())
         .contains(
-            "demo", "protect", "record", "backup", "verify", "expire", "status", "log", "show",
+            "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log", "show",
             "revert", "fork", "wal")
         .contains("7 database unreachable");
   }
@@ -51,7 +51,7 @@ class CommandLineRunTest {
   void every_command_explains_itself() {
     for (String command :
         new String[] {
-          "demo", "protect", "record", "backup", "verify", "expire", "status", "log", "show",
+          "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log", "show",
           "revert", "fork", "wal"
         }) {
       out.reset();

@@ -169,8 +169,10 @@ public final class Prove {
     if (behind == null) {
       findings.damaged(
           name,
-          "%,d bytes of WAL that production has written are not recorded after %d s: is `holdfast record %s` running?"
-              .formatted(lag.behindBytes(), RECORDED_MAX.toSeconds(), name));
+          "%,d bytes of WAL that production has written are not recorded, and did not get there within"
+                  .formatted(lag.behindBytes())
+              + " %d s: is `holdfast record %s` running?"
+                  .formatted(RECORDED_MAX.toSeconds(), name));
     }
     return findings.end();
   }

@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.ServerFacts;
 import dev.holdfast.postgres.WalPosition;
+import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
 import java.time.Duration;
@@ -24,7 +25,7 @@ record RecordingLag(long behindBytes, @Nullable Duration behind) {
   /**
    * Asks and waits.
    *
-   * @param patience no longer than this
+   * @param patience no longer than this, and not at all where no recorder is connected
    * @throws OperatorException when production does not answer, or another server does
    */
   static RecordingLag measure(ClusterStore cluster, Duration patience) {
@@ -37,7 +38,9 @@ record RecordingLag(long behindBytes, @Nullable Duration behind) {
           "another cluster answers at " + url.redacted() + ": its system identifier is " + found,
           "find out where " + cluster.document().name() + " is");
     }
-    return until(cluster, WalPosition.flushed(url), patience);
+    Lsn written = WalPosition.flushed(url);
+    boolean recording = WalReceiver.isActive(url, cluster.document().name());
+    return until(cluster, written, recording ? patience : Duration.ZERO);
   }
 
   /** Waits until a position is recorded. */

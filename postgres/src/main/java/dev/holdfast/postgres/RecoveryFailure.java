@@ -36,6 +36,10 @@ final class RecoveryFailure {
           "LOG:\\s+(?:invalid|incorrect|record with|there is no contrecord|missing contrecord|"
               + "unexpected|out-of-sequence).*? at ([0-9A-F]+/[0-9A-F]+)");
 
+  /** Said of each setting before "configuration file ... contains errors". */
+  private static final Pattern CONFIGURATION =
+      Pattern.compile("LOG:\\s+((?:invalid value for|unrecognized configuration) parameter .*)");
+
   private static final Pattern SHORT_OF =
       Pattern.compile(
           "No space left on device|Disk quota exceeded|Cannot allocate memory|out of memory"
@@ -97,6 +101,17 @@ final class RecoveryFailure {
     Optional<String> locale = missingLocale(log);
     if (locale.isPresent()) {
       return failed(what, reason, missingLocaleRemedy(locale.get()), cause);
+    }
+    Matcher configuration = CONFIGURATION.matcher(log);
+    if (configuration.find()) {
+      return failed(
+          what,
+          configuration.group(1),
+          "this machine lacks what production's configuration asks for: install it (a locale, the full"
+              + " PostgreSQL"
+              + installing(binaries.major())
+              + "), or change that setting in production's files before the next base backup",
+          cause);
     }
     if (NOT_BUILT_IN.matcher(log).find()) {
       return failed(
@@ -184,6 +199,7 @@ final class RecoveryFailure {
         || LIBRARY.matcher(log).find()
         || CUSTOM_RMGR.matcher(log).find()
         || SHORT_OF.matcher(log).find()
+        || CONFIGURATION.matcher(log).find()
         || tooSmall(log).isPresent();
   }
 
