@@ -3,7 +3,9 @@ package dev.holdfast.postgres;
 import java.sql.SQLException;
 import java.util.Set;
 
-/** Whether a server's error says that its files are damaged, or only that it cannot do something. */
+/**
+ * Whether a server's error says that its files are damaged, or only that it cannot do something.
+ */
 final class DamageSign {
   /** undefined_file and io_error: a file that is not there, or that cannot be read. */
   private static final Set<String> FILES = Set.of("58P01", "58030");
@@ -16,8 +18,7 @@ final class DamageSign {
    */
   static boolean isIn(SQLException e) {
     String state = e.getSQLState();
-    return state != null
-        && (FILES.contains(state) && !isOfExtension(e) || state.startsWith("XX"));
+    return state != null && (FILES.contains(state) && !isOfExtension(e) || state.startsWith("XX"));
   }
 
   /** Whether the connection is gone, and perhaps the server. */

@@ -24,8 +24,8 @@ import java.util.regex.Pattern;
  * A restore that is only tried: {@link Restore} into a scratch folder, as an operator would have
  * it, and its server, up to where it would take writes.
  *
- * <p>It holds production's data and production's configuration. So for this run the server is
- * told on its command line what wins over every file: it listens on nothing but a Unix socket in a
+ * <p>It holds production's data and production's configuration. So for this run the server is told
+ * on its command line what wins over every file: it listens on nothing but a Unix socket in a
  * folder of mode 0700, loads none of production's libraries, archives nothing, follows nobody.
  *
  * <p>When closed, or when this process dies, the server is stopped and its folder removed.
@@ -207,7 +207,10 @@ public final class Drill implements AutoCloseable {
       }
     }
     throw new UndecidedException(
-        what, why, "give one superuser of production the right to log in (ALTER ROLE … LOGIN)", null);
+        what,
+        why,
+        "give one superuser of production the right to log in (ALTER ROLE … LOGIN)",
+        null);
   }
 
   /** The server's own word on when it had replayed all; all of it where it does not say. */

@@ -40,7 +40,8 @@ public final class DrillChecks {
     /**
      * Looks.
      *
-     * @throws SQLException when the server could not do it: {@link DamageSign} tells what that means
+     * @throws SQLException when the server could not do it: {@link DamageSign} tells what that
+     *     means
      */
     void run(Connection connection, CheckFindings findings) throws SQLException;
 
@@ -94,11 +95,10 @@ public final class DrillChecks {
       findings.looked(1);
       try (Connection connection = drill.connect(name);
           Statement statement = connection.createStatement()) {
-        quietEventTriggers(connection, statement);
+        quietEventTriggers(statement);
         databases.add(name);
       } catch (SQLException e) {
-        String locale =
-            RecoveryFailure.missingLocale(String.valueOf(e.getMessage())).orElse(null);
+        String locale = RecoveryFailure.missingLocale(String.valueOf(e.getMessage())).orElse(null);
         if (locale != null) {
           findings.undecided(
               "database " + name,
@@ -115,8 +115,7 @@ public final class DrillChecks {
   }
 
   /** In the copy no trigger is to run when amcheck is made: it may do anything. */
-  private static void quietEventTriggers(Connection connection, Statement statement)
-      throws SQLException {
+  private static void quietEventTriggers(Statement statement) throws SQLException {
     List<String> names = new ArrayList<>();
     try (ResultSet rows =
         statement.executeQuery(
@@ -126,7 +125,8 @@ public final class DrillChecks {
       }
     }
     for (String name : names) {
-      statement.execute("ALTER EVENT TRIGGER " + statement.enquoteIdentifier(name, true) + " DISABLE");
+      statement.execute(
+          "ALTER EVENT TRIGGER " + statement.enquoteIdentifier(name, true) + " DISABLE");
     }
   }
 

@@ -142,8 +142,7 @@ public final class ProductionSnapshot implements AutoCloseable {
       for (TableName table : tables.keySet()) {
         statement.execute(
             "LOCK TABLE %s%s IN ACCESS SHARE MODE"
-                .formatted(
-                    Boolean.TRUE.equals(tables.get(table)) ? "" : "ONLY ", table.quoted()));
+                .formatted(Boolean.TRUE.equals(tables.get(table)) ? "" : "ONLY ", table.quoted()));
       }
       // A query's snapshot is taken before it runs: whatever it sees has its commit record in the
       // log before the position that it returns.
@@ -251,12 +250,10 @@ public final class ProductionSnapshot implements AutoCloseable {
       long others = others(statement);
       for (TableSum sum : sums) {
         findings.looked(sum.rows());
-        String what =
-            RelationWork.name(url.database(), sum.table().schema(), sum.table().table());
+        String what = RelationWork.name(url.database(), sum.table().schema(), sum.table().table());
         TableSum found;
         try {
-          found =
-              TableSum.of(copy, sum.table(), Boolean.TRUE.equals(tables.get(sum.table())));
+          found = TableSum.of(copy, sum.table(), Boolean.TRUE.equals(tables.get(sum.table())));
         } catch (SQLException e) {
           if (DamageSign.isIn(e) || "42P01".equals(e.getSQLState())) {
             findings.damaged(what, ConnectFailures.firstLine(e));
@@ -301,7 +298,8 @@ public final class ProductionSnapshot implements AutoCloseable {
             WITH next AS (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid),
               unseen AS (SELECT generate_series(%d, xid - 1) AS xid FROM next UNION ALL (%s))
             SELECT count(*) FROM unseen, next
-            WHERE unseen.xid < next.xid AND pg_xact_status(unseen.xid::text::xid8) = 'committed'"""
+            WHERE unseen.xid < next.xid AND pg_xact_status(unseen.xid::text::xid8) = 'committed'\
+            """
                 .formatted(xmax, xids))) {
       row.next();
       return row.getLong(1);

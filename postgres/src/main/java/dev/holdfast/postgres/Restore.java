@@ -101,8 +101,8 @@ public final class Restore {
     BaseReader reader = cluster.bases().open(base.label());
     Map<String, Long> files = reader.files();
     Map<Long, String> production = TablespaceMap.parse(base.tablespaceMap());
-    Map<Long, Path> tablespaces = TablespaceMap.placed(
-            what, production, options.tablespaces(), options.tablespacesBelow());
+    Map<Long, Path> tablespaces =
+        TablespaceMap.placed(what, production, options.tablespaces(), options.tablespacesBelow());
     checkFolders(production, tablespaces);
     long walBytes = RestoredWal.bytes(route, target);
     long needed = checkRoom(files, walBytes, tablespaces);

@@ -34,7 +34,8 @@ final class ScratchSettings {
    * @param access a pg_hba.conf outside the data directory
    * @param names a pg_ident.conf, likewise
    */
-  static Map<String, String> overProduction(int major, String sockets, String access, String names) {
+  static Map<String, String> overProduction(
+      int major, String sockets, String access, String names) {
     Map<String, String> settings = new TreeMap<>(COMMON);
     settings.putAll(
         Map.ofEntries(

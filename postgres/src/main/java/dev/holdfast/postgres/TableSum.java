@@ -51,7 +51,8 @@ public record TableSum(TableName table, long rows, String sum) {
                 """
                 SELECT count(*), coalesce(sum(('x' || encode(substring(sha256(convert_to(
                   holdfast_row::text, 'UTF8')) FROM 1 FOR 8), 'hex'))::bit(64)::bigint::numeric), 0)
-                FROM %s%s AS holdfast_row"""
+                FROM %s%s AS holdfast_row\
+                """
                     .formatted(partitioned ? "" : "ONLY ", table.quoted()))) {
       row.next();
       return new TableSum(table, row.getLong(1), row.getString(2));

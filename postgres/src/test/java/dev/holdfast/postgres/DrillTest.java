@@ -78,10 +78,11 @@ final class DrillTest {
               .contains(scratch.toString());
           // What an operator would wait for is waited for.
           assertThat(value(connection, "SHOW fsync"))
-              .isEqualTo(recorded.server().value("SELECT boot_val FROM pg_settings WHERE name = 'fsync'"));
+              .isEqualTo(
+                  recorded.server().value("SELECT boot_val FROM pg_settings WHERE name = 'fsync'"));
         }
-        assertThatThrownBy(() ->
-                new Socket(InetAddress.getLoopbackAddress(), server.port()).close())
+        assertThatThrownBy(
+                () -> new Socket(InetAddress.getLoopbackAddress(), server.port()).close())
             .isInstanceOf(ConnectException.class);
         Path socket;
         try (Stream<Path> inside = Files.walk(scratch)) {
@@ -119,8 +120,8 @@ final class DrillTest {
       recorded.server().execute("SELECT pg_switch_wal()");
       Lsn target = recorded.commit("INSERT INTO t VALUES (2)");
       recorded.recordWal();
-      assertThatThrownBy(() ->
-              Drill.run(recorded.cluster(), RecoveryTarget.after(target), options()).close())
+      assertThatThrownBy(
+              () -> Drill.run(recorded.cluster(), RecoveryTarget.after(target), options()).close())
           .isInstanceOf(UndecidedException.class)
           .hasMessageContaining("invalid value for parameter \"lc_messages\": \"xx_XX.UTF-8\"")
           .hasMessageContaining("install it (a locale");

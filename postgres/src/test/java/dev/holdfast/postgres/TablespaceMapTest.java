@@ -25,11 +25,13 @@ class TablespaceMapTest {
         .isEqualTo(Map.of(1L, Path.of("/ssd/fast")));
     assertThat(TablespaceMap.placed("what", production, Map.of("/ssd/fast", "/new/../there"), null))
         .isEqualTo(Map.of(1L, Path.of("/there")));
-    assertThatThrownBy(() -> TablespaceMap.placed("what", production, Map.of("/ssd/fat", "/new"), null))
+    assertThatThrownBy(
+            () -> TablespaceMap.placed("what", production, Map.of("/ssd/fat", "/new"), null))
         .hasMessage(
             "what: no tablespace lies at /ssd/fat; next: the base backup has tablespaces at"
                 + " /ssd/fast");
-    assertThatThrownBy(() -> TablespaceMap.placed("what", production, Map.of("/ssd/fast", "new"), null))
+    assertThatThrownBy(
+            () -> TablespaceMap.placed("what", production, Map.of("/ssd/fast", "new"), null))
         .hasMessage(
             "what: \"new\" is not an absolute path; next: give --tablespace-mapping OLD=NEW with"
                 + " absolute paths");
