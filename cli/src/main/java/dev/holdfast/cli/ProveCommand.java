@@ -115,8 +115,8 @@ final class ProveCommand extends CliCommand {
   }
 
   private void checkOptions() {
-    boolean chosen = target.moment != null && !target.moment.latest || target.timeline != null;
-    if (random && (chosen || tables != null) || tables != null && chosen) {
+    boolean chosen = (target.moment != null && !target.moment.latest) || target.timeline != null;
+    if ((random && (chosen || tables != null)) || (tables != null && chosen)) {
       throw wrong(
           "--random, --tables and a moment of choice exclude each other",
           "leave all but one out; --tables goes with the moment at which production is asked");

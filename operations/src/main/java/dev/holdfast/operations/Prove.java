@@ -142,8 +142,9 @@ public final class Prove {
     } catch (OperatorException e) {
       boolean tells =
           e.kind() == Kind.DAMAGED_DATA
-              || course.target != null
-                  && (e.kind() == Kind.FAILED || e.kind() == Kind.REFUSED && request.isOurs());
+              || (course.target != null
+                  && (e.kind() == Kind.FAILED
+                      || (e.kind() == Kind.REFUSED && request.isOurs())));
       if (!tells) {
         throw e;
       }
@@ -208,17 +209,7 @@ public final class Prove {
       }
     }
     RecoveryTarget target = Objects.requireNonNull(course.target);
-    try (Forks.Told told = new Forks.Told("prove " + name, progress);
-        Drill drill =
-            Drill.run(
-                cluster,
-                target,
-                new DrillOptions(
-                    scratch(request),
-                    request.threadCount(),
-                    request.niceness,
-                    told))) {
-      told.close();
+    try (Drill drill = drill(request, target, progress)) {
       course.restored = drill.restored();
       course.timings = drill.timings();
       course.postgres = drill.binaries().version();
@@ -232,6 +223,15 @@ public final class Prove {
         course.checks.addAll(DrillChecks.run(drill, checked));
       }
       course.checksSeconds = seconds(Duration.ofNanos(System.nanoTime() - checking));
+    }
+  }
+
+  private Drill drill(Request request, RecoveryTarget target, Progress progress) {
+    try (Forks.Told told = new Forks.Told("prove " + name, progress)) {
+      return Drill.run(
+          cluster,
+          target,
+          new DrillOptions(scratch(request), request.threadCount(), request.niceness, told));
     }
   }
 
@@ -327,7 +327,7 @@ public final class Prove {
 
   private static String result(List<Check> checks, @Nullable OperatorException stopped) {
     boolean damaged =
-        stopped != null && !(stopped instanceof UndecidedException)
+        (stopped != null && !(stopped instanceof UndecidedException))
             || checks.stream().anyMatch(check -> check.outcome() == Check.Outcome.FAILED);
     if (damaged) {
       return ProofDocument.FAILED;

@@ -113,7 +113,8 @@ final class RepositoryPlace {
   /** Whether it goes when this machine goes. */
   boolean isHere() {
     return folder != null
-        && (mount == null || !ELSEWHERE.contains(mount.type) && !mount.type.startsWith("fuse."));
+        && (mount == null
+            || (!ELSEWHERE.contains(mount.type) && !mount.type.startsWith("fuse.")));
   }
 
   /** What is wrong with the place by itself. */

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
@@ -22,6 +23,7 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -166,18 +168,18 @@ final class ProveTest {
       assertThat(proof.checks())
           .extracting(ProofDocument.Check::name, ProofDocument.Check::outcome)
           .containsExactly(
-              org.assertj.core.groups.Tuple.tuple("recording", "passed"),
-              org.assertj.core.groups.Tuple.tuple("tables", "skipped"),
-              org.assertj.core.groups.Tuple.tuple("databases", "passed"),
-              org.assertj.core.groups.Tuple.tuple("catalogs", "passed"),
-              org.assertj.core.groups.Tuple.tuple("heaps", "passed"),
-              org.assertj.core.groups.Tuple.tuple("indexes", "passed"),
-              org.assertj.core.groups.Tuple.tuple("rows", "passed"));
+              tuple("recording", "passed"),
+              tuple("tables", "skipped"),
+              tuple("databases", "passed"),
+              tuple("catalogs", "passed"),
+              tuple("heaps", "passed"),
+              tuple("indexes", "passed"),
+              tuple("rows", "passed"));
       assertThat(check(outcome, "indexes").notes())
           .containsExactly("database postgres: indexes that are no B-trees are not checked: 1 gin");
-      assertThat(proof.recovery()).isNotNull();
-      assertThat(proof.recovery().totalSeconds()).isPositive();
-      assertThat(proof.recovery().replaySeconds()).isPositive();
+      ProofDocument.Recovery recovery = Objects.requireNonNull(proof.recovery());
+      assertThat(recovery.totalSeconds()).isPositive();
+      assertThat(recovery.replaySeconds()).isPositive();
       assertThat(proof.walBytes()).isPositive();
       assertThat(proof.target().lastCommitAt()).isNotNull();
       assertThat(archived).doesNotExist();
@@ -188,7 +190,7 @@ final class ProveTest {
       ClusterStatus status = new Status(production.repository).of("acme").getFirst();
       assertThat(status.lastProof()).isEqualTo(proof.finishedAt());
       assertThat(status.outlook().recoverySeconds())
-          .isEqualTo(proof.recovery().totalSeconds());
+          .isEqualTo(recovery.totalSeconds());
       assertThat(status.outlook().lossSeconds()).isNotNull().isLessThan(3);
       assertThat(status.advice()).extracting(Advice::what).noneMatch(what -> what.contains("proven"));
 
@@ -498,7 +500,6 @@ final class ProveTest {
   }
 
   private static void assertFailed(Path repository, Prove.Outcome outcome, String why) {
-    System.out.println(outcome);
     assertThat(outcome.proof().result()).as(outcome.toString()).isEqualTo("failed");
     assertThat(outcome.proof().reason()).contains(why);
     ClusterStore cluster = Repository.open(repository.toString()).cluster("acme");

@@ -87,7 +87,7 @@ final class Collations {
       String provider,
       @Nullable String production,
       @Nullable String here) {
-    if (provider.equals("b") || provider.equals("c") && isByBytes(locale)) {
+    if (provider.equals("b") || (provider.equals("c") && isByBytes(locale))) {
       return new Known(name, State.SAME);
     }
     if (production == null) {

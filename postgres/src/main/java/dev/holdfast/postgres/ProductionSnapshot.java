@@ -202,7 +202,7 @@ public final class ProductionSnapshot implements AutoCloseable {
    */
   public boolean sees(long xid) {
     long full = full(xid);
-    return full < xmin || full < xmax && !running.contains(full);
+    return full < xmin || (full < xmax && !running.contains(full));
   }
 
   /** The same transaction with its epoch: the one nearest to the snapshot. */
