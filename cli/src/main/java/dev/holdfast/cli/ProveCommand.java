@@ -15,7 +15,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
     name = "prove",
-    header = "Tries a restore, looks at everything in it, and keeps the result: how long it really takes.",
+    header =
+        "Tries a restore, looks at everything in it, and keeps the result: how long it really takes.",
     description = {
       "%nRestores the whole cluster into a scratch folder by what `restore` does, replays, starts a server"
           + " that nobody else reaches, and checks: catalogs and files, heaps and B-trees (amcheck), every"
@@ -74,7 +75,8 @@ final class ProveCommand extends CliCommand {
   @Option(
       names = "--threads",
       paramLabel = "N",
-      description = "Files fetched, and relations checked, at once (default: one for each processor).")
+      description =
+          "Files fetched, and relations checked, at once (default: one for each processor).")
   @Nullable Integer threads;
 
   @Option(
@@ -96,7 +98,8 @@ final class ProveCommand extends CliCommand {
   public Integer call() {
     checkOptions();
     String owner = url != null ? url : environment.get("HOLDFAST_URL");
-    Long drawn = !random ? null : seed != null ? seed : ThreadLocalRandom.current().nextInt(1_000_000);
+    Long drawn =
+        !random ? null : seed != null ? seed : ThreadLocalRandom.current().nextInt(1_000_000);
     Prove.Outcome outcome =
         new Prove(repository.location(holdfast.repository, environment), name)
             .run(

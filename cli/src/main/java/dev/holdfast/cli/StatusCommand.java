@@ -118,8 +118,7 @@ final class StatusCommand extends CliCommand {
     }
     return "be back in %s (proven %s)"
         .formatted(
-            Texts.seconds(outlook.recoverySeconds()),
-            Texts.day(outlook.provenAt(), Instant.now()));
+            Texts.seconds(outlook.recoverySeconds()), Texts.day(outlook.provenAt(), Instant.now()));
   }
 
   private static String proof(ClusterStatus cluster) {

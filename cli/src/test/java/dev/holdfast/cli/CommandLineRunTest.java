@@ -42,8 +42,8 @@ class CommandLineRunTest {
     assertThat(run(Map.of(), "--help")).isZero();
     assertThat(out())
         .contains(
-            "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log", "show",
-            "revert", "fork", "wal")
+            "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log",
+            "show", "revert", "fork", "wal")
         .contains("7 database unreachable");
   }
 
@@ -51,8 +51,8 @@ class CommandLineRunTest {
   void every_command_explains_itself() {
     for (String command :
         new String[] {
-          "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log", "show",
-          "revert", "fork", "wal"
+          "demo", "protect", "record", "backup", "prove", "verify", "expire", "status", "log",
+          "show", "revert", "fork", "wal"
         }) {
       out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();

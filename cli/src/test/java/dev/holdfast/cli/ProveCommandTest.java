@@ -88,13 +88,10 @@ class ProveCommandTest {
             "label", "target", "base", "baseBytes", "walBytes", "recovery", "checks", "machine");
     assertThat(proof.get("recovery").propertyNames())
         .contains("walSeconds", "baseSeconds", "replaySeconds", "startSeconds", "totalSeconds");
-    assertThat(proof.get("checks").findValuesAsString("outcome"))
-        .containsOnly("passed")
-        .hasSize(7);
+    assertThat(proof.get("checks").findValuesAsString("outcome")).containsOnly("passed").hasSize(7);
     assertThat(scratch("proof")).isEmptyDirectory();
     Path kept =
-        home.resolve(
-            "repository/clusters/acme/proofs/" + proof.get("label").asString() + ".json");
+        home.resolve("repository/clusters/acme/proofs/" + proof.get("label").asString() + ".json");
     assertThat(kept).content().doesNotContain(server.url("postgres"));
 
     JsonNode status = status(Map.of("HOLDFAST_INSTANCE_METADATA", "off"));

@@ -78,8 +78,7 @@ final class InstanceMetadata {
     List<String> all = new ArrayList<>();
     for (CompletableFuture<List<String>> one : asked) {
       try {
-        all.addAll(
-            one.get(Math.max(0, deadlineNanos - System.nanoTime()), TimeUnit.NANOSECONDS));
+        all.addAll(one.get(Math.max(0, deadlineNanos - System.nanoTime()), TimeUnit.NANOSECONDS));
       } catch (TimeoutException e) {
         one.cancel(true);
       } catch (ExecutionException e) {
@@ -168,8 +167,7 @@ final class InstanceMetadata {
   }
 
   /** The body of an answer of 200; null for any other, and for none. */
-  private static @Nullable String answer(
-      String url, String method, Map<String, String> headers) {
+  private static @Nullable String answer(String url, String method, Map<String, String> headers) {
     try {
       HttpURLConnection connection =
           (HttpURLConnection) URI.create(url).toURL().openConnection(Proxy.NO_PROXY);

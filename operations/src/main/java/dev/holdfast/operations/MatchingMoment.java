@@ -14,10 +14,10 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * The position of the log that leaves exactly what a snapshot of production saw.
  *
- * <p>A transaction is in the log before snapshots see it, and two that commit at once may be seen in
- * the other order: then no position is right, and another snapshot is taken. Between commits that
- * overlap lie moments without any, so a few tries find one. What the log is not read far enough back
- * for (a commit that waits for a standby for long), the restored copy tells.
+ * <p>A transaction is in the log before snapshots see it, and two that commit at once may be seen
+ * in the other order: then no position is right, and another snapshot is taken. Between commits
+ * that overlap lie moments without any, so a few tries find one. What the log is not read far
+ * enough back for (a commit that waits for a standby for long), the restored copy tells.
  */
 final class MatchingMoment {
   private static final int TRIES_MAX = 10;

@@ -54,8 +54,7 @@ final class ProofAdvice {
     }
     for (String damaged : proofs.damaged()) {
       advice.add(
-          new Advice(
-              "warning", "proof " + damaged + " cannot be read", "holdfast verify " + name));
+          new Advice("warning", "proof " + damaged + " cannot be read", "holdfast verify " + name));
     }
     return advice;
   }

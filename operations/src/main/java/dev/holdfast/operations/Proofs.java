@@ -39,9 +39,7 @@ public final class Proofs {
   /** The newest one that proved that the cluster comes back. */
   public Optional<ProofDocument> latestProven() {
     Optional<ProofDocument> newest = latest();
-    return newest.isPresent() && newest.get().isProven()
-        ? newest
-        : first(ProofDocument::isProven);
+    return newest.isPresent() && newest.get().isProven() ? newest : first(ProofDocument::isProven);
   }
 
   /** Names of those that could not be read on the way. */

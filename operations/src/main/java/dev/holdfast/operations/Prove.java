@@ -30,7 +30,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -143,8 +142,7 @@ public final class Prove {
       boolean tells =
           e.kind() == Kind.DAMAGED_DATA
               || (course.target != null
-                  && (e.kind() == Kind.FAILED
-                      || (e.kind() == Kind.REFUSED && request.isOurs())));
+                  && (e.kind() == Kind.FAILED || (e.kind() == Kind.REFUSED && request.isOurs())));
       if (!tells) {
         throw e;
       }
@@ -160,13 +158,13 @@ public final class Prove {
       lag = RecordingLag.measure(cluster, RECORDED_MAX);
     } catch (OperatorException e) {
       return CheckFindings.skipped(
-          "recording", "how far it is behind production is not known: " + e.what() + ": " + e.why());
+          "recording",
+          "how far it is behind production is not known: " + e.what() + ": " + e.why());
     }
     findings.looked(lag.behindBytes());
     Duration behind = lag.behind();
     course.recording =
-        new ProofDocument.Recording(
-            lag.behindBytes(), behind == null ? null : seconds(behind));
+        new ProofDocument.Recording(lag.behindBytes(), behind == null ? null : seconds(behind));
     if (behind == null) {
       findings.damaged(
           name,
@@ -272,11 +270,10 @@ public final class Prove {
       }
       chosen.addAll(found);
     }
-    return List.copyOf(Set.copyOf(chosen));
+    return chosen.stream().distinct().toList();
   }
 
-  private ProofDocument keep(
-      Request request, Course course, @Nullable OperatorException stopped) {
+  private ProofDocument keep(Request request, Course course, @Nullable OperatorException stopped) {
     RestoredCluster restored = course.restored;
     DrillTimings timings = course.timings;
     RecoveryTarget target = course.target;
@@ -386,8 +383,7 @@ public final class Prove {
         close();
         check = now;
         done = 0;
-        phase =
-            progress.begin("prove " + name + ": checking " + now, total, Progress.Unit.BYTES);
+        phase = progress.begin("prove " + name + ": checking " + now, total, Progress.Unit.BYTES);
       }
       if (phase != null && bytes > done) {
         phase.advance(bytes - done);

@@ -4,9 +4,9 @@ import dev.holdfast.postgres.PostgresUrl;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.NetworkInterface;
+import java.net.SocketException;
 import java.net.URI;
 import java.net.UnknownHostException;
-import java.net.SocketException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,7 +23,17 @@ final class RepositoryPlace {
   /** File systems that lie on other machines. */
   private static final Set<String> ELSEWHERE =
       Set.of(
-          "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "afs", "beegfs", "9p",
+          "nfs",
+          "nfs4",
+          "cifs",
+          "smb3",
+          "smbfs",
+          "ceph",
+          "glusterfs",
+          "lustre",
+          "afs",
+          "beegfs",
+          "9p",
           "virtiofs");
 
   private static final Set<String> LAYERS = Set.of("overlay", "aufs", "overlayfs");
@@ -113,8 +123,7 @@ final class RepositoryPlace {
   /** Whether it goes when this machine goes. */
   boolean isHere() {
     return folder != null
-        && (mount == null
-            || (!ELSEWHERE.contains(mount.type) && !mount.type.startsWith("fuse.")));
+        && (mount == null || (!ELSEWHERE.contains(mount.type) && !mount.type.startsWith("fuse.")));
   }
 
   /** What is wrong with the place by itself. */
@@ -124,7 +133,8 @@ final class RepositoryPlace {
       return List.of(
           new Advice(
               Advice.DANGER,
-              "the repository is in memory (%s): it is gone when this machine restarts".formatted(type),
+              "the repository is in memory (%s): it is gone when this machine restarts"
+                  .formatted(type),
               "move it to a disk of another machine, or a bucket, and point --repository at it"));
     }
     if (inContainer && LAYERS.contains(type)) {
@@ -177,8 +187,7 @@ final class RepositoryPlace {
     }
     try {
       InetAddress address = InetAddress.getByName(host);
-      return address.isLoopbackAddress()
-          || NetworkInterface.getByInetAddress(address) != null;
+      return address.isLoopbackAddress() || NetworkInterface.getByInetAddress(address) != null;
     } catch (UnknownHostException | SocketException e) {
       return false;
     }

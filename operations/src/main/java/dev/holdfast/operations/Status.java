@@ -174,8 +174,7 @@ public final class Status {
           .map(Protect::advice)
           .forEach(advice::add);
       // What is on its way gets there while this waits, if anything is recording.
-      RecordingLag lag =
-          RecordingLag.until(cluster, now, recording ? RECORDED_MAX : Duration.ZERO);
+      RecordingLag lag = RecordingLag.until(cluster, now, recording ? RECORDED_MAX : Duration.ZERO);
       if (recording && lag.behind() == null) {
         advice.add(
             new Advice(

@@ -53,16 +53,15 @@ final class InstanceMetadataTest {
             ? exchange.getRequestHeaders().containsKey("X-aws-ec2-metadata-token-ttl-seconds")
             : value.equals(exchange.getRequestHeaders().getFirst(header));
     byte[] body = (answer == null ? "" : answer).getBytes(StandardCharsets.UTF_8);
-    exchange.sendResponseHeaders(answer == null ? 404 : may ? 200 : 401, body.length == 0 ? -1 : body.length);
+    exchange.sendResponseHeaders(
+        answer == null ? 404 : may ? 200 : 401, body.length == 0 ? -1 : body.length);
     exchange.getResponseBody().write(body);
     exchange.close();
   }
 
   private InstanceMetadata asked() {
     return InstanceMetadata.ask(
-        Map.of(
-            InstanceMetadata.VARIABLE,
-            "http://127.0.0.1:" + server.getAddress().getPort()));
+        Map.of(InstanceMetadata.VARIABLE, "http://127.0.0.1:" + server.getAddress().getPort()));
   }
 
   @Test
@@ -75,8 +74,7 @@ final class InstanceMetadataTest {
 
     answers.put("/latest/meta-data/instance-life-cycle", "spot");
     answers.put("/latest/meta-data/autoscaling/target-lifecycle-state", "InService");
-    assertThat(asked().mayBeEndedBy())
-        .containsExactly("AWS's spot market", "an AWS scaling group");
+    assertThat(asked().mayBeEndedBy()).containsExactly("AWS's spot market", "an AWS scaling group");
     assertThat(asked().advice("the repository on its disks").getFirst())
         .isEqualTo(
             new Advice(
@@ -108,8 +106,7 @@ final class InstanceMetadataTest {
     value = "true";
     String path = "/metadata/instance/compute?api-version=2021-02-01";
     answers.put(path, "{\"priority\": \"Spot\", \"vmScaleSetName\": \"web\"}");
-    assertThat(asked().mayBeEndedBy())
-        .containsExactly("Azure's spot market", "an Azure scale set");
+    assertThat(asked().mayBeEndedBy()).containsExactly("Azure's spot market", "an Azure scale set");
     answers.put(path, "{\"priority\": \"Regular\", \"vmScaleSetName\": \"\"}");
     assertThat(asked().mayBeEndedBy()).isEmpty();
     answers.put(path, "<html>no instance</html>");
@@ -122,8 +119,7 @@ final class InstanceMetadataTest {
       long began = System.nanoTime();
       InstanceMetadata asked =
           InstanceMetadata.ask(
-              Map.of(
-                  InstanceMetadata.VARIABLE, "http://127.0.0.1:" + silent.getLocalPort()));
+              Map.of(InstanceMetadata.VARIABLE, "http://127.0.0.1:" + silent.getLocalPort()));
       assertThat(asked.mayBeEndedBy()).isEmpty();
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(5));
     }

@@ -30,7 +30,8 @@ final class ProofAdviceTest {
   }
 
   private void keep(String label, Duration ago, String result) {
-    cluster.putDocument(Proofs.KIND, label, ProofSample.of(label, NOW.minus(ago), result, "20261101T000000Z-full"));
+    cluster.putDocument(
+        Proofs.KIND, label, ProofSample.of(label, NOW.minus(ago), result, "20261101T000000Z-full"));
   }
 
   private List<String> advice() {
@@ -41,8 +42,7 @@ final class ProofAdviceTest {
 
   @Test
   void what_was_never_proven_is_a_danger() {
-    assertThat(advice())
-        .containsExactly("danger: never proven: no restore of acme has been tried");
+    assertThat(advice()).containsExactly("danger: never proven: no restore of acme has been tried");
     keep("20261122T100000Z", Duration.ofHours(2), "inconclusive");
     assertThat(advice())
         .containsExactly(
@@ -55,8 +55,7 @@ final class ProofAdviceTest {
   void a_fresh_proof_leaves_nothing_to_say_and_an_old_one_does() {
     keep("20261114T130000Z", Duration.ofHours(8 * 24 - 1), "proven");
     assertThat(advice()).isEmpty();
-    assertThat(
-            ProofAdvice.of("acme", new Proofs(cluster), NOW.plus(Duration.ofHours(2))))
+    assertThat(ProofAdvice.of("acme", new Proofs(cluster), NOW.plus(Duration.ofHours(2))))
         .extracting(Advice::what)
         .containsExactly("the last successful proof is 8 days old");
   }
@@ -74,8 +73,7 @@ final class ProofAdviceTest {
     Outlook outlook =
         Outlook.of(true, new RecordingLag(0, Duration.ZERO), NOW, proofs.latestProven(), NOW);
     assertThat(outlook)
-        .isEqualTo(
-            new Outlook(true, 0.0, false, 15.0, 1500L, 2, NOW.minus(Duration.ofDays(1))));
+        .isEqualTo(new Outlook(true, 0.0, false, 15.0, 1500L, 2, NOW.minus(Duration.ofDays(1))));
   }
 
   @Test
@@ -84,8 +82,7 @@ final class ProofAdviceTest {
     keep("20261122T110000Z", Duration.ofHours(1), "failed");
     Path newest = folder.resolve("clusters/acme/proofs/20261122T110000Z.json");
     Files.writeString(newest, Files.readString(newest).replace("failed", "proven"));
-    assertThat(advice())
-        .containsExactly("warning: proof 20261122T110000Z cannot be read");
+    assertThat(advice()).containsExactly("warning: proof 20261122T110000Z cannot be read");
   }
 
   @Test
@@ -99,8 +96,9 @@ final class ProofAdviceTest {
             NOW);
     assertThat(bound).isEqualTo(new Outlook(true, 180.0, true, null, null, null, null));
     assertThat(Outlook.of(true, null, NOW, Optional.empty(), NOW).lossSeconds()).isNull();
-    assertThat(Outlook.of(true, new RecordingLag(100, null), null, Optional.empty(), NOW)
-            .lossSeconds())
+    assertThat(
+            Outlook.of(true, new RecordingLag(100, null), null, Optional.empty(), NOW)
+                .lossSeconds())
         .isNull();
   }
 }

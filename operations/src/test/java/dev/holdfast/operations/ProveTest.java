@@ -67,7 +67,8 @@ final class ProveTest {
     }
   }
 
-  private Prove.Request request(Target target, @Nullable Long seed, @Nullable String tables, @Nullable String url) {
+  private Prove.Request request(
+      Target target, @Nullable Long seed, @Nullable String tables, @Nullable String url) {
     return new Prove.Request(target, seed, tables, url, scratch, 2, 0, "test");
   }
 
@@ -82,7 +83,6 @@ final class ProveTest {
         .findFirst()
         .orElseThrow(() -> new AssertionError(name + " in " + outcome));
   }
-
 
   /** Damages a file of a server or a repository. */
   private interface Damage {
@@ -189,10 +189,11 @@ final class ProveTest {
       assertThat(new Proofs(cluster).latest()).contains(proof);
       ClusterStatus status = new Status(production.repository).of("acme").getFirst();
       assertThat(status.lastProof()).isEqualTo(proof.finishedAt());
-      assertThat(status.outlook().recoverySeconds())
-          .isEqualTo(recovery.totalSeconds());
+      assertThat(status.outlook().recoverySeconds()).isEqualTo(recovery.totalSeconds());
       assertThat(status.outlook().lossSeconds()).isNotNull().isLessThan(3);
-      assertThat(status.advice()).extracting(Advice::what).noneMatch(what -> what.contains("proven"));
+      assertThat(status.advice())
+          .extracting(Advice::what)
+          .noneMatch(what -> what.contains("proven"));
 
       Prove.Outcome drawn =
           new Prove(production.repository, "acme")
@@ -224,8 +225,11 @@ final class ProveTest {
                             + (number * 100 + random.nextInt(100)));
                     statement.execute("INSERT INTO history VALUES (DEFAULT, " + number + ")");
                     if (random.nextInt(4) == 0) {
-                      statement.execute("DELETE FROM history WHERE id = (SELECT min(id) FROM history"
-                          + " WHERE writer = " + number + ")");
+                      statement.execute(
+                          "DELETE FROM history WHERE id = (SELECT min(id) FROM history"
+                              + " WHERE writer = "
+                              + number
+                              + ")");
                     }
                     statement.execute(random.nextInt(10) == 0 ? "ROLLBACK" : "COMMIT");
                     commits.incrementAndGet();
@@ -379,7 +383,8 @@ final class ProveTest {
                   request(Target.LATEST, null, "changed,sound", server.url("postgres")),
                   Progress.SILENT);
       assertThat(found(check(compared, "tables")))
-          .isEqualTo("damaged postgres.public.changed: 10 rows as in production, with other content");
+          .isEqualTo(
+              "damaged postgres.public.changed: 10 rows as in production, with other content");
     }
   }
 
@@ -411,8 +416,7 @@ final class ProveTest {
       throws IOException {
     Path damaged = copied(repository, copy);
     try (Stream<Path> all = Files.walk(damaged)) {
-      Path file =
-          all.filter(path -> path.toString().endsWith(object)).findFirst().orElseThrow();
+      Path file = all.filter(path -> path.toString().endsWith(object)).findFirst().orElseThrow();
       damage(file, damage);
     }
     return prove(damaged.toString());
@@ -453,7 +457,8 @@ final class ProveTest {
       assertFailed(gap, missing, "segment " + segment + " is not recorded");
 
       Prove.Outcome part =
-          proveDamaged(repository, "part", "part-0001", file -> flip(file.length() / 2, 1).to(file));
+          proveDamaged(
+              repository, "part", "part-0001", file -> flip(file.length() / 2, 1).to(file));
       assertThat(part.exitCode()).isEqualTo(6);
       assertFailed(repository.resolveSibling("part"), part, "");
 
@@ -489,8 +494,7 @@ final class ProveTest {
       assertThatThrownBy(() ->
               new Prove(production.repository, "acme")
                   .run(
-                      request(
-                          new Target(null, null, null, "FF/0", null, null), null, null, null),
+                      request(new Target(null, null, null, "FF/0", null, null), null, null, null),
                       Progress.SILENT))
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED));

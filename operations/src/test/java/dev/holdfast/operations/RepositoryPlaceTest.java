@@ -77,8 +77,9 @@ final class RepositoryPlaceTest {
     Path repository = Files.createDirectory(folder.resolve("repository"));
     Path data = Files.createDirectory(folder.resolve("data"));
     assertThat(
-            whats(RepositoryPlace.of(repository.toUri().toString(), Map.of())
-                .advice(HERE, data.toString())))
+            whats(
+                RepositoryPlace.of(repository.toUri().toString(), Map.of())
+                    .advice(HERE, data.toString())))
         .containsExactly(
             "the repository is on the volume of the server's data: both are lost together");
   }

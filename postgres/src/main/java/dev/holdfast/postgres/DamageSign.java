@@ -18,7 +18,8 @@ final class DamageSign {
    */
   static boolean isIn(SQLException e) {
     String state = e.getSQLState();
-    return state != null && ((FILES.contains(state) && !isOfExtension(e)) || state.startsWith("XX"));
+    return state != null
+        && ((FILES.contains(state) && !isOfExtension(e)) || state.startsWith("XX"));
   }
 
   /** Whether the connection is gone, and perhaps the server. */
