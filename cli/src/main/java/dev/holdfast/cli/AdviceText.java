@@ -9,7 +9,7 @@ final class AdviceText {
   static String of(Terminal terminal, Advice advice) {
     Terminal.Colour colour =
         switch (advice.level()) {
-          case "refused" -> Terminal.Colour.RED;
+          case "danger", "refused" -> Terminal.Colour.RED;
           case "warning" -> Terminal.Colour.YELLOW;
           default -> Terminal.Colour.DIM;
         };

@@ -28,6 +28,7 @@ import picocli.CommandLine.Mixin;
       RecordCommand.class,
       BackupCommand.class,
       RollupCommand.class,
+      ProveCommand.class,
       VerifyCommand.class,
       ExpireCommand.class,
       StatusCommand.class,

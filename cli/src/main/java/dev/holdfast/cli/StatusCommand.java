@@ -2,6 +2,8 @@ package dev.holdfast.cli;
 
 import dev.holdfast.operations.Advice;
 import dev.holdfast.operations.ClusterStatus;
+import dev.holdfast.operations.Outlook;
+import dev.holdfast.operations.ProofDocument;
 import dev.holdfast.operations.RepositoryKeys;
 import dev.holdfast.operations.Status;
 import java.time.Duration;
@@ -33,7 +35,7 @@ final class StatusCommand extends CliCommand {
   @Override
   public Integer call() {
     List<ClusterStatus> clusters =
-        new Status(repository.location(holdfast.repository, environment)).of(name);
+        new Status(repository.location(holdfast.repository, environment), environment).of(name);
     if (clusters.isEmpty() && !output.json) {
       terminal
           .out()
@@ -56,7 +58,11 @@ final class StatusCommand extends CliCommand {
         .append(cluster.major())
         .append(cluster.reachable() ? "" : terminal.paint(Terminal.Colour.RED, "  unreachable"))
         .append('\n');
-    text.append("  if this server vanished now: ").append(loss(cluster)).append('\n');
+    text.append("  if this machine vanished now, you would lose ")
+        .append(loss(cluster))
+        .append(" and ")
+        .append(recovery(cluster.outlook()))
+        .append('\n');
     TextTable table = new TextTable("", "");
     table.row(
         "recording", cluster.recording() == null ? "unknown" : cluster.recording() ? "yes" : "no");
@@ -82,7 +88,7 @@ final class StatusCommand extends CliCommand {
     }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
     table.row("encryption", encryption(cluster.encryption()));
-    table.row("last proof", cluster.lastProof() == null ? "never proven" : at(cluster.lastProof()));
+    table.row("last proof", proof(cluster));
     text.append(
         table.format("  ").lines().skip(1).map(line -> line + "\n").reduce("", String::concat));
     for (Advice advice : cluster.advice()) {
@@ -99,19 +105,53 @@ final class StatusCommand extends CliCommand {
   }
 
   private static String loss(ClusterStatus cluster) {
-    if (cluster.recoverableTo() == null) {
-      return "everything would be lost (no base backup)";
+    Outlook outlook = cluster.outlook();
+    if (!outlook.recoverable()) {
+      return "everything (no base backup)";
     }
-    if (cluster.unrecordedBytes() == null) {
-      return (cluster.reachable()
-              ? "unknown: another server answers in its place; what is recorded up to "
-              : "unknown: it does not answer; what is recorded up to ")
-          + cluster.recoverableTo()
-          + " is in the repository";
+    if (outlook.lossSeconds() == null) {
+      return cluster.reachable()
+          ? "nobody knows how much (another server answers in its place, or no commit is recorded)"
+          : "nobody knows how much (it does not answer)";
     }
-    return cluster.unrecordedBytes() == 0
-        ? "nothing that was committed would be lost"
-        : Texts.bytes(cluster.unrecordedBytes()) + " of WAL written since would be lost";
+    if (outlook.lossSeconds() == 0 && !outlook.lossIsAtMost()) {
+      return "nothing that was committed";
+    }
+    return (outlook.lossIsAtMost() ? "up to " : "")
+        + Texts.seconds(outlook.lossSeconds())
+        + " of writes";
+  }
+
+  private static String recovery(Outlook outlook) {
+    if (outlook.recoverySeconds() == null || outlook.provenAt() == null) {
+      return "nobody knows when you would be back (never proven)";
+    }
+    return "be back in %s (proven %s)"
+        .formatted(
+            Texts.seconds(outlook.recoverySeconds()), Texts.day(outlook.provenAt(), Instant.now()));
+  }
+
+  private static String proof(ClusterStatus cluster) {
+    ProofDocument newest = cluster.proof();
+    Outlook outlook = cluster.outlook();
+    if (newest == null) {
+      return "never proven";
+    }
+    String measured =
+        outlook.recoveryBytes() == null || outlook.recoveryCores() == null
+            ? ""
+            : ", measured for %s on %s"
+                .formatted(
+                    Texts.bytes(outlook.recoveryBytes()),
+                    Texts.plural(outlook.recoveryCores(), "processor"));
+    return newest.result()
+        + "  "
+        + at(newest.finishedAt())
+        + (newest.result().equals("proven")
+            ? measured
+            : cluster.lastProof() == null
+                ? "; never proven"
+                : "; proven " + at(cluster.lastProof()) + measured);
   }
 
   private static String at(@Nullable Instant time) {

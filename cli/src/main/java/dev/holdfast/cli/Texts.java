@@ -52,6 +52,13 @@ final class Texts {
     return TIME.format(time.truncatedTo(ChronoUnit.SECONDS));
   }
 
+  /** A moment of the past by its day: {@code today 03:00Z}, {@code 2026-11-21 03:00Z}. */
+  static String day(Instant time, Instant now) {
+    boolean today = time.truncatedTo(ChronoUnit.DAYS).equals(now.truncatedTo(ChronoUnit.DAYS));
+    String text = TIME.format(time.truncatedTo(ChronoUnit.MINUTES)).replaceFirst(":00Z$", "Z");
+    return today ? "today " + text.substring(text.indexOf(' ') + 1) : text;
+  }
+
   /** One word of a command line, as a POSIX shell takes it. */
   static String word(String text) {
     return text.matches("[\\w@%+=:,./-]+") ? text : "'" + text.replace("'", "'\\''") + "'";

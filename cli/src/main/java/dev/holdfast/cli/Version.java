@@ -6,7 +6,12 @@ import picocli.CommandLine.IVersionProvider;
 final class Version implements IVersionProvider {
   @Override
   public String[] getVersion() {
+    return new String[] {"holdfast " + number()};
+  }
+
+  /** The version alone. */
+  static String number() {
     String version = Version.class.getPackage().getImplementationVersion();
-    return new String[] {"holdfast " + (version == null ? "(unpackaged build)" : version)};
+    return version == null ? "(unpackaged build)" : version;
   }
 }

@@ -42,7 +42,8 @@ class CommandLineRunTest {
     assertThat(run(Map.of(), "--help")).isZero();
     assertThat(out())
         .contains(
-            "demo", "protect", "record", "backup", "rollup", "verify", "expire", "status", "log",
+            "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
+            "log", "preview", "restore", "key",
             "show", "revert", "fork", "wal")
         .contains("7 database unreachable");
   }
@@ -51,7 +52,8 @@ class CommandLineRunTest {
   void every_command_explains_itself() {
     for (String command :
         new String[] {
-          "demo", "protect", "record", "backup", "rollup", "verify", "expire", "status", "log",
+          "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
+          "log", "preview", "restore", "key",
           "show", "revert", "fork", "wal"
         }) {
       out.reset();

@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param bases the base backups, oldest first
  * @param lastProof when a restore was last proven to work; null: never
  * @param encryption how the repository is encrypted
+ * @param proof the newest one, whatever it came to; null when there is none
+ * @param outlook what would be lost, and for how long, if the machine vanished now
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -40,6 +42,8 @@ public record ClusterStatus(
     List<Base> bases,
     @Nullable Instant lastProof,
     RepositoryKeys.Report encryption,
+    @Nullable ProofDocument proof,
+    Outlook outlook,
     List<Advice> advice) {
   /**
    * A base backup in the repository.

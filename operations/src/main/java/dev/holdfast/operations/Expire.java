@@ -303,7 +303,7 @@ public final class Expire {
     var labels = new TreeMap<String, Set<String>>();
     var positions = new TreeMap<Lsn, Set<String>>();
     for (String kind : cluster.documentKinds()) {
-      for (String name : cluster.documents(kind)) {
+      for (String name : kind.equals(Proofs.KIND) ? neededProof() : cluster.documents(kind)) {
         String document = kind + "/" + name;
         JsonNode content;
         try {
@@ -331,6 +331,11 @@ public final class Expire {
       }
     }
     return new Retention.References(labels, positions);
+  }
+
+  /** Of the proofs only the newest proven one: what is known to come back stays until more is. */
+  private List<String> neededProof() {
+    return new Proofs(cluster).latestProven().map(ProofDocument::label).stream().toList();
   }
 
   private static void texts(JsonNode node, Consumer<String> sink) {

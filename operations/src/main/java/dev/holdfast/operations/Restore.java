@@ -74,6 +74,7 @@ public final class Restore {
               new RestoreOptions(
                   directory,
                   request.tablespaces,
+                  null,
                   owner,
                   request.port,
                   request.start,

@@ -19,6 +19,7 @@ import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineHistory;
 import dev.holdfast.wal.TimelineSegments;
 import dev.holdfast.wal.WalRecord;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -29,13 +30,29 @@ import org.jspecify.annotations.Nullable;
 
 /** What is recorded, what would be lost, what should be looked at. */
 public final class Status {
-  private final Repository repository;
-  private final String location;
+  /** A recorder stores what it received about once a second. */
+  private static final Duration RECORDED_MAX = Duration.ofMillis(2500);
 
-  /** Of the clusters in this repository. */
+  private final Repository repository;
+  private final RepositoryPlace place;
+  private final @Nullable Map<String, String> environment;
+
+  /** Of the clusters in this repository; who may end this machine is not asked. */
   public Status(String repository) {
-    this.location = repository;
     this.repository = Repository.open(repository);
+    this.place = RepositoryPlace.of(repository, Map.of());
+    this.environment = null;
+  }
+
+  /**
+   * Of the clusters in this repository.
+   *
+   * @param environment may say where instances are told about themselves
+   */
+  public Status(String repository, Map<String, String> environment) {
+    this.repository = Repository.open(repository);
+    this.place = RepositoryPlace.of(repository, environment);
+    this.environment = Map.copyOf(environment);
   }
 
   /**
@@ -45,10 +62,19 @@ public final class Status {
    */
   public List<ClusterStatus> of(@Nullable String name) {
     List<String> names = name == null ? repository.clusterNames() : List.of(name);
-    return names.stream().map(repository::cluster).map(this::measure).toList();
+    List<ClusterStore> clusters = names.stream().map(repository::cluster).toList();
+    boolean here =
+        place.isHere()
+            || clusters.stream()
+                .map(cluster -> Connections.recorder(cluster.document(), null))
+                .anyMatch(RepositoryPlace::isOnThisMachine);
+    // Begun first: what it takes is over by the time it is needed.
+    InstanceMetadata instance =
+        environment != null && here ? InstanceMetadata.ask(environment) : InstanceMetadata.none();
+    return clusters.stream().map(cluster -> measure(cluster, instance)).toList();
   }
 
-  private ClusterStatus measure(ClusterStore cluster) {
+  private ClusterStatus measure(ClusterStore cluster, InstanceMetadata instance) {
     ClusterDocument document = cluster.document();
     RecordedWal wal = new RecordedWal(cluster);
     BaseStore.Listing listing = cluster.bases().listing();
@@ -63,7 +89,7 @@ public final class Status {
               "holdfast verify " + document.name() + ", which says what it costs"));
     }
     Lsn end = wal.end();
-    Answer answer = ask(document, end, advice);
+    Answer answer = ask(cluster, end, advice);
     Map<String, BaseManifest> known = new HashMap<>();
     bases.forEach(base -> known.put(base.label(), base));
     for (BaseManifest base : bases) {
@@ -85,6 +111,21 @@ public final class Status {
             .orElse(null);
     @Nullable Lsn from = oldest == null ? null : new Lsn(oldest.stopLsn());
     advise(document, wal, bases, answer, from, advice);
+    PostgresUrl server = Connections.recorder(document, null);
+    advice.addAll(place.advice(server, answer.dataDirectory));
+    advice.addAll(place.advice());
+    if (place.isHere()) {
+      advice.addAll(instance.advice("the repository on its disks"));
+    } else if (RepositoryPlace.isOnThisMachine(server)) {
+      advice.addAll(instance.advice("the server"));
+    }
+    Proofs proofs = new Proofs(cluster);
+    Instant now = Instant.now();
+    if (!bases.isEmpty()) {
+      advice.addAll(ProofAdvice.of(document.name(), proofs, now));
+    }
+    advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
+    Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
         document.name(),
         document.environment(),
@@ -95,7 +136,7 @@ public final class Status {
         answer.recording,
         end.equals(Lsn.NONE) ? null : end.toString(),
         answer.unrecordedBytes,
-        lastCommit(cluster, wal),
+        lastCommitAt,
         from == null ? null : from.toString(),
         from == null ? null : end.toString(),
         oldest == null ? null : oldest.finishedAt(),
@@ -110,15 +151,25 @@ public final class Status {
                     base.storedBytes(),
                     base.parent()))
             .toList(),
-        null,
+        proofs.latestProven().map(ProofDocument::finishedAt).orElse(null),
         RepositoryKeys.Report.of(repository),
+        proofs.latest().orElse(null),
+        Outlook.of(from != null, answer.lag, lastCommitAt, proofs.latestProven(), now),
         List.copyOf(advice));
   }
 
+  /**
+   * @param lag null when it did not answer
+   */
   private record Answer(
-      boolean reachable, @Nullable Boolean recording, @Nullable Long unrecordedBytes) {}
+      boolean reachable,
+      @Nullable Boolean recording,
+      @Nullable Long unrecordedBytes,
+      @Nullable RecordingLag lag,
+      @Nullable String dataDirectory) {}
 
-  private static Answer ask(ClusterDocument document, Lsn end, List<Advice> advice) {
+  private static Answer ask(ClusterStore cluster, Lsn end, List<Advice> advice) {
+    ClusterDocument document = cluster.document();
     PostgresUrl url = Connections.recorder(document, null);
     try {
       ServerFacts facts = ServerFacts.read(url);
@@ -135,7 +186,7 @@ public final class Status {
                 "find out where "
                     + document.name()
                     + " is; nothing is recorded from a server that is not it"));
-        return new Answer(true, false, null);
+        return new Answer(true, false, null, null, null);
       }
       boolean recording = WalReceiver.isActive(url, document.name());
       Lsn now = WalPosition.flushed(url);
@@ -143,10 +194,25 @@ public final class Status {
           .filter(finding -> finding.severity() != Finding.Severity.NOTE)
           .map(Protect::advice)
           .forEach(advice::add);
-      return new Answer(true, recording, Math.max(0, now.minus(end)));
+      // What is on its way gets there while this waits, if anything is recording.
+      RecordingLag lag = RecordingLag.until(cluster, now, recording ? RECORDED_MAX : Duration.ZERO);
+      if (recording && lag.behind() == null) {
+        advice.add(
+            new Advice(
+                Advice.DANGER,
+                "WAL is not arriving: what %s has written is not recorded after %.1f s"
+                    .formatted(document.name(), RECORDED_MAX.toMillis() / 1e3),
+                "look at what `holdfast record " + document.name() + "` says"));
+      }
+      return new Answer(
+          true,
+          recording,
+          Math.max(0, now.minus(end)),
+          lag,
+          facts.settings().get("data_directory"));
     } catch (OperatorException e) {
       advice.add(new Advice("warning", e.what() + ": " + e.why(), e.next()));
-      return new Answer(false, null, null);
+      return new Answer(false, null, null, null, null);
     }
   }
 
@@ -161,18 +227,19 @@ public final class Status {
     if (bases.isEmpty()) {
       advice.add(
           new Advice(
-              "warning",
+              Advice.DANGER,
               "there is no base backup: nothing can be brought back",
               "holdfast backup " + name));
     } else if (from == null) {
       advice.add(
           new Advice(
-              "warning",
+              Advice.DANGER,
               "no base backup has all the WAL after it: the newest moments cannot be brought back",
               "holdfast backup " + name));
     }
     if (Boolean.FALSE.equals(answer.recording)) {
-      advice.add(new Advice("warning", "nothing is recording " + name, "holdfast record " + name));
+      advice.add(
+          new Advice(Advice.DANGER, "nothing is recording " + name, "holdfast record " + name));
     }
     if (wal.spans().size() > 1) {
       advice.add(
@@ -182,19 +249,6 @@ public final class Status {
               "holdfast backup " + name + ", so that moments after the gap can be reached"));
     }
     adviseOnTimelines(name, wal, advice);
-    if (Connections.recorder(document, null).hosts().stream().allMatch(Status::isThisMachine)
-        && !location.contains("://")) {
-      advice.add(
-          new Advice(
-              "warning",
-              "the repository is on the machine of the server: both can be lost together",
-              "move it to another machine's disk, or mount one here, and point --repository at it"));
-    }
-    advice.add(
-        new Advice(
-            "note",
-            "never proven: no restore of " + name + " has been tried",
-            "holdfast fork " + name + " starts the newest moment as a server; look at it"));
   }
 
   private static void adviseOnTimelines(String name, RecordedWal wal, List<Advice> advice) {
@@ -220,13 +274,6 @@ public final class Status {
               "nothing: it is kept, and not read; what was written there is not in the database"
                   + " that is recorded now"));
     }
-  }
-
-  private static boolean isThisMachine(PostgresUrl.Host host) {
-    return host.name().equals("localhost")
-        || host.name().startsWith("127.")
-        || host.name().equals("::1")
-        || host.name().startsWith("/");
   }
 
   /**

@@ -180,15 +180,31 @@ final class ExpireTest {
   @Test
   void what_a_document_names_stays_with_the_wal_after_it() {
     past.cluster.putDocument(
-        "proofs", "one", Map.of("result", "proven", "steps", List.of(Map.of("base", label(6)))));
+        "incidents", "one", Map.of("steps", List.of(Map.of("base", label(6)))));
     ExpirePlan plan = expire(past, WEEK).plan().plan();
     assertThat(plan.removed()).extracting(ExpirePlan.Removed::label).containsExactly(label(1));
-    assertThat(plan.kept().getFirst().why()).containsExactly("named by proofs/one");
+    assertThat(plan.kept().getFirst().why()).containsExactly("named by incidents/one");
     assertThat(plan.keptFromLsn()).isEqualTo(PastCluster.lsn(9.25).toString());
 
     past.cluster.putDocument(
         "incidents", "two", Map.of("lsn", PastCluster.lsn(5.5).toString(), "what", "a drop"));
     assertThat(expire(past, WEEK).plan().plan().removed()).isEmpty();
+  }
+
+  @Test
+  void of_the_proofs_the_newest_successful_one_alone_keeps_its_base_backup() {
+    keepProof("20261106T040000Z", "proven", label(6));
+    assertThat(expire(past, WEEK).plan().plan().kept().getFirst().why())
+        .containsExactly("named by proofs/20261106T040000Z");
+    keepProof("20261111T040000Z", "proven", label(11));
+    keepProof("20261112T040000Z", "failed", label(1));
+    assertThat(expire(past, WEEK).plan().plan().removed())
+        .extracting(ExpirePlan.Removed::label)
+        .containsExactly(label(1), label(6));
+  }
+
+  private void keepProof(String name, String result, String base) {
+    past.cluster.putDocument("proofs", name, ProofSample.of(name, NOW, result, base));
   }
 
   @Test

@@ -39,11 +39,16 @@ final class ProtectedServer implements AutoCloseable {
   }
 
   static ProtectedServer start(PostgresBinaries binaries, String... statements) {
-    return start(
-        binaries,
-        Map.of("max_prepared_transactions", "10"),
-        List.of("--data-checksums"),
-        statements);
+    return start(binaries, true, statements);
+  }
+
+  /** As {@link #start(PostgresBinaries, String...)}, with or without checksums of pages. */
+  static ProtectedServer start(PostgresBinaries binaries, boolean checksums, String... statements) {
+    List<String> initdb =
+        checksums
+            ? List.of("--data-checksums")
+            : binaries.major() >= 18 ? List.of("--no-data-checksums") : List.of();
+    return start(binaries, Map.of("max_prepared_transactions", "10"), initdb, statements);
   }
 
   static ProtectedServer start(

@@ -43,26 +43,15 @@ final class ForkConfiguration {
     this.directory = new DataDirectory(data);
     MINIMUMS.forEach(
         (name, least) -> settings.put(name, Integer.toString(atLeast(production, name, least))));
+    settings.putAll(ScratchSettings.COMMON);
     settings.putAll(
         Map.ofEntries(
-            Map.entry("archive_mode", "off"),
-            Map.entry("autovacuum", "off"),
             Map.entry("checkpoint_timeout", "1h"),
             Map.entry("fsync", "off"),
             Map.entry("full_page_writes", "off"),
-            Map.entry("hot_standby", "off"),
-            Map.entry("jit", "off"),
-            Map.entry("lc_messages", "C"),
-            Map.entry("lc_monetary", "C"),
-            Map.entry("lc_numeric", "C"),
-            Map.entry("lc_time", "C"),
-            Map.entry("log_timezone", "UTC"),
-            Map.entry("logging_collector", "off"),
             Map.entry("max_wal_size", "1GB"),
             Map.entry("password_encryption", "scram-sha-256"),
-            Map.entry("shared_buffers", "128MB"),
             Map.entry("synchronous_commit", "off"),
-            Map.entry("timezone", "UTC"),
             // Not minimal: a rehearsal reads the fork's own WAL.
             Map.entry("wal_level", "replica")));
   }

@@ -36,6 +36,16 @@ final class RecoveryFailure {
           "LOG:\\s+(?:invalid|incorrect|record with|there is no contrecord|missing contrecord|"
               + "unexpected|out-of-sequence).*? at ([0-9A-F]+/[0-9A-F]+)");
 
+  /** Said of each setting before "configuration file ... contains errors". */
+  private static final Pattern CONFIGURATION =
+      Pattern.compile("LOG:\\s+((?:invalid value for|unrecognized configuration) parameter .*)");
+
+  private static final Pattern SHORT_OF =
+      Pattern.compile(
+          "No space left on device|Disk quota exceeded|Cannot allocate memory|out of memory"
+              + "|could not create shared memory segment|could not create semaphores"
+              + "|terminated by signal 9\\b|Permission denied");
+
   private RecoveryFailure() {}
 
   /** Whether another program took the port between our choice and the server's start. */
@@ -91,6 +101,17 @@ final class RecoveryFailure {
     Optional<String> locale = missingLocale(log);
     if (locale.isPresent()) {
       return failed(what, reason, missingLocaleRemedy(locale.get()), cause);
+    }
+    Matcher configuration = CONFIGURATION.matcher(log);
+    if (configuration.find()) {
+      return failed(
+          what,
+          configuration.group(1),
+          "this machine lacks what production's configuration asks for: install it (a locale, the full"
+              + " PostgreSQL"
+              + installing(binaries.major())
+              + "), or change that setting in production's files before the next base backup",
+          cause);
     }
     if (NOT_BUILT_IN.matcher(log).find()) {
       return failed(
@@ -166,6 +187,20 @@ final class RecoveryFailure {
     }
     return failed(
         what, reason, "the lines above it in the server's log say more:\n" + tail(log, 20), cause);
+  }
+
+  /**
+   * Whether this machine lacks something, by what its server wrote, so that nothing is said about
+   * the data.
+   */
+  static boolean isOfThisMachine(String log) {
+    return missingLocale(log).isPresent()
+        || NOT_BUILT_IN.matcher(log).find()
+        || LIBRARY.matcher(log).find()
+        || CUSTOM_RMGR.matcher(log).find()
+        || SHORT_OF.matcher(log).find()
+        || CONFIGURATION.matcher(log).find()
+        || tooSmall(log).isPresent();
   }
 
   static String missingLocaleRemedy(String locale) {

@@ -93,7 +93,8 @@ public final class Restore {
     BaseReader reader = cluster.bases().open(base.label());
     Map<String, Long> files = reader.files();
     Map<Long, String> production = TablespaceMap.parse(base.tablespaceMap());
-    Map<Long, Path> tablespaces = TablespaceMap.placed(what, production, options.tablespaces());
+    Map<Long, Path> tablespaces =
+        TablespaceMap.placed(what, production, options.tablespaces(), options.tablespacesBelow());
     checkFolders(production, tablespaces);
     long walBytes = RestoredWal.bytes(route, target);
     long needed = checkRoom(files, walBytes, tablespaces);
@@ -201,8 +202,7 @@ public final class Restore {
       for (Map.Entry<FileStore, Long> need : byStore.entrySet()) {
         long free = need.getKey().getUsableSpace() + left(named.get(need.getKey()));
         if (free < need.getValue()) {
-          throw new OperatorException(
-              Kind.REFUSED,
+          throw new NoRoomException(
               what,
               "the file system of %s has %,d MB free, and the restore needs %,d MB there (%,d MB of"
                       .formatted(

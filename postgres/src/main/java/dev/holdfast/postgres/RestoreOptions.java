@@ -10,7 +10,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param directory the data directory to make; absolute
  * @param tablespaces where tablespaces go, by production's paths; those not named go where they
- *     were
+ *     were, or below {@code tablespacesBelow}
+ * @param tablespacesBelow a folder for them, each in one named by its OID; null for none. Then
+ *     nothing is written anywhere else than there and in {@code directory}
  * @param owner who the files belong to, and who the server runs as
  * @param port the port to set; null for production's, or a free one above it where that is taken
  *     and the server is to be started
@@ -21,6 +23,7 @@ import org.jspecify.annotations.Nullable;
 public record RestoreOptions(
     Path directory,
     Map<String, String> tablespaces,
+    @Nullable Path tablespacesBelow,
     ServerUser owner,
     @Nullable Integer port,
     boolean start,

@@ -49,6 +49,19 @@ final class StartedServer {
       Map<String, String> settings,
       Map<String, String> environment)
       throws IOException {
+    return start(what, binaries, scratch, data, settings, environment, 0);
+  }
+
+  /** As above, with processes that give way to others by this niceness. */
+  static StartedServer start(
+      String what,
+      PostgresBinaries binaries,
+      ScratchFolder scratch,
+      Path data,
+      Map<String, String> settings,
+      Map<String, String> environment,
+      int niceness)
+      throws IOException {
     Path log = data.resolveSibling(data.getFileName() + ".log");
     long logStart = Files.exists(log) ? Files.size(log) : 0;
     PostgresServer server =
@@ -58,7 +71,8 @@ final class StartedServer {
             data,
             settings,
             environment,
-            List.of(scratch.path()));
+            List.of(scratch.path()),
+            niceness);
     return new StartedServer(what, server, logStart);
   }
 

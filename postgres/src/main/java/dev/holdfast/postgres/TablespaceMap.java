@@ -53,11 +53,16 @@ final class TablespaceMap {
    *
    * @param production paths by OID
    * @param mapping new paths by production's
+   * @param below a folder for those that are not mapped, each in one named by its OID; null: they
+   *     go where they were
    * @throws OperatorException USAGE for a mapping of a path that no tablespace has, or one that is
    *     no absolute path
    */
   static Map<Long, Path> placed(
-      String what, Map<Long, String> production, Map<String, String> mapping) {
+      String what,
+      Map<Long, String> production,
+      Map<String, String> mapping,
+      @Nullable Path below) {
     for (Map.Entry<String, String> mapped : mapping.entrySet()) {
       if (!production.containsValue(mapped.getKey())) {
         throw new OperatorException(
@@ -71,8 +76,9 @@ final class TablespaceMap {
     }
     Map<Long, Path> placed = new LinkedHashMap<>();
     for (Map.Entry<Long, String> one : production.entrySet()) {
-      placed.put(
-          one.getKey(), absolute(what, mapping.getOrDefault(one.getValue(), one.getValue())));
+      String otherwise =
+          below == null ? one.getValue() : below.resolve(Long.toString(one.getKey())).toString();
+      placed.put(one.getKey(), absolute(what, mapping.getOrDefault(one.getValue(), otherwise)));
     }
     return placed;
   }

@@ -53,6 +53,7 @@ class RestoreTest {
     return new RestoreOptions(
         directory,
         Map.of(),
+        null,
         ServerUser.of(null, "cannot test"),
         PostgresServer.freePort(),
         true,

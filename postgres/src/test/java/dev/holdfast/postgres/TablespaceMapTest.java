@@ -21,15 +21,17 @@ class TablespaceMapTest {
   @Test
   void a_mapping_names_a_path_that_a_tablespace_has_and_one_it_can_have() {
     Map<Long, String> production = Map.of(1L, "/ssd/fast");
-    assertThat(TablespaceMap.placed("what", production, Map.of()))
+    assertThat(TablespaceMap.placed("what", production, Map.of(), null))
         .isEqualTo(Map.of(1L, Path.of("/ssd/fast")));
-    assertThat(TablespaceMap.placed("what", production, Map.of("/ssd/fast", "/new/../there")))
+    assertThat(TablespaceMap.placed("what", production, Map.of("/ssd/fast", "/new/../there"), null))
         .isEqualTo(Map.of(1L, Path.of("/there")));
-    assertThatThrownBy(() -> TablespaceMap.placed("what", production, Map.of("/ssd/fat", "/new")))
+    assertThatThrownBy(
+            () -> TablespaceMap.placed("what", production, Map.of("/ssd/fat", "/new"), null))
         .hasMessage(
             "what: no tablespace lies at /ssd/fat; next: the base backup has tablespaces at"
                 + " /ssd/fast");
-    assertThatThrownBy(() -> TablespaceMap.placed("what", production, Map.of("/ssd/fast", "new")))
+    assertThatThrownBy(
+            () -> TablespaceMap.placed("what", production, Map.of("/ssd/fast", "new"), null))
         .hasMessage(
             "what: \"new\" is not an absolute path; next: give --tablespace-mapping OLD=NEW with"
                 + " absolute paths");

@@ -136,12 +136,31 @@ public final class PostgresServer implements AutoCloseable {
       Map<String, String> settings,
       Map<String, String> environment,
       List<Path> cleanUp) {
+    return startOn(port, binaries, data, settings, environment, cleanUp, 0);
+  }
+
+  /**
+   * As {@link #startOn(int, PostgresBinaries, Path, Map, Map, List)}, giving way to others.
+   *
+   * @param niceness of the server's processes, above ours: 0 to 19
+   */
+  public static PostgresServer startOn(
+      int port,
+      PostgresBinaries binaries,
+      Path data,
+      Map<String, String> settings,
+      Map<String, String> environment,
+      List<Path> cleanUp,
+      int niceness) {
     Map<String, String> all = new TreeMap<>(settings);
     all.put("port", Integer.toString(port));
     all.putIfAbsent("listen_addresses", "127.0.0.1");
     all.putIfAbsent("unix_socket_directories", "");
-    List<String> command =
-        new ArrayList<>(List.of(binaries.program("postgres").toString(), "-D", data.toString()));
+    List<String> command = new ArrayList<>();
+    if (niceness > 0) {
+      command.addAll(List.of("nice", "-n", Integer.toString(niceness)));
+    }
+    command.addAll(List.of(binaries.program("postgres").toString(), "-D", data.toString()));
     all.forEach((name, value) -> {
       command.add("-c");
       command.add(name + "=" + value);

@@ -38,6 +38,14 @@ public final class ServerUser {
   }
 
   /**
+   * Ourselves, be it root: for files in a {@link ScratchFolder}, which its own server is given
+   * later.
+   */
+  public static ServerUser ourselves() {
+    return new ServerUser(System.getProperty("user.name"), null);
+  }
+
+  /**
    * The user of this name.
    *
    * @param wanted null: for root {@code postgres}, for everybody else themselves
