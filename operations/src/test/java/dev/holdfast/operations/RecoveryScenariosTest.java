@@ -188,8 +188,7 @@ final class RecoveryScenariosTest {
         production.record();
         Thread.sleep(20 * round); // so that each round meets it at another point of its beginning
 
-        new Backup(
-                production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.INCREMENTAL)
+        new Backup(production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.INCREMENTAL)
             .run(Progress.SILENT);
 
         assertThat(labels(cluster)).hasSize(had + 1);
