@@ -56,7 +56,9 @@ final class Retention {
    */
   record References(Map<String, Set<String>> labels, Map<Lsn, Set<String>> positions) {}
 
-  /** Of two of the same moment the one that needs no other: a chain and what it was rolled up to. */
+  /**
+   * Of two of the same moment the one that needs no other: a chain and what it was rolled up to.
+   */
   private static final Comparator<BaseManifest> STANDS_ALONE =
       Comparator.comparing(base -> !base.isIncremental());
 
