@@ -78,7 +78,11 @@ final class StatusCommand extends CliCommand {
               + " in "
               + Texts.bytes(base.storedBytes()));
     }
+    for (ClusterStatus.Gap gap : cluster.gaps()) {
+      table.row("WAL lost", gap.from() + " to " + gap.to());
+    }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
+    table.row("kept by the server", kept(cluster.slot()));
     table.row("last proof", cluster.lastProof() == null ? "never proven" : at(cluster.lastProof()));
     text.append(
         table.format("  ").lines().skip(1).map(line -> line + "\n").reduce("", String::concat));
@@ -102,6 +106,30 @@ final class StatusCommand extends CliCommand {
     return cluster.unrecordedBytes() == 0
         ? "nothing that was committed would be lost"
         : Texts.bytes(cluster.unrecordedBytes()) + " of WAL written since would be lost";
+  }
+
+  private static String kept(ClusterStatus.@Nullable Slot slot) {
+    if (slot == null) {
+      return "unknown";
+    }
+    String all = Texts.bytes(slot.walBytes()) + " in pg_wal";
+    if (slot.name() == null) {
+      return all + ", no slot";
+    }
+    if (slot.walStatus() == null) {
+      return all + ", slot " + slot.name() + " does not exist";
+    }
+    return all
+        + ", slot "
+        + slot.name()
+        + " "
+        + slot.walStatus()
+        + (slot.keptBytes() == null
+            ? ""
+            : ": " + Texts.bytes(Math.max(0, slot.keptBytes())) + " for the recorder")
+        + (slot.safeBytes() == null || slot.safeBytes() < 0
+            ? ""
+            : ", " + Texts.bytes(slot.safeBytes()) + " more until it is lost");
   }
 
   private static String at(@Nullable Instant time) {

@@ -125,6 +125,11 @@ final class HoldfastProcess implements AutoCloseable {
     return process.isAlive();
   }
 
+  /** {@code kill -9}, while others are killed as well. */
+  void killWithoutWaiting() {
+    process.destroyForcibly();
+  }
+
   /** {@code kill -9}. */
   void kill() {
     process.destroyForcibly();

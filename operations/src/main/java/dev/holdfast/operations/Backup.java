@@ -93,7 +93,7 @@ public final class Backup {
 
     private Receiving(ClusterStore cluster, PostgresUrl recorder) {
       if (cluster.document().slot() != null) {
-        ReplicationSlot.renewIfLost(recorder, cluster.document().slot());
+        ReplicationSlot.mend(recorder, cluster.document().slot());
       }
       CountDownLatch connected = new CountDownLatch(1);
       // A gap is accepted: this very backup is what makes moments after it reachable.
@@ -101,7 +101,7 @@ public final class Backup {
           new WalReceiver(
               recorder,
               cluster,
-              WalReceiver.Options.DEFAULT.withSlot(cluster.document().slot()).acceptingGap(),
+              WalReceiver.Options.DEFAULT.withSlot(cluster.document().slot()).healing(),
               new WalReceiver.Listener() {
                 @Override
                 public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {}

@@ -5,6 +5,7 @@ import dev.holdfast.postgres.Finding;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.Preflight;
 import dev.holdfast.postgres.ServerFacts;
+import dev.holdfast.postgres.SlotState;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
@@ -90,11 +91,18 @@ public final class Status {
                     base.label(), base.kind(), base.finishedAt(), base.bytes(), base.storedBytes()))
             .toList(),
         null,
+        wal.gaps().stream()
+            .map(gap -> new ClusterStatus.Gap(gap.from().toString(), gap.to().toString()))
+            .toList(),
+        answer.slot == null ? null : ClusterStatus.Slot.of(answer.slot),
         List.copyOf(advice));
   }
 
   private record Answer(
-      boolean reachable, @Nullable Boolean recording, @Nullable Long unrecordedBytes) {}
+      boolean reachable,
+      @Nullable Boolean recording,
+      @Nullable Long unrecordedBytes,
+      @Nullable SlotState slot) {}
 
   private static Answer ask(ClusterDocument document, Lsn end, List<Advice> advice) {
     PostgresUrl url = Connections.recorder(document, null);
@@ -113,7 +121,7 @@ public final class Status {
                 "find out where "
                     + document.name()
                     + " is; nothing is recorded from a server that is not it"));
-        return new Answer(true, false, null);
+        return new Answer(true, false, null, null);
       }
       boolean recording = WalReceiver.isActive(url, document.name());
       Lsn now = WalPosition.flushed(url);
@@ -121,10 +129,12 @@ public final class Status {
           .filter(finding -> finding.severity() != Finding.Severity.NOTE)
           .map(Protect::advice)
           .forEach(advice::add);
-      return new Answer(true, recording, Math.max(0, now.minus(end)));
+      SlotState slot = SlotState.read(url, document.slot());
+      advice.addAll(RecordingWatch.advice(slot));
+      return new Answer(true, recording, Math.max(0, now.minus(end)), slot);
     } catch (OperatorException e) {
       advice.add(new Advice("warning", e.what() + ": " + e.why(), e.next()));
-      return new Answer(false, null, null);
+      return new Answer(false, null, null, null);
     }
   }
 
