@@ -44,7 +44,7 @@ final class RecordCommand extends CliCommand {
       names = "--flush-interval",
       paramLabel = "SECONDS",
       description =
-          "How long received WAL may wait before it is written to the repository (default: 1; in"
+          "How old received WAL may get before it is durable in the repository (default: 1; in"
               + " holdfast.yaml record.flushIntervalSeconds).")
   @Nullable Double flushSeconds;
 

@@ -19,6 +19,7 @@ import org.slf4j.LoggerFactory;
  */
 final class GapHealing {
   private static final Logger LOG = LoggerFactory.getLogger(GapHealing.class);
+  private static final Duration LOOKING_AGAIN = Duration.ofMillis(200);
   private static final Duration GIVING_UP_MAX = Duration.ofSeconds(10);
   private static final Duration PAUSE_FIRST = Duration.ofSeconds(10);
   private static final Duration PAUSE_MAX = Duration.ofMinutes(10);
@@ -29,7 +30,7 @@ final class GapHealing {
   private final Consumer<RecordingAlarm> alarms;
   private final Semaphore look = new Semaphore(0);
   private volatile boolean ending;
-  private boolean told;
+  private volatile boolean expected;
   private @Nullable Thread thread;
 
   /**
@@ -49,6 +50,12 @@ final class GapHealing {
 
   /** WAL is being received. */
   void connected() {
+    look.release();
+  }
+
+  /** WAL was lost: there will be a gap once something after it is recorded. */
+  void lost() {
+    expected = true;
     look.release();
   }
 
@@ -88,10 +95,13 @@ final class GapHealing {
           return;
         }
         try {
-          if (healed()) {
+          if (heals()) {
             pause = PAUSE_FIRST;
             continue;
           }
+          Thread.sleep(LOOKING_AGAIN); // the repository tells, and only that
+          look.release();
+          continue;
         } catch (OperatorException e) {
           LOG.warn("the base backup that a gap needs could not be taken", e);
           if (!ending) {
@@ -115,22 +125,21 @@ final class GapHealing {
     }
   }
 
-  private boolean healed() {
+  /** Whether there is nothing (more) to do; else nothing is recorded yet after what was lost. */
+  private boolean heals() {
     if (!isNeeded(cluster)) {
-      return true;
+      return !expected;
     }
+    expected = false;
     String name = cluster.document().name();
     Lsn gap = new RecordedWal(cluster).spans().getLast().from();
     if (!backUp) {
-      if (!told) {
-        told = true;
-        alarms.accept(
-            RecordingAlarm.of(
-                "baseBackup",
-                "critical",
-                "no moment after the gap before " + gap + " can be reached without a base backup",
-                "holdfast backup " + name));
-      }
+      alarms.accept(
+          RecordingAlarm.of(
+              "baseBackup",
+              "critical",
+              "no moment after the gap before " + gap + " can be reached without a base backup",
+              "holdfast backup " + name));
       return true;
     }
     BackupResult taken = new Backup(cluster, recorder, 1).run(Progress.SILENT);

@@ -430,6 +430,10 @@ public final class Record {
 
     @Override
     public void lost(int ofTimeline, Lsn from, Lsn to, String why) {
+      GapHealing gaps = healing;
+      if (gaps != null) {
+        gaps.lost();
+      }
       alarm(
           RecordingAlarm.gap(
               from,

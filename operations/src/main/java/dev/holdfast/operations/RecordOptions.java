@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * How to record.
  *
  * @param url the recorder's connection; null: what {@code protect} kept
- * @param flushInterval how long WAL may wait before it is written to the repository
+ * @param flushInterval how old WAL may get before it is durable in the repository
  * @param synchronous whether commits are to wait for the repository
  * @param degradeAfter how long they may, when the repository takes no WAL
  * @param backupAfterGap whether a base backup is taken by itself when WAL was lost

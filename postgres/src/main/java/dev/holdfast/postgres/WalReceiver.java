@@ -36,7 +36,7 @@ public final class WalReceiver {
    * What to do otherwise than by default.
    *
    * @param slot a physical slot; null without one
-   * @param flushInterval how long WAL may wait before it is written to the repository
+   * @param flushInterval how old WAL may get before it is durable in the repository
    * @param heal whether to go on by itself where WAL or the slot was lost
    * @param synchronous whether commits may be waiting: WAL is written as soon as it has arrived,
    *     and nothing is reported as received that is not durable
@@ -51,7 +51,7 @@ public final class WalReceiver {
       return new Options(name, flushInterval, heal, synchronous);
     }
 
-    /** The most that WAL waits until it is written to the repository. */
+    /** How old WAL may get until it is durable, if the repository is not slower than half of it. */
     public Options withFlushInterval(Duration interval) {
       return new Options(slot, interval, heal, synchronous);
     }
@@ -135,6 +135,7 @@ public final class WalReceiver {
   private @Nullable SegmentName segment;
   private int filled;
   private int flushed;
+  private long writing;
   private boolean skipping;
   private String skippingBecause = "";
   private boolean slotInDoubt;
@@ -583,7 +584,7 @@ public final class WalReceiver {
           answer = alive.replyRequested();
         }
       }
-      boolean interval = now - lastFlush >= options.flushInterval.toNanos();
+      boolean interval = now - lastFlush >= options.flushInterval.toNanos() - headStart();
       // Once all that has arrived was taken: what commits at the same time is written together.
       boolean due =
           interval
@@ -619,6 +620,11 @@ public final class WalReceiver {
         sleep(POLL);
       }
     }
+  }
+
+  /** WAL is to be durable within the interval: a write begins as long before as the last one took. */
+  private long headStart() {
+    return Math.min(writing, options.flushInterval.toNanos() / 2);
   }
 
   private void end(ReplicationStream stream) {
@@ -661,7 +667,9 @@ public final class WalReceiver {
   private void flush() {
     if (filled > flushed) {
       SegmentName filling = filling();
+      long begun = System.nanoTime();
       wal.putPartial(filling.toString(), buffer, filled);
+      writing = System.nanoTime() - begun;
       waits(false);
       durable(filling);
       flushed = filled;
