@@ -121,6 +121,10 @@ final class HoldfastProcess implements AutoCloseable {
     return read(err);
   }
 
+  long pid() {
+    return process.pid();
+  }
+
   boolean isAlive() {
     return process.isAlive();
   }

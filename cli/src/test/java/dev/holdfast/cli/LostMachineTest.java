@@ -7,6 +7,7 @@ import dev.holdfast.server.Processes;
 import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.testkit.S3Server;
 import dev.holdfast.testkit.TestServer;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -14,12 +15,12 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -50,6 +51,8 @@ class LostMachineTest {
   private static final int ROUNDS = Integer.getInteger("holdfast.lost-machine.rounds", 1);
   private static final int[] MAJORS = {18, 14, 17, 16, 15};
   private static final int CLIENTS = 3;
+  private static final int PAUSE_MILLIS = 2;
+
 
   @Test
   void from_a_directory_all_but_the_last_moment_comes_back() throws Exception {
@@ -89,7 +92,7 @@ class LostMachineTest {
         System.err.printf(
             Locale.ROOT,
             "%s, PostgreSQL %d, killed after %.1f s: %d of %d acknowledged commits lost, %.2f s of"
-                + " commits (the machine stood still for %.2f s of it)%n",
+                + " commits (%.2f s without a processor)%n",
             what,
             major,
             aliveMs / 1000.0,
@@ -124,7 +127,7 @@ class LostMachineTest {
     try (Metronome metronome = new Metronome()) {
       List<Book> books = new ArrayList<>();
       try (TestServer server = TestServer.start(major, Map.of("autovacuum", "off"))) {
-        record(server, major, aliveMs, bucket, synchronous, books);
+        record(server, major, aliveMs, bucket, synchronous, books, metronome);
         if (bucket == null) {
           Files.move(server.folder().resolve("repository"), fresh.resolve("repository"));
         }
@@ -160,8 +163,7 @@ class LostMachineTest {
       int aliveMs,
       @Nullable S3Server bucket,
       boolean synchronous,
-      List<Book> books)
-      throws Exception {
+      List<Book> books, Metronome metronome) throws Exception {
     Path home = server.folder(); // others can enter it: root's files go to another user
     Map<String, String> environment = environment(bucket);
     server.execute("CREATE TABLE told (client int, n int, filler text, PRIMARY KEY (client, n))");
@@ -185,6 +187,7 @@ class LostMachineTest {
             ? new String[] {"record", "acme", "--synchronous"}
             : new String[] {"record", "acme", "--flush-interval", Double.toString(FLUSH_SECONDS)};
     try (HoldfastProcess recorder = HoldfastProcess.start(home, environment, recording)) {
+      metronome.watch(recorder.pid());
       HoldfastProcess.until(() -> recorder.err().contains("receiving WAL"));
       if (synchronous) {
         if (major < 15) { // there only a superuser can
@@ -198,7 +201,10 @@ class LostMachineTest {
       for (int client = 0; client < CLIENTS; client++) {
         books.add(new Book(server, client));
       }
+      // What a process that has just begun has to load is not what is measured.
+      HoldfastProcess.until(() -> books.stream().allMatch(book -> book.acknowledged.size() > 200));
       Thread.sleep(aliveMs); // any moment will do
+
       recorder.killWithoutWaiting(); // it was on the same machine
       server.stop(PostgresServer.Stop.KILL);
       for (Book book : books) {
@@ -284,10 +290,14 @@ class LostMachineTest {
           statement.execute(
               "INSERT INTO told SELECT %d, %d, md5(random()::text)".formatted(client, n));
           acknowledged.add(System.nanoTime());
+          Thread.sleep(PAUSE_MILLIS); // the clients are not what is to use up the processors
         }
       } catch (SQLException e) {
         return; // the machine is gone
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
       }
+
     }
 
     void end() throws Exception {
@@ -296,24 +306,39 @@ class LostMachineTest {
     }
   }
 
-  /** Wakes up all the time, and keeps when it could not: then nobody could. */
+  /** Keeps when nobody, or not the recorder, was given a processor. */
   private static final class Metronome implements AutoCloseable {
-    private static final long BEAT_NANOS = 10_000_000;
+    private static final long BEAT_NANOS = 20_000_000;
     private static final long LATE_NANOS = 50_000_000;
 
-    private record Stall(long from, long to) {}
+    /** A stretch of time, and for how much of it a thread of the recorder was waiting to be run. */
+    private record Beat(long from, long to, long late, long waited) {}
 
-    private final List<Stall> stalls = new CopyOnWriteArrayList<>();
+    private final ConcurrentLinkedQueue<Beat> beats = new ConcurrentLinkedQueue<>();
+    private volatile long recorder;
     private final Thread thread = Thread.ofPlatform().daemon().start(this::beat);
 
+    void watch(long pid) {
+      recorder = pid;
+    }
+
     private void beat() {
+      Map<String, Long> waited = Map.of();
       try {
         for (long before = System.nanoTime(); ; ) {
           Thread.sleep(BEAT_NANOS / 1_000_000); // it is this sleep that is measured
           long now = System.nanoTime();
-          if (now - before > BEAT_NANOS + LATE_NANOS) {
-            stalls.add(new Stall(before + BEAT_NANOS, now));
-          }
+          long late = now - before - BEAT_NANOS;
+          Map<String, Long> earlier = waited;
+          waited = waited(recorder);
+          long longest =
+              waited.entrySet().stream()
+                  .mapToLong(
+                      each ->
+                          each.getValue() - earlier.getOrDefault(each.getKey(), each.getValue()))
+                  .max()
+                  .orElse(0);
+          beats.add(new Beat(before, now, late > LATE_NANOS ? late : 0, longest));
           before = now;
         }
       } catch (InterruptedException e) {
@@ -321,13 +346,37 @@ class LostMachineTest {
       }
     }
 
-    /** Seconds of the time between these two that nothing was run in. */
-    double stalled(long from, long to) {
-      long nanos = 0;
-      for (Stall stall : stalls) {
-        nanos += Math.max(0, Math.min(to, stall.to) - Math.max(from, stall.from));
+    /** Nanoseconds by thread, as far as the kernel says; the compiler's hold nobody up. */
+    private static Map<String, Long> waited(long pid) {
+      Map<String, Long> waited = new HashMap<>();
+      if (pid == 0) {
+        return waited;
       }
-      return nanos / 1e9;
+      try (var tasks = Files.newDirectoryStream(Path.of("/proc", Long.toString(pid), "task"))) {
+        for (Path task : tasks) {
+          if (!Files.readString(task.resolve("comm")).matches("C[12] .*\\s*")) {
+            waited.put(
+                task.toString(),
+                Long.parseLong(Files.readString(task.resolve("schedstat")).split(" ", -1)[1]));
+          }
+        }
+      } catch (IOException e) {
+        return waited; // a thread has ended
+      }
+      return waited;
+    }
+
+    /** Seconds of the time between these two. */
+    double stalled(long from, long to) {
+      long late = 0;
+      long waited = 0;
+      for (Beat beat : beats) {
+        if (beat.to > from && beat.from < to) {
+          late += beat.late;
+          waited += beat.waited;
+        }
+      }
+      return Math.max(late, waited) / 1e9;
     }
 
     @Override
