@@ -74,12 +74,12 @@ final class LogCommand extends CliCommand {
                   .formatted(gap.from(), gap.to()));
     }
     log.run(
-            new Log.Filter(destructive, table, since, until, user, application),
-            progress(),
-            entry -> {
-              shown.incrementAndGet();
-              print(entry, () -> LogText.entry(terminal, entry));
-            });
+        new Log.Filter(destructive, table, since, until, user, application),
+        progress(),
+        entry -> {
+          shown.incrementAndGet();
+          print(entry, () -> LogText.entry(terminal, entry));
+        });
     if (shown.get() == 0 && !output.json) {
       terminal
           .err()

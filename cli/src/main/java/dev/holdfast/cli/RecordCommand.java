@@ -105,24 +105,24 @@ final class RecordCommand extends CliCommand {
     CountDownLatch ended = new CountDownLatch(1);
     Shutdown.onSignal(recorder::stop, ended);
     Record.Listener listener =
-          new Record.Listener() {
-            @Override
-            public void destructive(LogEntry entry) {
-              print(entry, () -> LogText.entry(terminal, entry));
-            }
+        new Record.Listener() {
+          @Override
+          public void destructive(LogEntry entry) {
+            print(entry, () -> LogText.entry(terminal, entry));
+          }
 
-            @Override
-            public void alarm(RecordingAlarm alarm) {
-              print(alarm, () -> RecordingAlarmText.of(terminal, alarm));
-            }
+          @Override
+          public void alarm(RecordingAlarm alarm) {
+            print(alarm, () -> RecordingAlarmText.of(terminal, alarm));
+          }
 
-            @Override
-            public void say(String line) {
-              if (!output.quiet) {
-                terminal.err().println(line);
-              }
+          @Override
+          public void say(String line) {
+            if (!output.quiet) {
+              terminal.err().println(line);
             }
-          };
+          }
+        };
     try {
       if (fromDirectory == null) {
         recorder.run(listener);

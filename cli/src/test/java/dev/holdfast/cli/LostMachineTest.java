@@ -53,7 +53,6 @@ class LostMachineTest {
   private static final int CLIENTS = 3;
   private static final int PAUSE_MILLIS = 2;
 
-
   @Test
   void from_a_directory_all_but_the_last_moment_comes_back() throws Exception {
     rounds("directory", SEED, false, false);
@@ -163,7 +162,9 @@ class LostMachineTest {
       int aliveMs,
       @Nullable S3Server bucket,
       boolean synchronous,
-      List<Book> books, Metronome metronome) throws Exception {
+      List<Book> books,
+      Metronome metronome)
+      throws Exception {
     Path home = server.folder(); // others can enter it: root's files go to another user
     Map<String, String> environment = environment(bucket);
     server.execute("CREATE TABLE told (client int, n int, filler text, PRIMARY KEY (client, n))");
@@ -297,7 +298,6 @@ class LostMachineTest {
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
-
     }
 
     void end() throws Exception {
@@ -333,9 +333,8 @@ class LostMachineTest {
           waited = waited(recorder);
           long longest =
               waited.entrySet().stream()
-                  .mapToLong(
-                      each ->
-                          each.getValue() - earlier.getOrDefault(each.getKey(), each.getValue()))
+                  .mapToLong(each ->
+                      each.getValue() - earlier.getOrDefault(each.getKey(), each.getValue()))
                   .max()
                   .orElse(0);
           beats.add(new Beat(before, now, late > LATE_NANOS ? late : 0, longest));

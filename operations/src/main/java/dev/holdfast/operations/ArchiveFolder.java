@@ -173,7 +173,8 @@ final class ArchiveFolder {
       if (bytes.length > segment.segmentSize() || isOld(name)) {
         refuse(
             name,
-            "it has %,d bytes where a segment has %,d".formatted(bytes.length, segment.segmentSize()),
+            "it has %,d bytes where a segment has %,d"
+                .formatted(bytes.length, segment.segmentSize()),
             "copy it again, or see whether archive_command tells success too early");
       }
       return false;
@@ -203,8 +204,9 @@ final class ArchiveFolder {
     WalReader reader = new WalReader(segment.start());
     reader.feed(bytes, 0, bytes.length);
     try {
-      for (RawRecord record = reader.poll(); record != null; record = reader.poll()) {
-        continue; // each is checked by being read
+      RawRecord record = reader.poll();
+      while (record != null) { // each is checked by being read
+        record = reader.poll();
       }
       String identifier = Long.toUnsignedString(reader.systemIdentifier());
       if (reader.systemIdentifier() == 0) {
@@ -217,8 +219,7 @@ final class ArchiveFolder {
       }
       if (reader.segmentSize() != segment.segmentSize()) {
         return "its segments have %,d bytes, and those of %s %,d"
-            .formatted(
-                reader.segmentSize(), cluster.document().name(), segment.segmentSize());
+            .formatted(reader.segmentSize(), cluster.document().name(), segment.segmentSize());
       }
       // Before the position of a switch a segment holds the pages of the timeline that was left.
       if (Integer.compareUnsigned(reader.timeline(), segment.timeline()) > 0) {

@@ -39,9 +39,12 @@ final class FailoverTest {
               .formatted(first.port(), second.port(), third.port());
       Record recorder =
           new Record(
-              family.repository(), "acme", RecordOptions.DEFAULT.withUrl(all).withFlushSeconds(0.1));
+              family.repository(),
+              "acme",
+              RecordOptions.DEFAULT.withUrl(all).withFlushSeconds(0.1));
       CompletableFuture<Void> recording =
-          CompletableFuture.runAsync(() -> recorder.run(Listening.SILENT), Thread::startVirtualThread);
+          CompletableFuture.runAsync(
+              () -> recorder.run(Listening.SILENT), Thread::startVirtualThread);
       try {
         Lsn one = commit(first, 1);
         awaitRecorded(family, recording, 1, one);

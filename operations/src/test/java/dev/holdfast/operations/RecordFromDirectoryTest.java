@@ -63,7 +63,9 @@ final class RecordFromDirectoryTest {
 
   private static void write(TestServer server, int n) throws Exception {
     server.execute(
-        "INSERT INTO load SELECT " + n + ", repeat(md5(i::text), 30) FROM"
+        "INSERT INTO load SELECT "
+            + n
+            + ", repeat(md5(i::text), 30) FROM"
             + " generate_series(1, 3000) AS i",
         "SELECT pg_switch_wal()");
     String last = server.value("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)");
@@ -76,7 +78,8 @@ final class RecordFromDirectoryTest {
     }
   }
 
-  private static ArchiveResult record(String repository, Path archive, boolean remove, Heard heard) {
+  private static ArchiveResult record(
+      String repository, Path archive, boolean remove, Heard heard) {
     return new Record(repository, "acme", RecordOptions.DEFAULT)
         .runFrom(archive, true, remove, heard);
   }
@@ -129,7 +132,8 @@ final class RecordFromDirectoryTest {
         assertThat(heard.alarms)
             .extracting(RecordingAlarm::what)
             .anyMatch(what -> what.contains(last + " was not taken: it cannot be read past"))
-            .anyMatch(what -> what.contains(foreign + " was not taken: it is WAL of another cluster"))
+            .anyMatch(
+                what -> what.contains(foreign + " was not taken: it is WAL of another cluster"))
             .anyMatch(what -> what.contains(".gz was not taken: it is compressed"))
             .noneMatch(what -> what.contains(damaged)); // it may still be growing
         assertThat(Repository.open(repository).cluster("acme").wal().readHistory(2)).isNotNull();

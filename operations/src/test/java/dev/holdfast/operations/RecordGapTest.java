@@ -75,13 +75,12 @@ final class RecordGapTest {
     }
 
     void await(BooleanSupplier condition) {
-      awaitUntil(
-          () -> {
-            if (running.isDone()) {
-              running.join();
-            }
-            return condition.getAsBoolean();
-          });
+      awaitUntil(() -> {
+        if (running.isDone()) {
+          running.join();
+        }
+        return condition.getAsBoolean();
+      });
     }
 
     @Override
@@ -105,8 +104,7 @@ final class RecordGapTest {
   }
 
   private static TestServer start(int major) {
-    return TestServer.start(
-        PostgresBinaries.embedded(major), SETTINGS, List.of("--wal-segsize=1"));
+    return TestServer.start(PostgresBinaries.embedded(major), SETTINGS, List.of("--wal-segsize=1"));
   }
 
   private static String protect(TestServer server, boolean slot) {
@@ -124,8 +122,7 @@ final class RecordGapTest {
     server.execute("SELECT pg_logical_emit_message(true, 'test', 'flush')");
     Lsn written = Lsn.parse(server.value("SELECT pg_current_wal_flush_lsn()"));
     awaitUntil(
-        () ->
-            !new RecordedWal(Repository.open(repository).cluster(NAME)).end().isBefore(written));
+        () -> !new RecordedWal(Repository.open(repository).cluster(NAME)).end().isBefore(written));
   }
 
   /** What a server under load went through. */
@@ -139,7 +136,9 @@ final class RecordGapTest {
       for (int n = 0; n < megabytes; n++) {
         long begun = System.nanoTime();
         statement.execute(
-            "INSERT INTO load SELECT " + n + ", repeat(md5(i::text), 30) FROM"
+            "INSERT INTO load SELECT "
+                + n
+                + ", repeat(md5(i::text), 30) FROM"
                 + " generate_series(1, 1000) AS i");
         slowest = Math.max(slowest, System.nanoTime() - begun);
         if (n % 4 == 3) {
@@ -192,10 +191,7 @@ final class RecordGapTest {
         server.execute("INSERT INTO load VALUES (-2, 'after')");
         awaitRecorded(server, repository);
         recording.await(
-            () ->
-                "reserved"
-                    .equals(
-                        server.value("SELECT wal_status FROM pg_replication_slots")));
+            () -> "reserved".equals(server.value("SELECT wal_status FROM pg_replication_slots")));
       }
       assertThat(gap.level()).isEqualTo("critical");
       assertThat(Lsn.parse(String.valueOf(gap.fromLsn()))).isEqualTo(before);
@@ -205,12 +201,13 @@ final class RecordGapTest {
           new ClusterStatus.Gap(String.valueOf(gap.fromLsn()), String.valueOf(gap.toLsn()));
       assertThat(new Log(repository, NAME).gaps()).containsExactly(expected);
       assertThat(new Status(repository).of(NAME).getFirst().gaps()).containsExactly(expected);
-      assertThat(new Reach(
-                  Repository.open(repository).cluster(NAME).bases().list(),
-                  Repository.open(repository).cluster(NAME).wal().list(),
-                  Map.of(),
-                  (int) MEGABYTE)
-              .gaps())
+      assertThat(
+              new Reach(
+                      Repository.open(repository).cluster(NAME).bases().list(),
+                      Repository.open(repository).cluster(NAME).wal().list(),
+                      Map.of(),
+                      (int) MEGABYTE)
+                  .gaps())
           .singleElement()
           .satisfies(found -> assertThat(found.from()).isEqualTo(before));
       assertThatThrownBy(
@@ -218,7 +215,8 @@ final class RecordGapTest {
           .isInstanceOfSatisfying(
               OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.REFUSED));
       try (RunningServer back = restore(server, repository, Target.LATEST, "after")) {
-        assertThat(back.value("SELECT string_agg(filler, ' ' ORDER BY n DESC) FROM load WHERE n < 0"))
+        assertThat(
+                back.value("SELECT string_agg(filler, ' ' ORDER BY n DESC) FROM load WHERE n < 0"))
             .isEqualTo("before after");
         assertThat(back.value("SELECT count(*) FROM load WHERE n >= 0")).isEqualTo("100000");
       }
@@ -252,8 +250,7 @@ final class RecordGapTest {
         awaitRecorded(server, repository);
       }
       load(server, 60);
-      try (Recording recording =
-          new Recording(repository, RecordOptions.DEFAULT.tellingGaps())) {
+      try (Recording recording = new Recording(repository, RecordOptions.DEFAULT.tellingGaps())) {
         recording.await(() -> !recording.alarms("baseBackup").isEmpty());
         assertThat(recording.alarms("gap")).hasSize(1);
         assertThat(recording.alarms("baseBackup"))

@@ -29,7 +29,8 @@ final class SynchronousRecordTest {
 
   /** Lets bytes through to a server, or holds them. */
   private static final class Gate implements AutoCloseable {
-    private final ServerSocket listening = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+    private final ServerSocket listening =
+        new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     private final URI behind;
     private volatile boolean closed;
     private boolean shut;
@@ -118,11 +119,10 @@ final class SynchronousRecordTest {
 
     boolean heard(String level, String what) {
       return List.copyOf(alarms).stream()
-          .anyMatch(
-              alarm ->
-                  alarm.alarm().equals("synchronous")
-                      && alarm.level().equals(level)
-                      && alarm.what().contains(what));
+          .anyMatch(alarm ->
+              alarm.alarm().equals("synchronous")
+                  && alarm.level().equals(level)
+                  && alarm.what().contains(what));
     }
 
     @Override
@@ -160,8 +160,7 @@ final class SynchronousRecordTest {
   }
 
   @Test
-  void a_repository_that_takes_no_wal_holds_commits_up_for_the_stated_time_only()
-      throws Exception {
+  void a_repository_that_takes_no_wal_holds_commits_up_for_the_stated_time_only() throws Exception {
     try (TestServer server = TestServer.start(18);
         S3Server bucket = S3Server.start("acme-backups");
         Gate gate = new Gate(bucket.endpoint());
@@ -215,11 +214,10 @@ final class SynchronousRecordTest {
       }
       assertThat(recording.heard("critical", "COMMITS HANG")).isTrue();
       CompletableFuture<Void> hanging = commit(server, 2);
-      await(
-          () ->
-              server
-                  .value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-                  .equals("1"));
+      await(() ->
+          server
+              .value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+              .equals("1"));
       String next = recording.alarms.getLast().next();
       assertThat(next).startsWith("as an administrator: ALTER SYSTEM");
       for (String sql : next.substring("as an administrator: ".length()).split(";", -1)) {

@@ -622,7 +622,9 @@ public final class WalReceiver {
     }
   }
 
-  /** WAL is to be durable within the interval: a write begins as long before as the last one took. */
+  /**
+   * WAL is to be durable within the interval: a write begins as long before as the last one took.
+   */
   private long headStart() {
     return Math.min(writing, options.flushInterval.toNanos() / 2);
   }
