@@ -58,7 +58,7 @@ final class RecordFromDirectoryTest {
   }
 
   private static Path archive(TestServer server) {
-    return Path.of(server.value("SHOW archive_command").split(" ", -1)[2]).getParent();
+    return Path.of(server.value("SHOW archive_command").split(" ", -1)[2].replace("/%f", ""));
   }
 
   private static void write(TestServer server, int n) throws Exception {

@@ -19,6 +19,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -92,7 +93,8 @@ final class RecordPowerCutTest {
         HttpResponse<byte[]> response = passes ? pass(exchange, body) : null;
         if (response == null || !answers) {
           byte[] none =
-              "<Error><Code>PowerCut</Code><Message>no more</Message></Error>".getBytes("US-ASCII");
+              "<Error><Code>PowerCut</Code><Message>no more</Message></Error>"
+                  .getBytes(StandardCharsets.US_ASCII);
           exchange.sendResponseHeaders(
               400, exchange.getRequestMethod().equals("HEAD") ? -1 : none.length);
           if (!exchange.getRequestMethod().equals("HEAD")) {
