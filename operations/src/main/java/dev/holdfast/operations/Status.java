@@ -163,11 +163,18 @@ public final class Status {
       advice.add(new Advice("warning", "nothing is recording " + name, "holdfast record " + name));
     }
     if (wal.spans().size() > 1) {
+      Lsn begin = wal.spans().getLast().from();
+      boolean healed = bases.stream().anyMatch(base -> !new Lsn(base.startLsn()).isBefore(begin));
       advice.add(
-          new Advice(
-              "warning",
-              "WAL was lost: recorded is " + wal.describe(),
-              "holdfast backup " + name + ", so that moments after the gap can be reached"));
+          healed
+              ? new Advice(
+                  "note",
+                  "WAL was lost: recorded is " + wal.describe(),
+                  "nothing: there is a base backup after the gap; moments in it cannot be reached")
+              : new Advice(
+                  "warning",
+                  "WAL was lost: recorded is " + wal.describe(),
+                  "holdfast backup " + name + ", so that moments after the gap can be reached"));
     }
     adviseOnTimelines(name, wal, advice);
     if (Connections.recorder(document, null).hosts().stream().allMatch(Status::isThisMachine)
