@@ -1,5 +1,6 @@
 package dev.holdfast.cli;
 
+import dev.holdfast.operations.ClusterStatus;
 import dev.holdfast.operations.Log;
 import java.time.Instant;
 import java.util.Map;
@@ -64,14 +65,21 @@ final class LogCommand extends CliCommand {
   @Override
   public Integer call() {
     AtomicLong shown = new AtomicLong();
-    new Log(repository.location(holdfast.repository, environment), name)
-        .run(
-            new Log.Filter(destructive, table, since, until, user, application),
-            progress(),
-            entry -> {
-              shown.incrementAndGet();
-              print(entry, () -> LogText.entry(terminal, entry));
-            });
+    Log log = new Log(repository.location(holdfast.repository, environment), name);
+    for (ClusterStatus.Gap gap : log.gaps()) {
+      terminal
+          .err()
+          .println(
+              "warning: WAL from %s to %s was lost: what was committed there is not in this log"
+                  .formatted(gap.from(), gap.to()));
+    }
+    log.run(
+        new Log.Filter(destructive, table, since, until, user, application),
+        progress(),
+        entry -> {
+          shown.incrementAndGet();
+          print(entry, () -> LogText.entry(terminal, entry));
+        });
     if (shown.get() == 0 && !output.json) {
       terminal
           .err()

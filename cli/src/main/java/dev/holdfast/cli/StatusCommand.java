@@ -86,7 +86,11 @@ final class StatusCommand extends CliCommand {
               + Texts.bytes(base.storedBytes())
               + (base.parent() == null ? "" : ", on " + base.parent()));
     }
+    for (ClusterStatus.Gap gap : cluster.gaps()) {
+      table.row("WAL lost", gap.from() + " to " + gap.to());
+    }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
+    table.row("kept by the server", kept(cluster.slot()));
     table.row("encryption", encryption(cluster.encryption()));
     table.row("last proof", proof(cluster));
     text.append(
@@ -152,6 +156,30 @@ final class StatusCommand extends CliCommand {
             : cluster.lastProof() == null
                 ? "; never proven"
                 : "; proven " + at(cluster.lastProof()) + measured);
+  }
+
+  private static String kept(ClusterStatus.@Nullable Slot slot) {
+    if (slot == null) {
+      return "unknown";
+    }
+    String all = Texts.bytes(slot.walBytes()) + " in pg_wal";
+    if (slot.name() == null) {
+      return all + ", no slot";
+    }
+    if (slot.walStatus() == null) {
+      return all + ", slot " + slot.name() + " does not exist";
+    }
+    return all
+        + ", slot "
+        + slot.name()
+        + " "
+        + slot.walStatus()
+        + (slot.keptBytes() == null
+            ? ""
+            : ": " + Texts.bytes(Math.max(0, slot.keptBytes())) + " for the recorder")
+        + (slot.safeBytes() == null || slot.safeBytes() < 0
+            ? ""
+            : ", " + Texts.bytes(slot.safeBytes()) + " more until it is lost");
   }
 
   private static String at(@Nullable Instant time) {

@@ -121,8 +121,17 @@ final class HoldfastProcess implements AutoCloseable {
     return read(err);
   }
 
+  long pid() {
+    return process.pid();
+  }
+
   boolean isAlive() {
     return process.isAlive();
+  }
+
+  /** {@code kill -9}, while others are killed as well. */
+  void killWithoutWaiting() {
+    process.destroyForcibly();
   }
 
   /** {@code kill -9}. */

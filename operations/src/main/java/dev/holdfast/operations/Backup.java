@@ -157,14 +157,14 @@ public final class Backup {
 
     private Receiving(ClusterStore cluster, PostgresUrl recorder) {
       if (cluster.document().slot() != null) {
-        ReplicationSlot.renewIfLost(recorder, cluster.document().slot());
+        ReplicationSlot.mend(recorder, cluster.document().slot());
       }
       // A gap is accepted: this very backup is what makes moments after it reachable.
       this.receiver =
           new WalReceiver(
               recorder,
               cluster,
-              WalReceiver.Options.DEFAULT.withSlot(cluster.document().slot()).acceptingGap(),
+              WalReceiver.Options.DEFAULT.withSlot(cluster.document().slot()).healing(),
               new WalReceiver.Listener() {
                 @Override
                 public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {}

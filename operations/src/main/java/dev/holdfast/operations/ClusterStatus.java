@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.postgres.SlotState;
 import java.time.Instant;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +23,8 @@ import org.jspecify.annotations.Nullable;
  * @param encryption how the repository is encrypted
  * @param proof the newest one, whatever it came to; null when there is none
  * @param outlook what would be lost, and for how long, if the machine vanished now
+ * @param gaps WAL that was lost: no moment in it can be reached, and nothing is known of it
+ * @param slot what recording costs the server's disk; null when it did not answer
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -44,7 +47,49 @@ public record ClusterStatus(
     RepositoryKeys.Report encryption,
     @Nullable ProofDocument proof,
     Outlook outlook,
+    List<Gap> gaps,
+    @Nullable Slot slot,
     List<Advice> advice) {
+  /**
+   * Positions between which WAL was lost.
+   *
+   * @param from the first lost one
+   * @param to just past the last one
+   */
+  public record Gap(String from, String to) {}
+
+  /**
+   * The replication slot, and what lies in the server's pg_wal.
+   *
+   * @param name null without one
+   * @param active whether a recorder is connected through it
+   * @param walStatus {@code reserved}, {@code extended}, {@code unreserved} or {@code lost}, as
+   *     pg_replication_slots has it; null when there is no such slot
+   * @param keptBytes WAL the server keeps for it; null when it keeps nothing
+   * @param safeBytes WAL that can be written before it may be lost; null when there is no limit
+   * @param limitBytes max_slot_wal_keep_size; null when it is unlimited
+   * @param walBytes what lies in pg_wal
+   */
+  public record Slot(
+      @Nullable String name,
+      boolean active,
+      @Nullable String walStatus,
+      @Nullable Long keptBytes,
+      @Nullable Long safeBytes,
+      @Nullable Long limitBytes,
+      long walBytes) {
+    static Slot of(SlotState state) {
+      return new Slot(
+          state.slot(),
+          state.active(),
+          state.walStatus(),
+          state.keptBytes(),
+          state.safeBytes(),
+          state.limitBytes(),
+          state.walBytes());
+    }
+  }
+
   /**
    * A base backup in the repository.
    *

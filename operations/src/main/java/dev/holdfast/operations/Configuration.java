@@ -21,13 +21,56 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * @param expire what {@code holdfast expire} keeps; null when the file does not say
  * @param passphraseFile holds the passphrase of the repository; null when the file does not say
  * @param keyCommand asks a service for the repository's key; null when the file does not say
+ * @param record how {@code holdfast record} records; null when the file does not say
  */
 public record Configuration(
     @Nullable String repository,
     @Nullable Expiry expire,
     @Nullable String passphraseFile,
-    @Nullable String keyCommand) {
-  private static final Configuration NONE = new Configuration(null, null, null, null);
+    @Nullable String keyCommand,
+    @Nullable Recording record) {
+  private static final Configuration NONE = new Configuration(null, null, null, null, null);
+
+  /**
+   * How {@code holdfast record} records; null where the file does not say. See {@link
+   * RecordOptions}.
+   */
+  public record Recording(
+      @Nullable Double flushIntervalSeconds,
+      @Nullable Boolean synchronous,
+      @Nullable Double degradeAfterSeconds) {}
+
+  /**
+   * How to record.
+   *
+   * @param url the recorder's connection; null: what {@code protect} kept
+   * @param flushSeconds what {@code --flush-interval} said; null when it was not given
+   * @param synchronous what {@code --synchronous} said; null when it was not given
+   * @param degradeSeconds what {@code --degrade-after} said; null when it was not given
+   * @param backupAfterGap whether a base backup is taken by itself when WAL was lost
+   * @throws OperatorException USAGE when a duration is none
+   */
+  public RecordOptions recording(
+      @Nullable String url,
+      @Nullable Double flushSeconds,
+      @Nullable Boolean synchronous,
+      @Nullable Double degradeSeconds,
+      boolean backupAfterGap) {
+    RecordOptions usual = RecordOptions.DEFAULT;
+    RecordOptions options = usual.withUrl(url);
+    Recording said = record == null ? new Recording(null, null, null) : record;
+    Double flush = flushSeconds == null ? said.flushIntervalSeconds : flushSeconds;
+    if (flush != null) {
+      options = options.withFlushSeconds(flush);
+    }
+    Boolean waited = synchronous == null ? said.synchronous : synchronous;
+    if (Boolean.TRUE.equals(waited)) {
+      Double degrade = degradeSeconds == null ? said.degradeAfterSeconds : degradeSeconds;
+      options =
+          options.synchronously(degrade == null ? usual.degradeAfter().toNanos() / 1e9 : degrade);
+    }
+    return backupAfterGap ? options : options.tellingGaps();
+  }
 
   /**
    * What {@code holdfast expire} keeps; null where the file does not say. See {@link

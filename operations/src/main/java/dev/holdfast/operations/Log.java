@@ -7,6 +7,7 @@ import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import java.time.Instant;
+import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -84,6 +85,14 @@ public final class Log {
           && (application == null || application.equals(damage.application()))
           && (table == null || touches(damage, table));
     }
+  }
+
+  /** The stretches of positions of which nothing is recorded: what was done there is not known. */
+  public List<ClusterStatus.Gap> gaps() {
+    return new RecordedWal(cluster)
+        .gaps().stream()
+            .map(gap -> new ClusterStatus.Gap(gap.from().toString(), gap.to().toString()))
+            .toList();
   }
 
   /** Tells {@code sink} of every wanted transaction, oldest first. */

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.DamageScan;
 import dev.holdfast.damage.TransactionDamage;
+import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.CatalogReader;
@@ -15,13 +16,17 @@ import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.TimelineHistory;
 import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,6 +44,14 @@ public final class Record {
   private final WalReceiver receiver;
   private final Watcher watcher;
   private final Summariser summariser = new Summariser();
+  private static final Duration ARCHIVE_LOOK = Duration.ofSeconds(1);
+  private static final Duration ARCHIVE_GAP = Duration.ofSeconds(30);
+
+  private final RecordOptions options;
+  private final CountDownLatch stopped = new CountDownLatch(1);
+  private @Nullable Listener hearing;
+  private @Nullable GapHealing healing;
+  private @Nullable SynchronousRecording synchronous;
 
   /** Told what happens while recording; from several threads, one at a time. */
   public interface Listener {
@@ -47,6 +60,11 @@ public final class Record {
 
     /** Something an operator may want to know, such as a lost connection. */
     void say(String line);
+
+    /** Recording itself is not as it should be, or is again. */
+    default void alarm(RecordingAlarm alarm) {
+      say(alarm.level() + ": " + alarm.what() + "; next: " + alarm.next());
+    }
   }
 
   /**
@@ -54,41 +72,157 @@ public final class Record {
    * @param flushSeconds how old received WAL may get before it is durable
    */
   public Record(String repository, String name, @Nullable String url, double flushSeconds) {
-    this.cluster = Repository.open(repository).cluster(name);
-    this.recorder = Connections.recorder(cluster.document(), url);
+    this(repository, name, RecordOptions.DEFAULT.withUrl(url).withFlushSeconds(flushSeconds));
+  }
+
+  /** Of one protected cluster. */
+  public Record(String repository, String name, RecordOptions options) {
+    this(Repository.open(repository).cluster(name), options);
+  }
+
+  Record(ClusterStore cluster, RecordOptions options) {
+    this.cluster = cluster;
+    this.options = options;
+    this.recorder = Connections.recorder(cluster.document(), options.url());
     this.watcher = new Watcher();
+    WalReceiver.Options receiving =
+        WalReceiver.Options.DEFAULT
+            .withSlot(cluster.document().slot())
+            .withFlushInterval(options.flushInterval())
+            .healing();
     this.receiver =
         new WalReceiver(
             recorder,
             cluster,
-            WalReceiver.Options.DEFAULT
-                .withSlot(cluster.document().slot())
-                .withFlushInterval(
-                    Duration.ofMillis(Math.max(10, Math.round(flushSeconds * 1000)))),
+            options.synchronous() ? receiving.synchronously() : receiving,
             watcher);
   }
 
   /**
    * Records until {@link #stop}.
    *
-   * @throws OperatorException when it cannot go on: wrong server, lost WAL, repository unreachable
+   * @throws OperatorException when it cannot go on: wrong server, repository unreachable
    */
   public void run(Listener listener) {
     Listener heard = new OneAtATime(listener);
+    hearing = heard;
+    GapHealing gaps = new GapHealing(cluster, recorder, options.backupAfterGap(), heard::alarm);
+    healing = gaps;
+    RecordingWatch watch =
+        new RecordingWatch(
+            recorder, cluster.document().slot(), receiver, options.flushInterval(), heard::alarm);
+    SynchronousRecording waitedFor =
+        options.synchronous()
+            ? new SynchronousRecording(
+                recorder,
+                receiver,
+                cluster.document().name(),
+                cluster.document().major(),
+                options.degradeAfter(),
+                heard::alarm)
+            : null;
+    synchronized (this) {
+      synchronous = waitedFor;
+    }
     watcher.begin(heard);
     summariser.begin(heard);
+    gaps.begin();
+    watch.begin();
+    if (waitedFor != null) {
+      waitedFor.begin();
+    }
     try {
       heard.say("recording " + cluster.document().name() + " from " + recorder.redacted());
       receiver.run();
       heard.say("recorded through " + receiver.storedThrough());
+    } finally {
+      if (waitedFor != null) {
+        waitedFor.end();
+      }
+      gaps.end();
+      watch.end();
+      watcher.end();
+      summariser.end();
+    }
+  }
+
+  /**
+   * Takes what archive_command puts into a folder, instead of connecting for it.
+   *
+   * @param once ends after one look; else looks again until {@link #stop}
+   * @param remove whether files are removed from the folder once they are recorded
+   * @throws OperatorException when the folder or the repository cannot be used
+   */
+  public ArchiveResult runFrom(Path folder, boolean once, boolean remove, Listener listener) {
+    Listener heard = new OneAtATime(listener);
+    hearing = heard;
+    ArchiveFolder archive =
+        new ArchiveFolder(
+            cluster,
+            folder,
+            remove,
+            (segment, bytes) ->
+                watcher.durable(segment.timeline(), segment.start(), bytes, 0, bytes.length),
+            heard::alarm);
+    watcher.begin(heard);
+    summariser.begin(heard);
+    long taken = 0;
+    long removed = 0;
+    ArchiveFolder.Pass pass;
+    try {
+      heard.say("recording " + cluster.document().name() + " from the folder " + folder);
+      List<RecordedWal.Span> gapsTold = List.of();
+      long gapsSince = System.nanoTime();
+      do {
+        pass = archive.pass();
+        taken += pass.taken();
+        removed += pass.removed();
+        List<RecordedWal.Span> gaps = new RecordedWal(cluster).gaps();
+        gapsSince = pass.taken() > 0 || gaps.isEmpty() ? System.nanoTime() : gapsSince;
+        // What comes out of order may still come.
+        if (once || System.nanoTime() - gapsSince > ARCHIVE_GAP.toNanos()) {
+          List<RecordedWal.Span> known = gapsTold;
+          gaps.stream().filter(gap -> !known.contains(gap)).forEach(gap -> tellGap(heard, gap));
+          gapsTold = gaps;
+        }
+      } while (!once && !stopped.await(ARCHIVE_LOOK.toMillis(), TimeUnit.MILLISECONDS));
+      Lsn end = new RecordedWal(cluster).end();
+      heard.say("recorded through " + end);
+      return new ArchiveResult(
+          taken, pass.refused(), removed, end.equals(Lsn.NONE) ? null : end.toString());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OperatorException(
+          Kind.INTERRUPTED, "recording ended", "interrupted", "run the same command again", e);
     } finally {
       watcher.end();
       summariser.end();
     }
   }
 
+  private void tellGap(Listener heard, RecordedWal.Span gap) {
+    heard.alarm(
+        RecordingAlarm.gap(
+            gap.from(),
+            gap.to(),
+            "WAL FROM %s TO %s IS MISSING: neither recorded nor in the folder"
+                .formatted(gap.from(), gap.to()),
+            "copy its segments there from the server's pg_wal or another archive; if they are gone:"
+                + " holdfast backup "
+                + cluster.document().name()
+                + ", which makes moments after it reachable"));
+  }
+
   /** Ends {@link #run} after what has arrived is durable. May be called from any thread. */
   public void stop() {
+    SynchronousRecording waitedFor;
+    synchronized (this) {
+      waitedFor = synchronous;
+    }
+    if (waitedFor != null) {
+      waitedFor.end(); // until nobody waits for it, it goes on acknowledging
+    }
+    stopped.countDown();
     receiver.stop();
   }
 
@@ -101,6 +235,11 @@ public final class Record {
     @Override
     public synchronized void say(String line) {
       listener.say(line);
+    }
+
+    @Override
+    public synchronized void alarm(RecordingAlarm alarm) {
+      listener.alarm(alarm);
     }
   }
 
@@ -208,6 +347,10 @@ public final class Record {
    */
   private final class Watcher implements WalReceiver.Listener {
     private static final int QUEUE_MAX = 256;
+
+    /** Memory is bounded, and a flush may bring a segment at once. */
+    private static final long QUEUE_BYTES_MAX = 48L << 20;
+
     private static final long CATALOG_NANOS_MIN = 500_000_000L;
     private static final long CATALOG_NANOS_MAX = 60_000_000_000L;
 
@@ -225,6 +368,7 @@ public final class Record {
 
     private final BlockingQueue<Chunk> queue = new ArrayBlockingQueue<>(QUEUE_MAX);
     private volatile boolean running;
+    private final AtomicLong queuedBytes = new AtomicLong();
     private volatile boolean skipped;
     private @Nullable Thread thread;
     private @Nullable Listener listener;
@@ -266,15 +410,60 @@ public final class Record {
       if (from.plus(length).position() % cluster.document().walSegmentSize() == 0) {
         summariser.segmentCompleted();
       }
-      if (!queue.offer(
-          new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
+      if (queuedBytes.get() + length > QUEUE_BYTES_MAX
+          || !queue.offer(
+              new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
         skipped = true;
+      } else {
+        queuedBytes.addAndGet(length);
       }
     }
 
     @Override
     public void connected(int ofTimeline, Lsn from) {
       say("receiving WAL from " + from + ", timeline " + ofTimeline);
+      GapHealing gaps = healing;
+      if (gaps != null) {
+        gaps.connected();
+      }
+    }
+
+    @Override
+    public void lost(int ofTimeline, Lsn from, Lsn to, String why) {
+      GapHealing gaps = healing;
+      if (gaps != null) {
+        gaps.lost();
+      }
+      alarm(
+          RecordingAlarm.gap(
+              from,
+              to,
+              "WAL FROM %s TO %s IS LOST (%,d MB): the server no longer has it (%s). What was"
+                      .formatted(from, to, to.minus(from) >> 20, why)
+                  + " committed there cannot be seen, undone or restored to",
+              (options.backupAfterGap()
+                      ? "nothing: recording goes on, and a base backup is taken, which makes moments"
+                          + " after it reachable"
+                      : "holdfast backup "
+                          + cluster.document().name()
+                          + ", which makes moments after it reachable")
+                  + "; those up to "
+                  + from
+                  + " stay so"));
+    }
+
+    @Override
+    public void slot(String what) {
+      alarm(
+          RecordingAlarm.of(
+              "slot", "warning", what, "nothing, unless you know why it should not be"));
+    }
+
+    private void alarm(RecordingAlarm alarm) {
+      Listener told = hearing;
+      if (told != null) {
+        told.alarm(alarm);
+      }
     }
 
     @Override
@@ -295,6 +484,7 @@ public final class Record {
         while (true) {
           Chunk chunk = queue.poll(100, TimeUnit.MILLISECONDS);
           if (chunk != null) {
+            queuedBytes.addAndGet(-chunk.bytes.length);
             read(chunk);
           } else if (!running) {
             return;

@@ -144,6 +144,11 @@ final class RecordedWal {
         .toList();
   }
 
+  /** What is missing between the recorded stretches: WAL that was lost. */
+  List<Span> gaps() {
+    return segments.gaps().stream().map(gap -> new Span(gap.from(), gap.to())).toList();
+  }
+
   /** Its segments, in order; there may be holes between them. */
   List<TimelineSegments.Held> segments() {
     return segments.segments();

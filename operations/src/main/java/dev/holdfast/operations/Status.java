@@ -5,6 +5,7 @@ import dev.holdfast.postgres.Finding;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.Preflight;
 import dev.holdfast.postgres.ServerFacts;
+import dev.holdfast.postgres.SlotState;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
@@ -155,6 +156,10 @@ public final class Status {
         RepositoryKeys.Report.of(repository),
         proofs.latest().orElse(null),
         Outlook.of(from != null, answer.lag, lastCommitAt, proofs.latestProven(), now),
+        wal.gaps().stream()
+            .map(gap -> new ClusterStatus.Gap(gap.from().toString(), gap.to().toString()))
+            .toList(),
+        answer.slot == null ? null : ClusterStatus.Slot.of(answer.slot),
         List.copyOf(advice));
   }
 
@@ -166,7 +171,8 @@ public final class Status {
       @Nullable Boolean recording,
       @Nullable Long unrecordedBytes,
       @Nullable RecordingLag lag,
-      @Nullable String dataDirectory) {}
+      @Nullable String dataDirectory,
+      @Nullable SlotState slot) {}
 
   private static Answer ask(ClusterStore cluster, Lsn end, List<Advice> advice) {
     ClusterDocument document = cluster.document();
@@ -186,7 +192,7 @@ public final class Status {
                 "find out where "
                     + document.name()
                     + " is; nothing is recorded from a server that is not it"));
-        return new Answer(true, false, null, null, null);
+        return new Answer(true, false, null, null, null, null);
       }
       boolean recording = WalReceiver.isActive(url, document.name());
       Lsn now = WalPosition.flushed(url);
@@ -194,6 +200,8 @@ public final class Status {
           .filter(finding -> finding.severity() != Finding.Severity.NOTE)
           .map(Protect::advice)
           .forEach(advice::add);
+      SlotState slot = SlotState.read(url, document.slot());
+      advice.addAll(RecordingWatch.advice(slot));
       // What is on its way gets there while this waits, if anything is recording.
       RecordingLag lag = RecordingLag.until(cluster, now, recording ? RECORDED_MAX : Duration.ZERO);
       if (recording && lag.behind() == null) {
@@ -209,10 +217,11 @@ public final class Status {
           recording,
           Math.max(0, now.minus(end)),
           lag,
-          facts.settings().get("data_directory"));
+          facts.settings().get("data_directory"),
+          slot);
     } catch (OperatorException e) {
       advice.add(new Advice("warning", e.what() + ": " + e.why(), e.next()));
-      return new Answer(false, null, null, null, null);
+      return new Answer(false, null, null, null, null, null);
     }
   }
 
@@ -242,11 +251,18 @@ public final class Status {
           new Advice(Advice.DANGER, "nothing is recording " + name, "holdfast record " + name));
     }
     if (wal.spans().size() > 1) {
+      Lsn begin = wal.spans().getLast().from();
+      boolean healed = bases.stream().anyMatch(base -> !new Lsn(base.startLsn()).isBefore(begin));
       advice.add(
-          new Advice(
-              "warning",
-              "WAL was lost: recorded is " + wal.describe(),
-              "holdfast backup " + name + ", so that moments after the gap can be reached"));
+          healed
+              ? new Advice(
+                  "note",
+                  "WAL was lost: recorded is " + wal.describe(),
+                  "nothing: there is a base backup after the gap; moments in it cannot be reached")
+              : new Advice(
+                  "warning",
+                  "WAL was lost: recorded is " + wal.describe(),
+                  "holdfast backup " + name + ", so that moments after the gap can be reached"));
     }
     adviseOnTimelines(name, wal, advice);
   }

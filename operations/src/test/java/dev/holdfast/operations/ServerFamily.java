@@ -104,6 +104,14 @@ final class ServerFamily implements AutoCloseable {
       }
     }
 
+    int port() {
+      return server.port();
+    }
+
+    void kill() {
+      server.stop(PostgresServer.Stop.KILL);
+    }
+
     String url() {
       return server.url("postgres");
     }
@@ -146,7 +154,7 @@ final class ServerFamily implements AutoCloseable {
     private Member standby(Path copied, Map<String, String> more) throws IOException {
       Files.createFile(copied.resolve("standby.signal"));
       var all = new TreeMap<>(more);
-      all.put("primary_conninfo", "host=127.0.0.1 user=postgres port=" + server.port());
+      all.putIfAbsent("primary_conninfo", "host=127.0.0.1 user=postgres port=" + server.port());
       return new Member(copied, all);
     }
 

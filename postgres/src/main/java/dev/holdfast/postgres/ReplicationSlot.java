@@ -47,13 +47,30 @@ public final class ReplicationSlot {
     }
   }
 
+  /** What {@link #mend} found and did. */
+  public enum Mended {
+    /** It is there and usable. */
+    FINE,
+    /** It was not there. */
+    MADE,
+    /** It was there, and the server had given up keeping WAL for it. */
+    MADE_ANEW,
+    /** It is not there, and the server has no limit for what slots keep: it was not made. */
+    UNLIMITED
+  }
+
   /**
-   * Makes the slot anew when the server has given up keeping WAL for it (past
-   * max_slot_wal_keep_size): nothing can be streamed through such a slot any more.
+   * Makes the slot where it is missing, and anew when the server has given up keeping WAL for it
+   * (past max_slot_wal_keep_size): nothing can be streamed through such a slot any more. Never
+   * where it could fill the server's disk.
    */
-  public static void renewIfLost(PostgresUrl url, String name) {
+  public static Mended mend(PostgresUrl url, String name) {
+    boolean unlimited;
+    boolean found;
     boolean lost;
     try (Connection connection = url.open()) {
+      unlimited = ServerFacts.value(connection, "SHOW max_slot_wal_keep_size").equals("-1");
+      found = exists(connection, name);
       lost =
           !ServerFacts.value(
                   connection,
@@ -64,10 +81,17 @@ public final class ReplicationSlot {
     } catch (SQLException e) {
       throw failed("look at", name, e);
     }
-    if (lost) {
-      drop(url, name);
-      create(url, name);
+    if (found && !lost) {
+      return Mended.FINE;
     }
+    if (found) {
+      drop(url, name);
+    }
+    if (unlimited) {
+      return Mended.UNLIMITED;
+    }
+    create(url, name);
+    return found ? Mended.MADE_ANEW : Mended.MADE;
   }
 
   private static boolean exists(Connection connection, String name) throws SQLException {

@@ -35,13 +35,24 @@ final class ReplicationStream implements AutoCloseable {
   /** A server that hangs must not keep the recorder from stopping. */
   private static final int GOODBYE_MILLIS_MAX = 5_000;
 
+  /** What is asked before the stream is answered within this. */
+  private static final int ANSWER_MILLIS_MAX = 30_000;
+
+  /**
+   * What began to arrive is there within this. Once a timeline has ended, which a standby's does
+   * when it is promoted, pgjdbc waits for an answer that the server does not give before we end the
+   * stream.
+   */
+  private static final int STALLED_MILLIS_MAX = 2_000;
+
   private static final long POSTGRES_EPOCH_MICROS = 946_684_800_000_000L;
 
   private final Connection connection;
   private @Nullable CopyDual copy;
 
-  ReplicationStream(PostgresUrl url) {
+  ReplicationStream(PostgresUrl url) throws SQLException {
     this.connection = url.openReplication();
+    connection.setNetworkTimeout(Runnable::run, ANSWER_MILLIS_MAX);
   }
 
   Identity identify() throws SQLException {
@@ -76,6 +87,7 @@ final class ReplicationStream implements AutoCloseable {
             + " TIMELINE "
             + timeline;
     copy = new CopyManager(connection.unwrap(BaseConnection.class)).copyDual(command);
+    connection.setNetworkTimeout(Runnable::run, STALLED_MILLIS_MAX);
   }
 
   /** The next message if one has arrived; null otherwise. */

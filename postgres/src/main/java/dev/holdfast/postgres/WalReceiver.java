@@ -24,32 +24,50 @@ import org.slf4j.LoggerFactory;
  * Records a server's WAL as it is written: complete segments, and the one that fills at least once
  * per flush interval. Acknowledges only what is durable in the repository.
  *
+ * <p>What arrives while the repository is written to gathers, and is written together by the next
+ * write. A synchronous receiver begins that one at once, never on a timer.
+ *
  * <p>Always begins at the start of a segment: that of the one after the newest complete segment in
  * the repository, else of the one the server is writing. So it goes on without a gap after it, or
  * the server, was stopped in any way, and the repository compares what it gets twice.
  */
 public final class WalReceiver {
-  /** What to do otherwise than by default. */
-  public record Options(@Nullable String slot, Duration flushInterval, boolean acceptGap) {
+  /**
+   * What to do otherwise than by default.
+   *
+   * @param slot a physical slot; null without one
+   * @param flushInterval how old WAL may get before it is durable in the repository
+   * @param heal whether to go on by itself where WAL or the slot was lost
+   * @param synchronous whether commits may be waiting: WAL is written as soon as it has arrived,
+   *     and nothing is reported as received that is not durable
+   */
+  public record Options(
+      @Nullable String slot, Duration flushInterval, boolean heal, boolean synchronous) {
     /** No slot, every second, no gap. */
-    public static final Options DEFAULT = new Options(null, Duration.ofSeconds(1), false);
+    public static final Options DEFAULT = new Options(null, Duration.ofSeconds(1), false, false);
 
     /** Uses a physical slot, which must exist. */
     public Options withSlot(@Nullable String name) {
-      return new Options(name, flushInterval, acceptGap);
+      return new Options(name, flushInterval, heal, synchronous);
     }
 
-    /** The most that a commit waits until it is durable in the repository. */
+    /** How old WAL may get until it is durable, if the repository is not slower than half of it. */
     public Options withFlushInterval(Duration interval) {
-      return new Options(slot, interval, acceptGap);
+      return new Options(slot, interval, heal, synchronous);
     }
 
     /**
-     * Begins at the server's present segment when the WAL after the newest recorded one is gone; a
-     * new base backup has to follow.
+     * Begins at the server's present segment when the WAL after the newest recorded one is gone (a
+     * new base backup has to follow), and makes the slot (anew) where it was lost or is missing and
+     * the server has a limit for what it keeps.
      */
-    public Options acceptingGap() {
-      return new Options(slot, flushInterval, true);
+    public Options healing() {
+      return new Options(slot, flushInterval, true, synchronous);
+    }
+
+    /** Writes on demand, for a receiver that commits wait for. */
+    public Options synchronously() {
+      return new Options(slot, flushInterval, heal, true);
     }
   }
 
@@ -67,6 +85,15 @@ public final class WalReceiver {
     /** Streaming from this position. */
     default void connected(int timeline, Lsn from) {}
 
+    /**
+     * WAL between these positions was written by the server, is not recorded, and is gone. Told
+     * before anything after it is recorded.
+     */
+    default void lost(int timeline, Lsn from, Lsn to, String why) {}
+
+    /** Something about the slot changed that an operator may want to know. */
+    default void slot(String what) {}
+
     /** The connection was lost or cannot be made; tried again after a pause. */
     default void disconnected(OperatorException why, Duration pause) {}
   }
@@ -76,8 +103,12 @@ public final class WalReceiver {
   /** Bounds what an idle connection costs and what a message waits to be taken. */
   private static final Duration POLL = Duration.ofMillis(10);
 
+  /** A server that never stops sending is not waited for any longer when commits wait for us. */
+  private static final Duration GATHER_MAX = Duration.ofMillis(5);
+
   private static final Duration ASK_AFTER_SILENCE = Duration.ofSeconds(10);
   private static final Duration SILENCE_MAX = Duration.ofSeconds(30);
+  private static final Duration BUSY_SLOT_MAX = Duration.ofSeconds(30);
   private static final Duration PAUSE_FIRST = Duration.ofMillis(100);
   private static final Duration PAUSE_MAX = Duration.ofSeconds(5);
   private static final int APPLICATION_NAME_MAX = 63;
@@ -95,6 +126,8 @@ public final class WalReceiver {
   private Lsn stored = Lsn.NONE;
   private int storedTimeline;
   private boolean ended;
+  private long waitingSince;
+  private @Nullable ReplicationStream streaming;
   private final CountDownLatch stopRequested = new CountDownLatch(1);
 
   // The segment that fills; touched by the running thread only.
@@ -102,7 +135,11 @@ public final class WalReceiver {
   private @Nullable SegmentName segment;
   private int filled;
   private int flushed;
+  private long writing;
   private boolean skipping;
+  private String skippingBecause = "";
+  private boolean slotInDoubt;
+  private boolean withoutSlot;
   private Lsn heard = Lsn.NONE;
   private int heardTimeline;
 
@@ -123,7 +160,8 @@ public final class WalReceiver {
     }
   }
 
-  private static String applicationName(String cluster) {
+  /** What a cluster's recorder is called in pg_stat_replication and synchronous_standby_names. */
+  public static String applicationName(String cluster) {
     String name = "holdfast:" + cluster;
     return name.substring(0, Math.min(name.length(), APPLICATION_NAME_MAX));
   }
@@ -191,6 +229,38 @@ public final class WalReceiver {
     }
   }
 
+  /**
+   * For how long the oldest WAL that has arrived has been waiting to become durable; zero when none
+   * is. Any thread may ask.
+   */
+  public Duration waiting() {
+    lock.lock();
+    try {
+      return waitingSince == 0
+          ? Duration.ZERO
+          : Duration.ofNanos(Math.max(1, System.nanoTime() - waitingSince));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Breaks the connection, though the repository is being written to: the server waits for this
+   * receiver no longer. It connects again once that write has ended.
+   */
+  public void disconnect() {
+    ReplicationStream stream;
+    lock.lock();
+    try {
+      stream = streaming;
+    } finally {
+      lock.unlock();
+    }
+    if (stream != null) {
+      stream.close();
+    }
+  }
+
   /** Makes {@link #run} store what it has and return. */
   public void stop() {
     stopRequested.countDown();
@@ -246,9 +316,11 @@ public final class WalReceiver {
     String said = ConnectFailures.firstLine(e);
     String what = "cannot go on recording " + name;
     if (said.contains("has already been removed")) {
-      if (options.acceptGap) {
+      if (options.heal) {
         LOG.warn("WAL of {} after {} is not recorded: {}", name, storedThrough(), said);
         skipping = true;
+        skippingBecause = said;
+        slotInDoubt = true;
         return new DatabaseUnreachableException(
             true, what, said, "nothing: recording begins anew where the server is now", e);
       }
@@ -278,7 +350,16 @@ public final class WalReceiver {
           e);
     }
     String state = String.valueOf(e.getSQLState());
-    if (state.equals("42704")) {
+    boolean slotGone = state.equals("42704");
+    if (options.heal
+        && options.slot != null
+        && !withoutSlot
+        && (slotGone || said.contains("can no longer access replication slot"))) {
+      slotInDoubt = true;
+      return new DatabaseUnreachableException(
+          true, what, said, "nothing: the slot is made anew", e);
+    }
+    if (slotGone) {
       throw new OperatorException(
           Kind.FAILED,
           what,
@@ -299,6 +380,10 @@ public final class WalReceiver {
   }
 
   private void recordOnce(Retry retry) throws SQLException {
+    if (slotInDoubt && options.slot != null) {
+      mendSlot(options.slot);
+      slotInDoubt = false;
+    }
     try (ReplicationStream stream = new ReplicationStream(url)) {
       ReplicationStream.Identity identity = stream.identify();
       String recorded = cluster.document().systemIdentifier();
@@ -310,10 +395,64 @@ public final class WalReceiver {
       TimelineHistory.Part part = history.part(from.timeline());
       Lsn until = part == null || part.to() == null ? Lsn.NONE : part.to();
       begin(from);
-      stream.start(options.slot, from.start(), from.timeline());
+      stream.start(withoutSlot ? null : options.slot, from.start(), from.timeline());
+      streams(stream);
       retry.succeeded();
       listener.connected(from.timeline(), from.start());
       receive(stream, until);
+    } finally {
+      streams(null);
+      waits(false);
+    }
+  }
+
+  private void streams(@Nullable ReplicationStream stream) {
+    lock.lock();
+    try {
+      streaming = stream;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void waits(boolean something) {
+    lock.lock();
+    try {
+      waitingSince = !something ? 0 : waitingSince == 0 ? System.nanoTime() : waitingSince;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** A server that was promoted has no slot of ours, and one that gave it up has a useless one. */
+  private void mendSlot(String slot) {
+    long deadline = System.nanoTime() + BUSY_SLOT_MAX.toNanos();
+    while (true) {
+      try {
+        ReplicationSlot.Mended mended = ReplicationSlot.mend(url, slot);
+        withoutSlot = mended == ReplicationSlot.Mended.UNLIMITED;
+        switch (mended) {
+          case FINE -> {}
+          case MADE -> listener.slot("replication slot " + slot + " was not there; it was made");
+          case MADE_ANEW ->
+              listener.slot(
+                  "replication slot " + slot + " was given up by the server; it was made anew");
+          case UNLIMITED ->
+              listener.slot(
+                  "replication slot "
+                      + slot
+                      + " is not there, and is not made: max_slot_wal_keep_size is unlimited, so it"
+                      + " could fill the server's disk; recording goes on without a slot");
+        }
+        return;
+      } catch (OperatorException e) {
+        // The walsender that was refused may hold it for a moment.
+        if (stopping() || System.nanoTime() > deadline) {
+          throw e;
+        }
+        LOG.debug("slot {} cannot be mended yet", slot, e);
+        sleep(PAUSE_FIRST);
+      }
     }
   }
 
@@ -348,8 +487,13 @@ public final class WalReceiver {
   private SegmentName next(ReplicationStream.Identity identity, TimelineHistory history) {
     List<StoredSegment> recorded = wal.list();
     if (recorded.isEmpty() || skipping) {
+      SegmentName now =
+          SegmentName.containing(identity.flushed(), identity.timeline(), segmentSize);
+      if (skipping && !recorded.isEmpty()) {
+        listener.lost(identity.timeline(), storedThrough(), now.start(), skippingBecause);
+      }
       skipping = false;
-      return SegmentName.containing(identity.flushed(), identity.timeline(), segmentSize);
+      return now;
     }
     int newest = SegmentName.parse(recorded.getLast().name(), segmentSize).timeline();
     if (Integer.compareUnsigned(identity.timeline(), newest) < 0) {
@@ -440,7 +584,13 @@ public final class WalReceiver {
           answer = alive.replyRequested();
         }
       }
-      boolean due = now - lastFlush >= options.flushInterval.toNanos();
+      boolean interval = now - lastFlush >= options.flushInterval.toNanos() - headStart();
+      // Once all that has arrived was taken: what commits at the same time is written together.
+      boolean due =
+          interval
+              || (options.synchronous
+                  && filled > flushed
+                  && (message == null || waiting().compareTo(GATHER_MAX) > 0));
       boolean atEnd = !until.equals(Lsn.NONE) && !received().isBefore(until);
       // A server that shuts down asks for an answer and waits until all it sent is durable.
       if (due || answer || stopping() || atEnd) {
@@ -451,7 +601,9 @@ public final class WalReceiver {
         if (ask) {
           lastAsked = now;
         }
-        stream.acknowledge(received(), storedThrough(), ask);
+        Lsn durable = storedThrough();
+        // With synchronous_commit = remote_write commits wait for what is received only.
+        stream.acknowledge(options.synchronous ? durable : received(), durable, ask);
       }
       if (stopping() || atEnd) {
         end(stream);
@@ -464,10 +616,17 @@ public final class WalReceiver {
       if (now - lastMessage > SILENCE_MAX.toNanos()) {
         throw new SQLException("the server is silent", "08006");
       }
-      if (message == null) {
+      if (message == null && !options.synchronous) {
         sleep(POLL);
       }
     }
+  }
+
+  /**
+   * WAL is to be durable within the interval: a write begins as long before as the last one took.
+   */
+  private long headStart() {
+    return Math.min(writing, options.flushInterval.toNanos() / 2);
   }
 
   private void end(ReplicationStream stream) {
@@ -493,9 +652,12 @@ public final class WalReceiver {
       int now = Math.min(message.bytes().remaining(), segmentSize - filled);
       message.bytes().get(buffer, filled, now);
       filled += now;
+      waits(filled > flushed);
       if (filled == segmentSize) {
         SegmentName full = filling();
+        waits(true);
         wal.put(full.toString(), buffer);
+        waits(false);
         durable(full);
         segment = full.next();
         filled = 0;
@@ -507,7 +669,10 @@ public final class WalReceiver {
   private void flush() {
     if (filled > flushed) {
       SegmentName filling = filling();
+      long begun = System.nanoTime();
       wal.putPartial(filling.toString(), buffer, filled);
+      writing = System.nanoTime() - begun;
+      waits(false);
       durable(filling);
       flushed = filled;
     }

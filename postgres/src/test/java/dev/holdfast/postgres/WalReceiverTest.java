@@ -252,7 +252,7 @@ class WalReceiverTest {
           new Recorded.Recording(
               recorded.recorder,
               recorded.store(),
-              WalReceiver.Options.DEFAULT.acceptingGap(),
+              WalReceiver.Options.DEFAULT.healing(),
               (_, _, _, _, _) -> {})) {
         anew.await(recorded.written());
       }

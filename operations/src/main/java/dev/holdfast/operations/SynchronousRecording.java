@@ -1,0 +1,288 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.postgres.SynchronousCommits;
+import dev.holdfast.postgres.SynchronousStandbys;
+import dev.holdfast.postgres.WalReceiver;
+import java.time.Duration;
+import java.util.List;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Has commits wait for the repository, and no longer than was agreed: a recorder that cannot write,
+ * or stops, takes itself out of synchronous_standby_names, or leaves its place to another standby,
+ * and says so. What a recorder that was killed leaves behind nobody can change but an
+ * administrator, or the recorder when it is back: that is said beforehand.
+ */
+final class SynchronousRecording {
+  private static final Logger LOG = LoggerFactory.getLogger(SynchronousRecording.class);
+  private static final long STEP_MILLIS = 50;
+  private static final Duration LOOK_UNSETTLED = Duration.ofMillis(500);
+  private static final Duration LOOK_SETTLED = Duration.ofSeconds(5);
+
+  private final PostgresUrl recorder;
+  private final WalReceiver receiver;
+  private final String cluster;
+  private final String standby;
+  private final int major;
+  private final Duration degradeAfter;
+  private final Consumer<RecordingAlarm> alarms;
+
+  private @Nullable Thread thread;
+  private volatile boolean ending;
+  private boolean degraded;
+  private String told = "";
+
+  /** What the list was before this recorder left it, and what it left behind. */
+  private @Nullable SynchronousStandbys before;
+
+  private @Nullable SynchronousStandbys after;
+
+  SynchronousRecording(
+      PostgresUrl recorder,
+      WalReceiver receiver,
+      String cluster,
+      int major,
+      Duration degradeAfter,
+      Consumer<RecordingAlarm> alarms) {
+    this.recorder = recorder;
+    this.receiver = receiver;
+    this.cluster = cluster;
+    this.standby = WalReceiver.applicationName(cluster);
+    this.major = major;
+    this.degradeAfter = degradeAfter;
+    this.alarms = alarms;
+  }
+
+  void begin() {
+    thread = Thread.ofVirtual().name("record-synchronous").start(this::watch);
+  }
+
+  /**
+   * Leaves, so that no commit waits for a recorder that is gone. Before the receiver is stopped:
+   * until this returns it goes on acknowledging.
+   */
+  void end() {
+    synchronized (this) {
+      if (ending) {
+        return;
+      }
+      ending = true;
+    }
+    Thread watching = thread;
+    if (watching != null) {
+      try {
+        watching.join();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+    try {
+      SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+      if (commits.standbys().cannotDoWithout(standby)) {
+        leave(commits, "the recorder stops");
+      }
+    } catch (OperatorException e) {
+      LOG.warn("cannot see whether commits wait for the recorder of {}", cluster, e);
+      alarm(
+          "critical",
+          "it is unknown whether commits wait for this recorder, which stops: " + e.why(),
+          "if they hang, as an administrator: "
+              + SynchronousCommits.statements(SynchronousStandbys.NONE));
+    }
+  }
+
+  private void watch() {
+    long lookedAt = 0;
+    Duration pause = Duration.ZERO;
+    while (!ending) {
+      try {
+        if (receiver.waiting().compareTo(degradeAfter) > 0) {
+          if (!degraded) {
+            degrade();
+          }
+        } else if (System.nanoTime() - lookedAt >= pause.toNanos()) {
+          pause = look() ? LOOK_SETTLED : LOOK_UNSETTLED;
+          lookedAt = System.nanoTime();
+        }
+      } catch (OperatorException e) {
+        // No server, no commits that wait; the receiver says that it is away.
+        LOG.debug("cannot see whom commits of {} wait for", cluster, e);
+        pause = LOOK_UNSETTLED;
+        lookedAt = System.nanoTime();
+      }
+      try {
+        Thread.sleep(STEP_MILLIS); // the time that commits have been waiting is what is watched
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      }
+    }
+  }
+
+  /** Returns whether all is as it should be. */
+  private boolean look() {
+    SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+    if (degraded) {
+      if (!commits.streaming()) {
+        return false;
+      }
+      degraded = false;
+    }
+    SynchronousStandbys standbys = commits.standbys();
+    if (!standbys.counts(standby)) {
+      return join(commits);
+    }
+    if (!commits.streaming()) {
+      return false;
+    }
+    switch (commits.synchronousCommit()) {
+      case "off", "local" ->
+          tellOnce(
+              "warning",
+              "commits do not wait for the repository: synchronous_commit is "
+                  + commits.synchronousCommit(),
+              "ALTER SYSTEM SET synchronous_commit = 'on'; SELECT pg_reload_conf();");
+      case "remote_apply" ->
+          tellOnce(
+              "critical",
+              "commits hang: synchronous_commit is remote_apply, and a repository applies nothing",
+              "ALTER SYSTEM SET synchronous_commit = 'on'; SELECT pg_reload_conf();");
+      default -> tellWhatWaits(commits);
+    }
+    return true;
+  }
+
+  private void tellWhatWaits(SynchronousCommits commits) {
+    SynchronousStandbys standbys = commits.standbys();
+    if (!standbys.cannotDoWithout(standby)) {
+      tellOnce(
+          "note",
+          "commits wait for %s: the repository is one of them".formatted(standbys),
+          standbys.needed() < standbys.names().size()
+              ? "nothing; a commit may be on another standby and not in the repository yet when"
+                  + " the server is lost"
+              : "nothing");
+      return;
+    }
+    String killed =
+        "should this recorder be killed, commits wait until it is back, or an administrator runs: "
+            + SynchronousCommits.statements(standbys.without(standby));
+    if (commits.mayChange()) {
+      tellOnce(
+          "note",
+          "commits wait for the repository (%s); when it takes no WAL for %s s, or recording stops,"
+                  .formatted(standbys, degradeAfter.toMillis() / 1000.0)
+              + " the recorder takes itself out of the list",
+          killed + "; with a second standby nothing hangs: " + withSecond());
+    } else {
+      tellOnce(
+          "warning",
+          "commits wait for the repository (%s), nobody else can acknowledge them, and the recorder"
+                  .formatted(standbys)
+              + " may not take itself out of the list: when it stops, or the repository takes no"
+              + " WAL, commits hang",
+          "add a second standby: "
+              + withSecond()
+              + (SynchronousCommits.grants(major, recorder.user()).isEmpty()
+                  ? ""
+                  : "; or let the recorder leave, as a superuser: "
+                      + String.join("; ", SynchronousCommits.grants(major, recorder.user()))
+                      + ";")
+              + "\n"
+              + killed);
+    }
+  }
+
+  private String withSecond() {
+    return SynchronousCommits.statements(
+        new SynchronousStandbys("ANY", 1, List.of(standby, "YOUR_STANDBY")));
+  }
+
+  /** Takes the place in the list that was agreed, where it is allowed to. */
+  private boolean join(SynchronousCommits commits) {
+    SynchronousStandbys found = commits.standbys();
+    SynchronousStandbys wanted =
+        before != null && found.equals(after)
+            ? before
+            : found.names().isEmpty() ? new SynchronousStandbys("ANY", 1, List.of(standby)) : null;
+    if (wanted == null || !commits.mayChange()) {
+      tellOnce(
+          "warning",
+          "commits do not wait for the repository: "
+              + standby
+              + " is not in synchronous_standby_names"
+              + (found.names().isEmpty() ? "" : " (" + found + ")"),
+          "with a second standby, so that nothing hangs when this recorder stops: "
+              + withSecond()
+              + "\nalone: "
+              + SynchronousCommits.statements(new SynchronousStandbys("ANY", 1, List.of(standby)))
+              + (commits.mayChange() ? "" : " and when it stops, commits hang until it is back"));
+      return true;
+    }
+    if (!commits.streaming() || !receiver.waiting().isZero()) {
+      return false; // commits would wait until it has caught up
+    }
+    SynchronousCommits.set(recorder, wanted);
+    before = null;
+    after = null;
+    return false; // the next look tells what the server made of it
+  }
+
+  private void degrade() {
+    SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+    SynchronousStandbys standbys = commits.standbys();
+    String why =
+        "the repository has taken no WAL for %s s"
+            .formatted(receiver.waiting().toMillis() / 1000.0);
+    if (standbys.cannotDoWithout(standby)) {
+      leave(commits, why);
+    } else if (standbys.counts(standby)) {
+      receiver.disconnect();
+      alarm(
+          "critical",
+          why + ": commits wait for the other standbys only (" + standbys + ")",
+          "see why the repository cannot be written; the recorder comes back by itself");
+    }
+    degraded = true;
+    told = "";
+  }
+
+  private void leave(SynchronousCommits commits, String why) {
+    SynchronousStandbys without = commits.standbys().without(standby);
+    if (!commits.mayChange()) {
+      alarm(
+          "critical",
+          why + ": COMMITS HANG until it goes on, since nobody else can acknowledge them",
+          "as an administrator: " + SynchronousCommits.statements(without));
+      return;
+    }
+    SynchronousCommits.set(recorder, without);
+    before = commits.standbys();
+    after = without;
+    alarm(
+        "critical",
+        why
+            + ": commits do not wait for the repository any more (synchronous_standby_names was "
+            + commits.standbys()
+            + ")",
+        ending
+            ? "start it again: holdfast record " + cluster + " --synchronous"
+            : "see why the repository cannot be written; the recorder comes back by itself");
+  }
+
+  private void tellOnce(String level, String what, String next) {
+    if (!told.equals(what)) {
+      told = what;
+      alarm(level, what, next);
+    }
+  }
+
+  private void alarm(String level, String what, String next) {
+    alarms.accept(RecordingAlarm.of("synchronous", level, what, next));
+  }
+}

@@ -1,0 +1,248 @@
+package dev.holdfast.operations;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.holdfast.testkit.S3Server;
+import dev.holdfast.testkit.TestServer;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+
+/** Commits that wait for the repository wait no longer than was agreed. */
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+final class SynchronousRecordTest {
+  private static final String US = "ANY 1 (\"holdfast:acme\")";
+
+  /** Lets bytes through to a server, or holds them. */
+  private static final class Gate implements AutoCloseable {
+    private final ServerSocket listening =
+        new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+    private final URI behind;
+    private volatile boolean closed;
+    private boolean shut;
+
+    Gate(URI behind) throws IOException {
+      this.behind = behind;
+      Thread.startVirtualThread(this::accept);
+    }
+
+    URI endpoint() {
+      return URI.create("http://127.0.0.1:" + listening.getLocalPort());
+    }
+
+    synchronized void shut(boolean now) {
+      shut = now;
+      notifyAll();
+    }
+
+    private synchronized void pass() throws InterruptedException {
+      while (shut) {
+        wait();
+      }
+    }
+
+    private void accept() {
+      try {
+        while (!closed) {
+          Socket from = listening.accept();
+          Socket to = new Socket(behind.getHost(), behind.getPort());
+          Thread.startVirtualThread(() -> copy(from, to));
+          Thread.startVirtualThread(() -> copy(to, from));
+        }
+      } catch (IOException e) {
+        return; // closed
+      }
+    }
+
+    private void copy(Socket from, Socket to) {
+      try (from;
+          to;
+          InputStream in = from.getInputStream();
+          OutputStream out = to.getOutputStream()) {
+        byte[] bytes = new byte[65536];
+        for (int read = in.read(bytes); read >= 0; read = in.read(bytes)) {
+          pass();
+          out.write(bytes, 0, read);
+        }
+      } catch (IOException | InterruptedException e) {
+        return; // one side has gone
+      }
+    }
+
+    @Override
+    public void close() throws IOException {
+      closed = true;
+      shut(false);
+      listening.close();
+    }
+  }
+
+  private static final class Recording implements AutoCloseable {
+    final List<RecordingAlarm> alarms = Collections.synchronizedList(new ArrayList<>());
+    private final Record recorder;
+    private final CompletableFuture<Void> running;
+
+    Recording(String repository, RecordOptions options) {
+      recorder = new Record(repository, "acme", options);
+      running =
+          CompletableFuture.runAsync(
+              () ->
+                  recorder.run(
+                      new Record.Listener() {
+                        @Override
+                        public void destructive(LogEntry entry) {}
+
+                        @Override
+                        public void say(String line) {}
+
+                        @Override
+                        public void alarm(RecordingAlarm alarm) {
+                          alarms.add(alarm);
+                        }
+                      }),
+              Thread::startVirtualThread);
+    }
+
+    boolean heard(String level, String what) {
+      return List.copyOf(alarms).stream()
+          .anyMatch(alarm ->
+              alarm.alarm().equals("synchronous")
+                  && alarm.level().equals(level)
+                  && alarm.what().contains(what));
+    }
+
+    @Override
+    public void close() {
+      recorder.stop();
+      running.orTimeout(60, TimeUnit.SECONDS).join();
+    }
+  }
+
+  private static void await(BooleanSupplier condition) {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+      try {
+        Thread.sleep(20); // what happens elsewhere is seen by looking
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  private static void protect(TestServer server, String repository) {
+    server.execute("CREATE TABLE told (n int)");
+    new Protect(repository)
+        .run(
+            new Protect.Request(
+                "acme", server.url("postgres"), "staging", server.url("postgres"), true, 1),
+            Progress.SILENT);
+  }
+
+  private static CompletableFuture<Void> commit(TestServer server, int n) {
+    return CompletableFuture.runAsync(
+        () -> server.execute("INSERT INTO told VALUES (" + n + ")"), Thread::startVirtualThread);
+  }
+
+  @Test
+  void a_repository_that_takes_no_wal_holds_commits_up_for_the_stated_time_only() throws Exception {
+    try (TestServer server = TestServer.start(18);
+        S3Server bucket = S3Server.start("acme-backups");
+        Gate gate = new Gate(bucket.endpoint());
+        S3Server.Environment _ = S3Server.environment(gate.endpoint())) {
+      String repository = "s3://acme-backups/holdfast";
+      protect(server, repository);
+      try (Recording recording =
+          new Recording(repository, RecordOptions.DEFAULT.synchronously(2))) {
+        await(() -> server.value("SHOW synchronous_standby_names").equals(US));
+        commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
+
+        gate.shut(true);
+        long begun = System.nanoTime();
+        CompletableFuture<Void> waiting = commit(server, 2);
+        await(waiting::isDone);
+        waiting.join();
+        assertThat((System.nanoTime() - begun) / 1e9).as("it did wait").isGreaterThan(1.5);
+        await(() -> recording.heard("critical", "commits do not wait for the repository any more"));
+        assertThat(server.value("SHOW synchronous_standby_names")).isEmpty();
+        commit(server, 3).orTimeout(60, TimeUnit.SECONDS).join();
+
+        gate.shut(false);
+        await(() -> server.value("SHOW synchronous_standby_names").equals(US));
+        commit(server, 4).orTimeout(60, TimeUnit.SECONDS).join();
+      }
+      assertThat(server.value("SHOW synchronous_standby_names")).isEmpty();
+      commit(server, 5).orTimeout(60, TimeUnit.SECONDS).join(); // nobody waits for who is gone
+    }
+  }
+
+  @Test
+  void a_recorder_that_may_not_leave_says_so_before_and_how_to_let_commits_go() throws Exception {
+    try (TestServer server = TestServer.start(17, Map.of())) {
+      String repository = server.folder().resolve("repository").toString();
+      protect(server, repository);
+      server.execute(
+          "CREATE ROLE weak LOGIN REPLICATION",
+          "GRANT pg_monitor TO weak",
+          "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (\"holdfast:acme\")'",
+          "SELECT pg_reload_conf()");
+      String url = server.url("postgres").replace("postgres@", "weak@");
+      assertThat(url).contains("weak@");
+      Recording recording =
+          new Recording(repository, RecordOptions.DEFAULT.withUrl(url).synchronously(2));
+      try (recording) {
+        await(() -> recording.heard("warning", "may not take itself out of the list"));
+        assertThat(recording.alarms.toString())
+            .contains("GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO weak")
+            .contains("ANY 1 (\"holdfast:acme\", \"YOUR_STANDBY\")");
+        commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
+      }
+      assertThat(recording.heard("critical", "COMMITS HANG")).isTrue();
+      CompletableFuture<Void> hanging = commit(server, 2);
+      await(() ->
+          server
+              .value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+              .equals("1"));
+      String next = recording.alarms.getLast().next();
+      assertThat(next).startsWith("as an administrator: ALTER SYSTEM");
+      for (String sql : next.substring("as an administrator: ".length()).split(";", -1)) {
+        if (!sql.isBlank()) {
+          server.execute(sql.strip());
+        }
+      }
+      hanging.orTimeout(60, TimeUnit.SECONDS).join();
+    }
+  }
+
+  @Test
+  void with_a_second_standby_in_the_list_it_is_left_alone() throws Exception {
+    try (TestServer server = TestServer.start(16)) {
+      String repository = server.folder().resolve("repository").toString();
+      protect(server, repository);
+      String list = "ANY 1 (\"holdfast:acme\", \"other\")";
+      server.execute(
+          "ALTER SYSTEM SET synchronous_standby_names = '" + list + "'", "SELECT pg_reload_conf()");
+      try (Recording recording =
+          new Recording(repository, RecordOptions.DEFAULT.synchronously(2))) {
+        await(() -> recording.heard("note", "commits wait for " + list));
+        commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
+      }
+      assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(list);
+    }
+  }
+}
