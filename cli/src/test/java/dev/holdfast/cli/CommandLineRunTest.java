@@ -43,8 +43,7 @@ class CommandLineRunTest {
     assertThat(out())
         .contains(
             "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
-            "log", "preview", "restore", "key",
-            "show", "revert", "fork", "wal")
+            "log", "preview", "restore", "key", "show", "revert", "fork", "wal")
         .contains("7 database unreachable");
   }
 
@@ -53,8 +52,7 @@ class CommandLineRunTest {
     for (String command :
         new String[] {
           "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
-          "log", "preview", "restore", "key",
-          "show", "revert", "fork", "wal"
+          "log", "preview", "restore", "key", "show", "revert", "fork", "wal"
         }) {
       out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();

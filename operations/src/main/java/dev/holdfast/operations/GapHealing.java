@@ -142,7 +142,7 @@ final class GapHealing {
               "holdfast backup " + name));
       return true;
     }
-    BackupResult taken = new Backup(cluster, recorder, 1).run(Progress.SILENT);
+    BackupResult taken = new Backup(cluster, recorder, 1, Backup.Wanted.FULL).run(Progress.SILENT);
     alarms.accept(
         RecordingAlarm.of(
             "baseBackup",

@@ -33,7 +33,8 @@ final class FailoverTest {
                   "primary_conninfo",
                   "user=postgres host=127.0.0.1,127.0.0.1 port=%d,%d"
                       .formatted(first.port(), second.port())));
-      new Backup(family.repository(), "acme", first.url(), 1).run(Progress.SILENT);
+      new Backup(family.repository(), "acme", first.url(), 1, Backup.Wanted.FULL)
+          .run(Progress.SILENT);
       String all =
           "postgresql://postgres@127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/postgres"
               .formatted(first.port(), second.port(), third.port());

@@ -336,7 +336,7 @@ final class ProveTest {
       damage(value, flip(8192 - 1000, 400)); // in a compressed value
       Files.delete(none);
       server.startAgain();
-      new Backup(production.repository, "acme", null, 2).run(Progress.SILENT);
+      new Backup(production.repository, "acme", null, 2, Backup.Wanted.FULL).run(Progress.SILENT);
       production.record();
       production.caughtUp();
 

@@ -186,7 +186,7 @@ final class RecoveryScenariosTest {
         production.stopRecording();
         int had = labels(cluster).size();
         production.record();
-        Thread.sleep(20 * round); // so that each round meets it at another point of its beginning
+        Thread.sleep(20L * round); // so that each round meets it at another point of its beginning
 
         new Backup(production.repository, ProtectedServer.NAME, null, 2, Backup.Wanted.INCREMENTAL)
             .run(Progress.SILENT);
