@@ -89,6 +89,13 @@ final class PreviewCommand extends CliCommand {
     text.append(
         "  a restore of everything fetches %s and takes %s%n"
             .formatted(Texts.bytes(result.fetchBytes()), Texts.bytes(result.restoredBytes())));
+    text.append(
+        result.expectedSeconds() == null
+            ? "  how long that takes is not known: `holdfast prove "
+                + result.name()
+                + "` measures it\n"
+            : "  by the proof of %s it should take writes after %s%n"
+                .formatted(result.expectedBy(), Texts.seconds(result.expectedSeconds())));
     List<PreviewResult.Table> tables = result.tables();
     if (tables != null) {
       text.append(tables(tables));

@@ -78,6 +78,7 @@ public final class Preview {
         notes.add("the tables there are not known: " + e.what() + ": " + e.why() + "; " + e.next());
       }
     }
+    ProofDocument proof = new Proofs(cluster).latestProven().orElse(null);
     return new PreviewResult(
         name,
         moment.lsn().toString(),
@@ -95,9 +96,25 @@ public final class Preview {
         layers.stream().mapToLong(BaseManifest::storedBytes).sum()
             + storedBytes(outline.segments()),
         outline.base().bytes() + outline.walBytes(),
+        proof == null ? null : expectedSeconds(proof, outline.base().bytes(), outline.walBytes()),
+        proof == null ? null : proof.label(),
         tables,
         notes,
         Duration.ofNanos(System.nanoTime() - began).toMillis() / 1e3);
+  }
+
+  /**
+   * What is fetched takes time by its bytes, so does what is replayed; starting does not. Null when
+   * the proof says nothing of a kind that is needed.
+   */
+  static @Nullable Double expectedSeconds(ProofDocument proof, long baseBytes, long walBytes) {
+    ProofDocument.Recovery took = proof.recovery();
+    if (took == null || proof.baseBytes() <= 0 || (proof.walBytes() <= 0 && walBytes > 0)) {
+      return null;
+    }
+    double base = (took.baseSeconds() + took.durableSeconds()) / proof.baseBytes();
+    double wal = walBytes == 0 ? 0 : (took.walSeconds() + took.replaySeconds()) / proof.walBytes();
+    return baseBytes * base + walBytes * wal + took.startSeconds();
   }
 
   private long storedBytes(List<String> segments) {

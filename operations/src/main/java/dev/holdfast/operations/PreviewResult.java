@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
  * @param walBytes of them, before compression
  * @param fetchBytes to be read from the repository for a whole restore
  * @param restoredBytes room that a whole restore takes, WAL included
+ * @param expectedSeconds what a whole restore should take until it takes writes, by the newest
+ *     proof: its durations, in the proportion of the bytes; null when nothing was ever proven
+ * @param expectedBy label of that proof; null as above
  * @param tables what is there then; null when definitions were not looked at
  * @param notes what could not be told, and why
  */
@@ -33,6 +36,8 @@ public record PreviewResult(
     long walBytes,
     long fetchBytes,
     long restoredBytes,
+    @Nullable Double expectedSeconds,
+    @Nullable String expectedBy,
     @Nullable List<Table> tables,
     List<String> notes,
     double durationSeconds) {

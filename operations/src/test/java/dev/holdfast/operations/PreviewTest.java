@@ -9,10 +9,12 @@ import dev.holdfast.store.Repository;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -89,6 +91,31 @@ final class PreviewTest {
                 assertThat(e.next()).contains("choose a target from");
               });
     }
+  }
+
+  @Test
+  void the_time_a_restore_takes_is_what_a_proof_took_in_the_proportion_of_the_bytes() {
+    ProofDocument proof =
+        new ProofDocument(
+            "20261122T030000Z",
+            "acme",
+            Instant.EPOCH,
+            Instant.EPOCH,
+            ProofDocument.PROVEN,
+            null,
+            new ProofDocument.Moment("latest", "0/3000000", "before", null, null),
+            "20261121T010000Z-full",
+            1000,
+            100,
+            new ProofDocument.Recovery(1, 20, 4, 9, 0.5, 34.5),
+            3,
+            null,
+            List.of(),
+            new ProofDocument.Machine("here", 2, 2, "18.1", "0.1"));
+
+    assertThat(Preview.expectedSeconds(proof, 1000, 100)).isEqualTo(34.5);
+    assertThat(Preview.expectedSeconds(proof, 2000, 50)).isEqualTo(48 + 5 + 0.5);
+    assertThat(Preview.expectedSeconds(proof, 500, 0)).isEqualTo(12.5);
   }
 
   private static PreviewResult.Table table(PreviewResult result, String database, String name) {
