@@ -7,6 +7,7 @@ import dev.holdfast.operations.Progress;
 import dev.holdfast.operations.Protect;
 import dev.holdfast.operations.ProtectResult;
 import dev.holdfast.operations.Record;
+import dev.holdfast.operations.RecordOptions;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.store.KeySources;
@@ -35,14 +36,23 @@ public final class Demo {
   private static final long STARTING_MAX_NANOS = 60_000_000_000L;
   private static final long ALARM_MAX_SECONDS = 30;
 
+  /** How often the recorder makes durable what it has, at least. */
+  static final double FLUSH_SECONDS = 0.2;
+
   /** Which incidents are replayed. */
   public enum Scenario {
     /** B: the UPDATE that ate a JSON column. */
     JSON,
     /** D: the migration that dropped every table. */
     DROP,
-    /** Both, in this order, on one server. */
-    ALL
+    /** C: the machine that took the database with it. */
+    MACHINE,
+    /** All, on one server; C comes last, since nothing is left of that server then. */
+    ALL;
+
+    boolean holds(Scenario one) {
+      return this == ALL || this == one;
+    }
   }
 
   /** Something done to the database after it was repaired: a test proves that it is noticed. */
@@ -124,7 +134,8 @@ public final class Demo {
             .formatted(safe.base().bytes() / 1e6, safe.base().durationSeconds()));
     say.accept("$ holdfast record acme &");
     Alarms alarms = new Alarms();
-    Record recorder = new Record(repository, CLUSTER, null, 0.2);
+    Record recorder =
+        new Record(repository, CLUSTER, RecordOptions.DEFAULT.withFlushSeconds(FLUSH_SECONDS));
     CompletableFuture<Void> recording =
         CompletableFuture.runAsync(() -> recorder.run(alarms), Thread::startVirtualThread);
     List<DemoResult.Figure> figures = new ArrayList<>();
@@ -134,29 +145,45 @@ public final class Demo {
     try {
       Incident.Setting setting =
           new Incident.Setting(repository, production, folder, traffic, alarms, say);
-      if (scenario != Scenario.DROP) {
+      if (scenario.holds(Scenario.JSON)) {
         new JsonIncident(setting, afternoon).run(figures);
       }
-      if (scenario != Scenario.JSON) {
+      if (scenario.holds(Scenario.DROP)) {
         new DropIncident(setting, books).run(figures);
       }
+      traffic.awaitBegun();
       traffic.close();
       if (sabotage != null) {
         try (Connection connection = production.connect()) {
           sabotage.commit(connection);
         }
       }
-      return books.check(scenario, traffic, figures, (System.nanoTime() - begun) / 1e9);
+      DemoResult repaired = books.check(scenario, traffic, figures);
+      List<DemoResult.Figure> all = new ArrayList<>(repaired.figures());
+      if (scenario.holds(Scenario.MACHINE)) {
+        new MachineIncident(setting, () -> end(recorder, recording, say)).run(all);
+      }
+      return DemoResult.of(
+          all,
+          repaired.rowsLost(),
+          repaired.rowsRecovered(),
+          repaired.rowsKept(),
+          (System.nanoTime() - begun) / 1e9);
     } finally {
       traffic.close();
-      recorder.stop();
-      try {
-        recording.get(30, TimeUnit.SECONDS);
-      } catch (java.util.concurrent.ExecutionException | TimeoutException e) {
-        say.accept("the recorder ended badly: " + e.getMessage());
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
+      end(recorder, recording, say);
+    }
+  }
+
+  private static void end(
+      Record recorder, CompletableFuture<Void> recording, Consumer<String> say) {
+    recorder.stop();
+    try {
+      recording.get(30, TimeUnit.SECONDS);
+    } catch (java.util.concurrent.ExecutionException | TimeoutException e) {
+      say.accept("the recorder ended badly: " + e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

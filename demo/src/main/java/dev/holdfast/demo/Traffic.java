@@ -20,6 +20,7 @@ final class Traffic implements AutoCloseable {
   static final int FIRST_ORDINARY_USER = 100_001;
 
   private static final long PAUSE_NANOS = 2_000_000L;
+  private static final long BEGUN_MAX_NANOS = 30_000_000_000L;
 
   private final String jdbc;
   private final Thread elsewhere;
@@ -114,6 +115,14 @@ final class Traffic implements AutoCloseable {
   private Connection connect(String application) throws SQLException {
     return DriverManager.getConnection(
         jdbc + (jdbc.contains("?") ? "&" : "?") + "ApplicationName=" + application);
+  }
+
+  /** Waits until both clients have written something, or cannot. */
+  void awaitBegun() {
+    long deadline = System.nanoTime() + BEGUN_MAX_NANOS;
+    while ((pings.get() == 0 || audits.get() == 0) && System.nanoTime() < deadline) {
+      LockSupport.parkNanos(PAUSE_NANOS);
+    }
   }
 
   /** Stops the clients; their books are closed when this returns. */

@@ -8,12 +8,15 @@ import org.junit.jupiter.api.Test;
 
 class DemoTest {
   @Test
-  void both_incidents_are_undone_and_every_figure_is_right() {
+  void all_incidents_are_undone_and_every_figure_is_right() {
     List<String> said = new ArrayList<>();
     DemoResult result = new Demo().run(Demo.Scenario.ALL, said::add);
     assertThat(result.figures()).as(String.join("\n", said)).allMatch(DemoResult.Figure::right);
     assertThat(result.rowsLost()).isZero();
     assertThat(result.passed()).isTrue();
+    assertThat(result.figures())
+        .extracting(DemoResult.Figure::name)
+        .contains("C: acknowledged commits lost with the machine");
   }
 
   @Test

@@ -273,6 +273,7 @@ public final class Protect {
             "undo one transaction in place", "yes", "revert; connects as an owner, then"),
         new ProtectResult.Capability(
             "refuse destructive statements", "not yet", "the guard comes later"),
-        new ProtectResult.Capability("prove that a restore works", "not yet", "proofs come later"));
+        new ProtectResult.Capability(
+            "prove that a restore works", "yes", "holdfast prove " + request.name()));
   }
 }

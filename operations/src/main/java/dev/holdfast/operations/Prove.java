@@ -383,7 +383,9 @@ public final class Prove {
         close();
         check = now;
         done = 0;
-        phase = progress.begin("prove " + name + ": checking " + now, total, Progress.Unit.BYTES);
+        Progress.Unit unit =
+            now.equals("catalogs") ? Progress.Unit.STEPS : Progress.Unit.BYTES; // one a database
+        phase = progress.begin("prove " + name + ": checking " + now, total, unit);
       }
       if (phase != null && bytes > done) {
         phase.advance(bytes - done);
