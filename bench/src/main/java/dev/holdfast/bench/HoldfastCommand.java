@@ -2,6 +2,7 @@ package dev.holdfast.bench;
 
 import dev.holdfast.operations.ClusterStatus;
 import dev.holdfast.operations.Status;
+import dev.holdfast.store.KeySources;
 import dev.holdfast.wal.Lsn;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -21,6 +23,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** {@code ./holdfast}, run as an operator runs it: whole processes, timed from start to exit. */
 final class HoldfastCommand {
+  private static final String CONFIGURATION = "XDG_CONFIG_HOME";
   private static final JsonMapper JSON = JsonMapper.shared();
   private static final Duration RECORDED_MAX = Duration.ofMinutes(5);
   private static final Pattern PAUSE = Pattern.compile("Pause .* (\\d+)M->(\\d+)M\\(");
@@ -30,6 +33,7 @@ final class HoldfastCommand {
   private final String program;
   private final Production production;
   private final String repository;
+  private final String configuration;
 
   /**
    * @param program path of {@code holdfast}
@@ -39,6 +43,16 @@ final class HoldfastCommand {
     this.program = program;
     this.production = production;
     this.repository = repository.toString();
+    this.configuration = production.folder().resolve("config").toString();
+    // Status is asked in this process, too.
+    KeySources.useInProcess(KeySources.of(Map.of(CONFIGURATION, configuration)));
+  }
+
+  /** The repository's key is made where everything of this run goes in the end. */
+  private ProcessBuilder withOurKeys(ProcessBuilder builder) {
+    builder.environment().keySet().removeIf(name -> name.startsWith("HOLDFAST_"));
+    builder.environment().put(CONFIGURATION, configuration);
+    return builder;
   }
 
   /**
@@ -148,7 +162,8 @@ final class HoldfastCommand {
   AutoCloseable record(String name) throws IOException {
     Path log = production.folder().resolve("record-" + name + ".log");
     Process process =
-        new ProcessBuilder(program, "--repository", repository, "record", name, "--json")
+        withOurKeys(
+                new ProcessBuilder(program, "--repository", repository, "record", name, "--json"))
             .redirectErrorStream(true)
             .redirectOutput(log.toFile())
             .start();
@@ -177,7 +192,7 @@ final class HoldfastCommand {
   private Process start(Path collections, String... arguments) throws IOException {
     List<String> command = new ArrayList<>(List.of(program, "--repository", repository));
     command.addAll(Arrays.asList(arguments));
-    ProcessBuilder builder = new ProcessBuilder(command);
+    ProcessBuilder builder = withOurKeys(new ProcessBuilder(command));
     builder.environment().put("HOLDFAST_URL", production.url());
     builder
         .environment()
