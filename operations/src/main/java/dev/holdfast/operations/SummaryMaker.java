@@ -47,6 +47,12 @@ final class SummaryMaker {
   private @Nullable SegmentScan scan;
   private @Nullable WalReader reader;
 
+  /** Names of segments whose summaries were removed: they were made without a segment before. */
+  private final Set<String> forgotten = new HashSet<>();
+
+  /** The end of the segment that came late, on whose account. */
+  private Lsn lateEnd = Lsn.NONE;
+
   /** Whether a backlog met something that cannot be read. */
   private boolean oneByOne;
 
@@ -84,7 +90,7 @@ final class SummaryMaker {
       }
       if (end - index > BACKLOG_MIN && !oneByOne) {
         try {
-          count += makeMany(wal, segments.subList(0, end), index, goOn, progress);
+          count += makeMany(wal, segments, index, end, goOn, progress);
         } catch (OperatorException e) {
           oneByOne = true; // finds out which segment it is
           throw e;
@@ -102,7 +108,7 @@ final class SummaryMaker {
   private void makeOne(RecordedWal wal, List<TimelineSegments.Held> segments, int index) {
     try {
       prepare(wal, segments, index);
-      summarise(wal, segments.get(index));
+      summarise(wal, segments, index);
     } catch (OperatorException e) {
       if (e.kind() == Kind.DAMAGED_DATA) {
         passedOver.add(segments.get(index).name().toString()); // in this run: on to the next
@@ -116,10 +122,11 @@ final class SummaryMaker {
       RecordedWal wal,
       List<TimelineSegments.Held> segments,
       int begin,
+      int end,
       BooleanSupplier goOn,
       Progress.Phase progress) {
     int from = warmUpFrom(segments, begin);
-    List<TimelineSegments.Held> read = segments.subList(from, segments.size());
+    List<TimelineSegments.Held> read = segments.subList(from, end);
     SegmentSummaries.Segments source =
         new SegmentSummaries.Segments() {
           @Override
@@ -146,9 +153,7 @@ final class SummaryMaker {
             read.getFirst().name().start(),
             goOn,
             (index, summary, blocks) -> {
-              String name = read.get(index).name().toString();
-              summaries.put(name, summary.encode(), blocks);
-              made.add(name);
+              put(segments, from + index, summary, blocks);
               count[0]++;
               progress.advance(read.get(index).bytes());
             });
@@ -268,10 +273,44 @@ final class SummaryMaker {
         .cut(segment.start(), segment.end(), Objects.requireNonNull(reader).position());
   }
 
-  private void summarise(RecordedWal wal, TimelineSegments.Held segment) {
+  private void summarise(RecordedWal wal, List<TimelineSegments.Held> segments, int index) {
+    TimelineSegments.Held segment = segments.get(index);
     read(wal, segment);
     byte[] blocks = Objects.requireNonNull(scan).changedBlocks();
-    summaries.put(segment.name().toString(), cut(segment.name()).encode(), blocks);
-    made.add(segment.name().toString());
+    put(segments, index, cut(segment.name()), blocks);
+  }
+
+  private void put(
+      List<TimelineSegments.Held> segments, int index, SegmentSummary summary, byte[] blocks) {
+    String name = segments.get(index).name().toString();
+    forgetNext(segments, index, summary);
+    summaries.put(name, summary.encode(), blocks);
+    made.add(name);
+    forgotten.remove(name);
+  }
+
+  /**
+   * A segment that is recorded after the one behind it was summarised makes that summary wrong: it
+   * lacks the record that begins in the one and ends in the other, and what open transactions had
+   * done before. It is removed first, so that nobody can be stopped between the two; so are those
+   * behind it, as far as something open reaches.
+   */
+  private void forgetNext(
+      List<TimelineSegments.Held> segments, int index, SegmentSummary summary) {
+    if (index + 1 == segments.size() || !follows(segments, index + 1)) {
+      return;
+    }
+    String next = segments.get(index + 1).name().toString();
+    if (!made.contains(next)) {
+      return;
+    }
+    if (!forgotten.contains(segments.get(index).name().toString())) {
+      lateEnd = segments.get(index).end();
+    } else if (!summary.openSince().isBefore(lateEnd)) {
+      return;
+    }
+    summaries.delete(next);
+    made.remove(next);
+    forgotten.add(next);
   }
 }

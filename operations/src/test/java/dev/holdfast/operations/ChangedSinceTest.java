@@ -4,11 +4,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.ChangedBlocks;
 import dev.holdfast.wal.Lsn;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -62,6 +68,60 @@ final class ChangedSinceTest {
         }
       }
     }
+  }
+
+  /** A segment may come late, out of an archive: what was made without it is made again. */
+  @Test
+  void no_changed_block_and_no_row_is_forgotten_when_a_segment_is_recorded_late() throws Exception {
+    try (var family = ServerFamily.begin(PostgresBinaries.embedded(16), 1)) {
+      ServerFamily.Member server = family.first();
+      server.execute(
+          "CREATE TABLE t (id int, v text)",
+          "INSERT INTO t SELECT g, repeat('x', 400) FROM generate_series(1, 16000) g",
+          "CHECKPOINT");
+      server.record(server.mark("begin"));
+      server.execute("CHECKPOINT");
+      Lsn from = Lsn.parse(server.query("SELECT redo_lsn FROM pg_control_checkpoint()").getFirst());
+      server.execute("DELETE FROM t WHERE id % 19 = 0"); // one transaction over several segments
+      server.execute("CHECKPOINT");
+      Lsn to = Lsn.parse(server.query("SELECT redo_lsn FROM pg_control_checkpoint()").getFirst());
+      server.record(server.mark("end"));
+      ClusterStore cluster = family.cluster();
+      Progress.Phase silent = Progress.SILENT.begin("", 0, Progress.Unit.BYTES);
+      var exact = new ChangedBlocks();
+      new RecordedWal(cluster).read(from, to, silent, exact::accept);
+      new SummaryMaker(cluster).make(() -> true, silent);
+      List<String> segments = cluster.summaries().list();
+      Map<String, String> right = contents(cluster, segments);
+      Path folder = Path.of(family.repository(), "clusters/acme/wal/00000001");
+
+      assertThat(segments).hasSizeGreaterThan(4);
+      for (String late : segments.subList(1, segments.size() - 1)) {
+        segments.forEach(cluster.summaries()::delete);
+        Path aside = folder.resolveSibling("aside");
+        Files.move(folder.resolve(late), aside);
+        new SummaryMaker(cluster).make(() -> true, silent);
+        Files.move(aside, folder.resolve(late));
+        new SummaryMaker(cluster).make(() -> true, silent);
+
+        assertForgetsNothing(late + " came late", cluster, new RecordedWal(cluster), from, to, exact);
+        assertThat(contents(cluster, segments)).as("%s came late", late).isEqualTo(right);
+      }
+    }
+  }
+
+  private static Map<String, String> contents(ClusterStore cluster, List<String> segments) {
+    Map<String, String> contents = new TreeMap<>();
+    SummaryStore.Reader reader = cluster.summaries().reader();
+    for (String segment : segments) {
+      contents.put(
+          segment,
+          HexFormat.of().formatHex(Objects.requireNonNull(reader.read(segment)))
+              + " "
+              + HexFormat.of()
+                  .formatHex(Objects.requireNonNull(cluster.summaries().readBlocks(segment))));
+    }
+    return contents;
   }
 
   private static void assertForgetsNothing(
