@@ -102,16 +102,10 @@ final class GapHealing {
           Thread.sleep(LOOKING_AGAIN); // the repository tells, and only that
           look.release();
           continue;
-        } catch (OperatorException e) {
+        } catch (RuntimeException e) { // whatever it was: without this nobody heals
           LOG.warn("the base backup that a gap needs could not be taken", e);
           if (!ending) {
-            alarms.accept(
-                RecordingAlarm.of(
-                    "baseBackup",
-                    "critical",
-                    "the base backup after the gap could not be taken: %s: %s; it is tried again"
-                        .formatted(e.what(), e.why()),
-                    e.next()));
+            alarms.accept(failed(e));
           }
         }
         if (!look.tryAcquire(pause.toMillis(), TimeUnit.MILLISECONDS)) {
@@ -123,6 +117,20 @@ final class GapHealing {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt(); // asked to end
     }
+  }
+
+  private RecordingAlarm failed(RuntimeException e) {
+    String why =
+        e instanceof OperatorException known
+            ? known.what() + ": " + known.why()
+            : String.valueOf(e.getMessage());
+    return RecordingAlarm.of(
+        "baseBackup",
+        "critical",
+        "the base backup after the gap could not be taken: " + why + "; it is tried again",
+        e instanceof OperatorException known
+            ? known.next()
+            : "holdfast backup " + cluster.document().name());
   }
 
   /** Whether there is nothing (more) to do; else nothing is recorded yet after what was lost. */

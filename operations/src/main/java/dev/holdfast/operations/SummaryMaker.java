@@ -295,8 +295,7 @@ final class SummaryMaker {
    * done before. It is removed first, so that nobody can be stopped between the two; so are those
    * behind it, as far as something open reaches.
    */
-  private void forgetNext(
-      List<TimelineSegments.Held> segments, int index, SegmentSummary summary) {
+  private void forgetNext(List<TimelineSegments.Held> segments, int index, SegmentSummary summary) {
     if (index + 1 == segments.size() || !follows(segments, index + 1)) {
       return;
     }

@@ -104,7 +104,8 @@ final class ChangedSinceTest {
         Files.move(aside, folder.resolve(late));
         new SummaryMaker(cluster).make(() -> true, silent);
 
-        assertForgetsNothing(late + " came late", cluster, new RecordedWal(cluster), from, to, exact);
+        assertForgetsNothing(
+            late + " came late", cluster, new RecordedWal(cluster), from, to, exact);
         assertThat(contents(cluster, segments)).as("%s came late", late).isEqualTo(right);
       }
     }

@@ -569,6 +569,7 @@ public final class WalReceiver {
     long lastFlush = System.nanoTime();
     long lastMessage = lastFlush;
     long lastAsked = lastFlush;
+    Lsn acknowledged = Lsn.NONE;
     while (true) {
       ReplicationStream.Message message = stream.poll();
       long now = System.nanoTime();
@@ -586,11 +587,11 @@ public final class WalReceiver {
       }
       boolean interval = now - lastFlush >= options.flushInterval.toNanos() - headStart();
       // Once all that has arrived was taken: what commits at the same time is written together.
+      boolean gathered =
+          filled > flushed && (message == null || waiting().compareTo(GATHER_MAX) > 0);
+      // A segment that was just completed is durable, with nothing left to write.
       boolean due =
-          interval
-              || (options.synchronous
-                  && filled > flushed
-                  && (message == null || waiting().compareTo(GATHER_MAX) > 0));
+          interval || (options.synchronous && (gathered || storedThrough().isAfter(acknowledged)));
       boolean atEnd = !until.equals(Lsn.NONE) && !received().isBefore(until);
       // A server that shuts down asks for an answer and waits until all it sent is durable.
       if (due || answer || stopping() || atEnd) {
@@ -604,6 +605,7 @@ public final class WalReceiver {
         Lsn durable = storedThrough();
         // With synchronous_commit = remote_write commits wait for what is received only.
         stream.acknowledge(options.synchronous ? durable : received(), durable, ask);
+        acknowledged = durable;
       }
       if (stopping() || atEnd) {
         end(stream);
