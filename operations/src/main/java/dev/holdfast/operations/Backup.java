@@ -65,7 +65,8 @@ public final class Backup {
   /** Takes it and publishes it. */
   public BackupResult run(Progress progress) {
     long begun = System.nanoTime();
-    try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder);
+    var warnings = new Warnings(progress);
+    try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder, warnings);
         Told told = new Told(progress)) {
       var choice =
           new ParentChoice(
@@ -86,6 +87,7 @@ public final class Backup {
           choice.fullBecause(),
           told.damagedPages(),
           told.damagedPageCount(),
+          warnings.all(),
           (System.nanoTime() - begun) / 1e9);
     }
   }
@@ -128,10 +130,11 @@ public final class Backup {
      * @return null when somebody else receives it. That may be a recorder that began when we did: a
      *     slot has one user, so whoever does not get it looks again
      */
-    static @Nullable Receiving unlessRecorded(ClusterStore cluster, PostgresUrl recorder) {
+    static @Nullable Receiving unlessRecorded(
+        ClusterStore cluster, PostgresUrl recorder, Warnings warnings) {
       long deadline = System.nanoTime() + CONNECTED_MAX.toNanos();
       while (!WalReceiver.isActive(recorder, cluster.document().name())) {
-        Receiving own = new Receiving(cluster, recorder);
+        Receiving own = new Receiving(cluster, recorder, warnings);
         boolean begun = false;
         try {
           begun = own.isConnected();
@@ -155,16 +158,23 @@ public final class Backup {
       return null;
     }
 
-    private Receiving(ClusterStore cluster, PostgresUrl recorder) {
-      if (cluster.document().slot() != null) {
-        ReplicationSlot.mend(recorder, cluster.document().slot());
+    private Receiving(ClusterStore cluster, PostgresUrl recorder, Warnings warnings) {
+      String slot = cluster.document().slot();
+      if (slot != null) {
+        switch (ReplicationSlot.mend(recorder, slot)) {
+          case MADE -> warnings.add("replication slot " + slot + " was not there; it was made");
+          case MADE_ANEW ->
+              warnings.add(
+                  "replication slot " + slot + " was given up by the server; it was made anew");
+          case FINE, UNLIMITED -> {} // the receiver says of the latter that it goes on without
+        }
       }
       // A gap is accepted: this very backup is what makes moments after it reachable.
       this.receiver =
           new WalReceiver(
               recorder,
               cluster,
-              WalReceiver.Options.DEFAULT.withSlot(cluster.document().slot()).healing(),
+              WalReceiver.Options.DEFAULT.withSlot(slot).healing(),
               new WalReceiver.Listener() {
                 @Override
                 public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {}
@@ -172,6 +182,20 @@ public final class Backup {
                 @Override
                 public void connected(int timeline, Lsn from) {
                   connected.countDown();
+                }
+
+                @Override
+                public void lost(int timeline, Lsn from, Lsn to, String why) {
+                  warnings.add(
+                      ("WAL from %s to %s is lost (%,d MB): the server no longer has it (%s); what"
+                              + " was committed there cannot be seen, undone or restored to, what"
+                              + " comes after can, with this base backup")
+                          .formatted(from, to, to.minus(from) >> 20, why));
+                }
+
+                @Override
+                public void slot(String what) {
+                  warnings.add(what);
                 }
               });
       this.thread =
@@ -218,6 +242,27 @@ public final class Backup {
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
+    }
+  }
+
+  /** What an operator has to hear of besides the base backup; from several threads. */
+  private static final class Warnings {
+    private final Progress progress;
+    private final List<String> said = new ArrayList<>();
+
+    private Warnings(Progress progress) {
+      this.progress = progress;
+    }
+
+    synchronized void add(String what) {
+      if (!said.contains(what)) {
+        said.add(what);
+        progress.say("warning: " + what);
+      }
+    }
+
+    synchronized List<String> all() {
+      return List.copyOf(said);
     }
   }
 

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param storedBytes what it takes in the repository
  * @param damagedPages pages that failed their checksum on the server; of very many the first
  * @param damagedPageCount how many there are
+ * @param warnings of the WAL that was received for it: what of it was lost, whether the slot was
+ *     made anew; as a rule none
  * @param durationSeconds from start to published
  */
 public record BackupResult(
@@ -33,10 +35,12 @@ public record BackupResult(
     long storedBytes,
     List<DamagedPage> damagedPages,
     long damagedPageCount,
+    List<String> warnings,
     double durationSeconds) {
-  /** Copies the list. */
+  /** Copies the lists. */
   public BackupResult {
     damagedPages = List.copyOf(damagedPages);
+    warnings = List.copyOf(warnings);
   }
 
   /**
@@ -52,6 +56,7 @@ public record BackupResult(
       @Nullable String fullBecause,
       List<DamagedPage> damagedPages,
       long damagedPageCount,
+      List<String> warnings,
       double durationSeconds) {
     return new BackupResult(
         manifest.label(),
@@ -65,6 +70,7 @@ public record BackupResult(
         manifest.storedBytes(),
         damagedPages,
         damagedPageCount,
+        warnings,
         durationSeconds);
   }
 }

@@ -161,8 +161,17 @@ public final class Prove {
           "recording",
           "how far it is behind production is not known: " + e.what() + ": " + e.why());
     }
-    findings.looked(lag.behindBytes());
     Duration behind = lag.behind();
+    if (behind == null && !lag.isAwaited()) {
+      // Not the copy's fault, and with a folder that fills segment by segment it is always so.
+      return CheckFindings.skipped(
+          "recording",
+          ("no recorder is connected to production, and %,d bytes of WAL that it has written are not"
+                  + " recorded: they would be lost with it. See that `holdfast record %s` runs; one"
+                  + " that takes WAL from a folder has it when the server has archived it")
+              .formatted(lag.behindBytes(), name));
+    }
+    findings.looked(lag.behindBytes());
     course.recording =
         new ProofDocument.Recording(lag.behindBytes(), behind == null ? null : seconds(behind));
     if (behind == null) {
@@ -170,7 +179,7 @@ public final class Prove {
           name,
           "%,d bytes of WAL that production has written are not recorded, and did not get there within"
                   .formatted(lag.behindBytes())
-              + " %d s: is `holdfast record %s` running?"
+              + " %d s: see what `holdfast record %s` says"
                   .formatted(RECORDED_MAX.toSeconds(), name));
     }
     return findings.end();

@@ -381,6 +381,7 @@ public final class Record {
     private boolean schemaChanged = true; // whatever changed while nobody was recording
     private long catalogReadAt;
     private long catalogPauseNanos = CATALOG_NANOS_MIN;
+    private boolean catalogUnread;
     private int namesHash;
 
     void begin(Listener hearing) {
@@ -572,12 +573,17 @@ public final class Record {
 
     /**
      * Keeps the catalog when a name or a file changed. Servers whose commits touch the catalog
-     * without changing either, with temporary tables as a rule, are asked less and less often.
+     * without changing either, with temporary tables as a rule, are asked less and less often, and
+     * so are those that do not answer.
      */
     private void readCatalog() {
       try {
         Catalog catalog = CatalogReader.read(recorder);
         schemaChanged = false;
+        if (catalogUnread) {
+          catalogUnread = false;
+          catalogPauseNanos = CATALOG_NANOS_MIN;
+        }
         int hash = namesHash(catalog);
         if (hash == namesHash) {
           catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);
@@ -588,7 +594,14 @@ public final class Record {
           names.add(catalog);
         }
       } catch (OperatorException e) {
-        LOG.warn("the catalog could not be read after a change of the schema; trying again", e);
+        // As long as the server is away: what follows the first failure says the same.
+        if (catalogUnread) {
+          LOG.debug("the catalog still cannot be read", e);
+        } else {
+          LOG.warn("the catalog could not be read after a change of the schema; trying again", e);
+        }
+        catalogUnread = true;
+        catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);
       } finally {
         catalogReadAt = System.nanoTime();
       }

@@ -18,8 +18,10 @@ import org.jspecify.annotations.Nullable;
  *
  * @param behindBytes WAL that was not in the repository when production was asked
  * @param behind until it was; null when it did not get there in time
+ * @param isAwaited whether it was waited for: not where no recorder is connected to production, be
+ *     it that none runs or that it takes WAL from a folder
  */
-record RecordingLag(long behindBytes, @Nullable Duration behind) {
+record RecordingLag(long behindBytes, @Nullable Duration behind, boolean isAwaited) {
   private static final long POLL_NANOS = 20_000_000L;
 
   /**
@@ -46,16 +48,19 @@ record RecordingLag(long behindBytes, @Nullable Duration behind) {
   /** Waits until a position is recorded. */
   static RecordingLag until(ClusterStore cluster, Lsn written, Duration patience) {
     long beganNanos = System.nanoTime();
+    boolean isAwaited = patience.isPositive();
     Lsn recorded = new RecordedWal(cluster).end();
     long bytes = Math.max(0, written.minus(recorded));
     while (recorded.isBefore(written)) {
       if (System.nanoTime() - beganNanos > patience.toNanos()) {
-        return new RecordingLag(bytes, null);
+        return new RecordingLag(bytes, null, isAwaited);
       }
       LockSupport.parkNanos(POLL_NANOS);
       recorded = new RecordedWal(cluster).end();
     }
     return new RecordingLag(
-        bytes, bytes == 0 ? Duration.ZERO : Duration.ofNanos(System.nanoTime() - beganNanos));
+        bytes,
+        bytes == 0 ? Duration.ZERO : Duration.ofNanos(System.nanoTime() - beganNanos),
+        isAwaited);
   }
 }

@@ -248,7 +248,15 @@ public final class Status {
     }
     if (Boolean.FALSE.equals(answer.recording)) {
       advice.add(
-          new Advice(Advice.DANGER, "nothing is recording " + name, "holdfast record " + name));
+          new Advice(
+              Advice.DANGER,
+              "no recorder is connected to %s: what is not recorded would be lost with it"
+                  .formatted(name),
+              "holdfast record "
+                  + name
+                  + "; where it takes WAL from a folder (--from-directory), which cannot be seen"
+                  + " from here, up to a segment is missing, or archive_timeout: recording from the"
+                  + " server as well has the newest, too"));
     }
     if (wal.spans().size() > 1) {
       Lsn begin = wal.spans().getLast().from();

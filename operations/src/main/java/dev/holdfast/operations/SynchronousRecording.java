@@ -7,6 +7,7 @@ import dev.holdfast.postgres.SynchronousStandbys;
 import dev.holdfast.postgres.WalReceiver;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -24,7 +25,12 @@ final class SynchronousRecording {
   private static final Duration LOOK_UNSETTLED = Duration.ofMillis(500);
   private static final Duration LOOK_SETTLED = Duration.ofSeconds(5);
 
+  private static final Duration LEAVE_AGAIN_FIRST = Duration.ofMillis(250);
+  private static final Duration LEAVE_AGAIN_MAX = Duration.ofSeconds(5);
+  private static final Duration RELOADED_MAX = Duration.ofSeconds(5);
+
   private final PostgresUrl recorder;
+  private final SynchronousCommits.Session session;
   private final WalReceiver receiver;
   private final String cluster;
   private final String standby;
@@ -35,6 +41,13 @@ final class SynchronousRecording {
   private @Nullable Thread thread;
   private volatile boolean ending;
   private boolean degraded;
+
+  /** What the list was when it was last seen; null: never. */
+  private @Nullable SynchronousStandbys seen;
+
+  /** Whether it was told that this recorder cannot leave. */
+  private boolean stuck;
+
   private String told = "";
 
   /** What the list was before this recorder left it, and what it left behind. */
@@ -53,6 +66,7 @@ final class SynchronousRecording {
     this.receiver = receiver;
     this.cluster = cluster;
     this.standby = WalReceiver.applicationName(cluster);
+    this.session = new SynchronousCommits.Session(recorder, standby);
     this.major = major;
     this.degradeAfter = degradeAfter;
     this.alarms = alarms;
@@ -81,39 +95,73 @@ final class SynchronousRecording {
         Thread.currentThread().interrupt();
       }
     }
-    try {
-      SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+    try (session) {
+      SynchronousCommits commits = read();
       if (commits.standbys().cannotDoWithout(standby)) {
         leave(commits, "the recorder stops");
       }
     } catch (OperatorException e) {
-      LOG.warn("cannot see whether commits wait for the recorder of {}", cluster, e);
-      alarm(
-          "critical",
-          "it is unknown whether commits wait for this recorder, which stops: " + e.why(),
-          "if they hang, as an administrator: "
-              + SynchronousCommits.statements(SynchronousStandbys.NONE));
+      LOG.warn("cannot see whether commits wait for the recorder of {}, or leave", cluster, e);
+      cannotLeave("the recorder stops", e);
     }
+  }
+
+  private SynchronousCommits read() {
+    SynchronousCommits commits = session.read();
+    seen = commits.standbys();
+    return commits;
+  }
+
+  private void cannotLeave(String why, OperatorException e) {
+    SynchronousStandbys list = seen;
+    boolean depends = list != null && list.cannotDoWithout(standby);
+    alarm(
+        "critical",
+        why
+            + (depends
+                ? ": COMMITS HANG, or will, since it cannot take itself out of the list: "
+                : ": it is unknown whether commits wait for it: ")
+            + e.what()
+            + ": "
+            + e.why(),
+        "if they hang, as an administrator: "
+            + SynchronousCommits.statements(
+                list == null ? SynchronousStandbys.NONE : list.without(standby))
+            + "\nwhere ALTER SYSTEM is not allowed, change it in postgresql.conf and reload");
   }
 
   private void watch() {
     long lookedAt = 0;
     Duration pause = Duration.ZERO;
+    long triedAt = 0;
+    Duration again = Duration.ZERO;
     while (!ending) {
+      boolean hanging = receiver.waiting().compareTo(degradeAfter) > 0;
       try {
-        if (receiver.waiting().compareTo(degradeAfter) > 0) {
-          if (!degraded) {
+        if (hanging) {
+          if (!degraded && System.nanoTime() - triedAt >= again.toNanos()) {
             degrade();
           }
-        } else if (System.nanoTime() - lookedAt >= pause.toNanos()) {
-          pause = look() ? LOOK_SETTLED : LOOK_UNSETTLED;
-          lookedAt = System.nanoTime();
+        } else {
+          again = Duration.ZERO;
+          stuck = false;
+          if (System.nanoTime() - lookedAt >= pause.toNanos()) {
+            pause = look() ? LOOK_SETTLED : LOOK_UNSETTLED;
+            lookedAt = System.nanoTime();
+          }
         }
       } catch (OperatorException e) {
-        // No server, no commits that wait; the receiver says that it is away.
-        LOG.debug("cannot see whom commits of {} wait for", cluster, e);
-        pause = LOOK_UNSETTLED;
-        lookedAt = System.nanoTime();
+        if (hanging) {
+          tellStuck(e);
+          again = again.isZero() ? LEAVE_AGAIN_FIRST : again.multipliedBy(2);
+          again = again.compareTo(LEAVE_AGAIN_MAX) > 0 ? LEAVE_AGAIN_MAX : again;
+          triedAt = System.nanoTime();
+        } else {
+          // No server, no commits that wait; the receiver says that it is away.
+          LOG.debug("cannot see whom commits of {} wait for", cluster, e);
+          pause = LOOK_UNSETTLED;
+          lookedAt = System.nanoTime();
+        }
       }
       try {
         Thread.sleep(STEP_MILLIS); // the time that commits have been waiting is what is watched
@@ -124,9 +172,24 @@ final class SynchronousRecording {
     }
   }
 
+  /** Once: it is tried again and again. Where others can acknowledge, nobody hangs. */
+  private void tellStuck(OperatorException e) {
+    LOG.debug("the recorder of {} cannot leave", cluster, e);
+    SynchronousStandbys list = seen;
+    if (!stuck && (list == null || list.counts(standby))) {
+      stuck = true;
+      cannotLeave(tookNothing(), e);
+    }
+  }
+
+  private String tookNothing() {
+    return "the repository has taken no WAL for %s s"
+        .formatted(receiver.waiting().toMillis() / 1000.0);
+  }
+
   /** Returns whether all is as it should be. */
   private boolean look() {
-    SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+    SynchronousCommits commits = read();
     if (degraded) {
       if (!commits.streaming()) {
         return false;
@@ -188,7 +251,8 @@ final class SynchronousRecording {
               + " WAL, commits hang",
           "add a second standby: "
               + withSecond()
-              + (SynchronousCommits.grants(major, recorder.user()).isEmpty()
+              + (!commits.alterSystem()
+                      || SynchronousCommits.grants(major, recorder.user()).isEmpty()
                   ? ""
                   : "; or let the recorder leave, as a superuser: "
                       + String.join("; ", SynchronousCommits.grants(major, recorder.user()))
@@ -227,18 +291,16 @@ final class SynchronousRecording {
     if (!commits.streaming() || !receiver.waiting().isZero()) {
       return false; // commits would wait until it has caught up
     }
-    SynchronousCommits.set(recorder, wanted);
+    session.set(wanted);
     before = null;
     after = null;
     return false; // the next look tells what the server made of it
   }
 
   private void degrade() {
-    SynchronousCommits commits = SynchronousCommits.read(recorder, standby);
+    SynchronousCommits commits = read();
     SynchronousStandbys standbys = commits.standbys();
-    String why =
-        "the repository has taken no WAL for %s s"
-            .formatted(receiver.waiting().toMillis() / 1000.0);
+    String why = tookNothing();
     if (standbys.cannotDoWithout(standby)) {
       leave(commits, why);
     } else if (standbys.counts(standby)) {
@@ -247,8 +309,11 @@ final class SynchronousRecording {
           "critical",
           why + ": commits wait for the other standbys only (" + standbys + ")",
           "see why the repository cannot be written; the recorder comes back by itself");
+    } else if (stuck) {
+      alarm("note", why + ": commits do not wait for the repository any more", "nothing");
     }
     degraded = true;
+    stuck = false;
     told = "";
   }
 
@@ -258,12 +323,32 @@ final class SynchronousRecording {
       alarm(
           "critical",
           why + ": COMMITS HANG until it goes on, since nobody else can acknowledge them",
-          "as an administrator: " + SynchronousCommits.statements(without));
+          commits.alterSystem()
+              ? "as an administrator: " + SynchronousCommits.statements(without)
+              : "as an administrator, since ALTER SYSTEM is not allowed, in postgresql.conf:"
+                  + " synchronous_standby_names = '"
+                  + without
+                  + "', and reload");
       return;
     }
-    SynchronousCommits.set(recorder, without);
+    session.set(without);
     before = commits.standbys();
     after = without;
+    SynchronousCommits now = awaitReload();
+    if (now.standbys().cannotDoWithout(standby)) {
+      alarm(
+          "critical",
+          why
+              + ": COMMITS HANG until it goes on: synchronous_standby_names still is "
+              + now.standbys()
+              + " after ALTER SYSTEM and a reload",
+          "see what sets it, as the server's command line would: SELECT source, sourcefile FROM"
+              + " pg_settings WHERE name = 'synchronous_standby_names'; as an administrator change"
+              + " it there to '"
+              + without
+              + "', and restart the server if it is the command line");
+      return;
+    }
     alarm(
         "critical",
         why
@@ -273,6 +358,17 @@ final class SynchronousRecording {
         ending
             ? "start it again: holdfast record " + cluster + " --synchronous"
             : "see why the repository cannot be written; the recorder comes back by itself");
+  }
+
+  /** A reload takes a moment to reach everybody. */
+  private SynchronousCommits awaitReload() {
+    long deadline = System.nanoTime() + RELOADED_MAX.toNanos();
+    SynchronousCommits commits = read();
+    while (commits.standbys().cannotDoWithout(standby) && System.nanoTime() < deadline) {
+      LockSupport.parkNanos(Duration.ofMillis(STEP_MILLIS).toNanos());
+      commits = read();
+    }
+    return commits;
   }
 
   private void tellOnce(String level, String what, String next) {

@@ -71,7 +71,7 @@ final class ProofAdviceTest {
     assertThat(proofs.latest()).map(ProofDocument::result).contains("failed");
     assertThat(proofs.latestProven()).map(ProofDocument::label).contains("20261121T120000Z");
     Outlook outlook =
-        Outlook.of(true, new RecordingLag(0, Duration.ZERO), NOW, proofs.latestProven(), NOW);
+        Outlook.of(true, new RecordingLag(0, Duration.ZERO, true), NOW, proofs.latestProven(), NOW);
     assertThat(outlook)
         .isEqualTo(new Outlook(true, 0.0, false, 15.0, 1500L, 2, NOW.minus(Duration.ofDays(1))));
   }
@@ -90,14 +90,14 @@ final class ProofAdviceTest {
     Outlook bound =
         Outlook.of(
             true,
-            new RecordingLag(100, null),
+            new RecordingLag(100, null, false),
             NOW.minus(Duration.ofMinutes(3)),
             Optional.empty(),
             NOW);
     assertThat(bound).isEqualTo(new Outlook(true, 180.0, true, null, null, null, null));
     assertThat(Outlook.of(true, null, NOW, Optional.empty(), NOW).lossSeconds()).isNull();
     assertThat(
-            Outlook.of(true, new RecordingLag(100, null), null, Optional.empty(), NOW)
+            Outlook.of(true, new RecordingLag(100, null, false), null, Optional.empty(), NOW)
                 .lossSeconds())
         .isNull();
   }

@@ -509,4 +509,27 @@ final class ProveTest {
     ClusterStore cluster = Repository.open(repository.toString()).cluster("acme");
     assertThat(new Proofs(cluster).latest()).contains(outcome.proof());
   }
+
+  @Test
+  void where_no_recorder_is_connected_what_it_has_not_recorded_is_no_fault_of_the_copy()
+      throws Exception {
+    try (ProtectedServer production = ProtectedServer.start(17, "CREATE TABLE users (n int)")) {
+      production.caughtUp();
+      production.stopRecording(); // as nobody sees one that takes WAL from a folder
+      production.server.execute("INSERT INTO users VALUES (1)");
+      Prove.Outcome outcome = prove(production.repository);
+      ProofDocument.Check recording = check(outcome, "recording");
+      assertThat(recording.outcome()).isEqualTo("skipped");
+      assertThat(recording.notes().toString())
+          .contains("no recorder is connected", "are not recorded")
+          .doesNotContain("30 s");
+      assertThat(outcome.proof().recording()).isNull();
+      assertThat(outcome.proof().result()).isEqualTo("proven");
+      assertThat(new Status(production.repository).of("acme").getFirst().advice())
+          .anySatisfy(advice -> {
+            assertThat(advice.level()).isEqualTo(Advice.DANGER);
+            assertThat(advice.what()).contains("no recorder is connected to acme");
+          });
+    }
+  }
 }

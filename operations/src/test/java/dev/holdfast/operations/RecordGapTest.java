@@ -283,4 +283,19 @@ final class RecordGapTest {
       }
     }
   }
+
+  @Test
+  void a_base_backup_that_receives_its_wal_itself_says_what_was_lost_before_it() throws Exception {
+    try (TestServer server = start(18)) {
+      String repository = protect(server, true);
+      new Backup(repository, NAME, null, 1, Backup.Wanted.FULL).run(Progress.SILENT);
+      Lsn before = new RecordedWal(Repository.open(repository).cluster(NAME)).end();
+      load(server, 60);
+      BackupResult result =
+          new Backup(repository, NAME, null, 1, Backup.Wanted.FULL).run(Progress.SILENT);
+      assertThat(result.warnings())
+          .contains("replication slot holdfast_acme was given up by the server; it was made anew")
+          .anyMatch(what -> what.startsWith("WAL from " + before + " to "));
+    }
+  }
 }

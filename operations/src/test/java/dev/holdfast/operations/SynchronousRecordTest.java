@@ -11,6 +11,12 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.StandardOpenOption;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -243,6 +249,108 @@ final class SynchronousRecordTest {
         commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
       }
       assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(list);
+    }
+  }
+
+  /** Takes every connection that applications can get. */
+  private static List<Connection> fill(String url) {
+    List<Connection> taken = new ArrayList<>();
+    while (true) {
+      try {
+        taken.add(DriverManager.getConnection(url));
+      } catch (SQLException e) {
+        assertThat(e.getSQLState()).isEqualTo("53300");
+        return taken;
+      }
+    }
+  }
+
+  @Test
+  void it_leaves_though_hanging_applications_have_taken_every_connection() throws Exception {
+    try (TestServer server = TestServer.start(18, Map.of("max_connections", "15"));
+        S3Server bucket = S3Server.start("acme-backups");
+        Gate gate = new Gate(bucket.endpoint());
+        S3Server.Environment _ = S3Server.environment(gate.endpoint())) {
+      String repository = "s3://acme-backups/holdfast";
+      protect(server, repository);
+      server.execute(
+          "CREATE ROLE recorder LOGIN REPLICATION",
+          "CREATE ROLE app LOGIN",
+          "GRANT INSERT ON told TO app",
+          "GRANT pg_monitor TO recorder",
+          "GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO recorder",
+          "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO recorder");
+      String url = server.url("postgres").replace("postgres@", "recorder@");
+      String app =
+          "jdbc:postgresql://127.0.0.1:"
+              + URI.create(server.url("postgres")).getPort()
+              + "/postgres?user=app";
+      List<Connection> taken = List.of();
+      try (Recording recording =
+          new Recording(repository, RecordOptions.DEFAULT.withUrl(url).synchronously(2))) {
+        await(() -> recording.heard("note", "commits wait for the repository"));
+        taken = fill(app);
+        try {
+          gate.shut(true);
+          Statement statement = taken.getLast().createStatement();
+          CompletableFuture<Void> hanging =
+              CompletableFuture.runAsync(
+                  () -> {
+                    try (statement) {
+                      statement.execute("INSERT INTO told VALUES (1)");
+                    } catch (SQLException e) {
+                      throw new IllegalStateException(e);
+                    }
+                  },
+                  Thread::startVirtualThread);
+          taken.addAll(fill(app)); // what the recorder had open for a moment is free by now
+          await(hanging::isDone);
+          hanging.join();
+          await(() -> recording.heard("critical", "commits do not wait for the repository"));
+        } finally {
+          gate.shut(false);
+          for (Connection connection : taken) {
+            connection.close();
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void a_list_that_the_command_line_sets_is_told_to_hang_commits_when_it_leaves() throws Exception {
+    try (TestServer server =
+        TestServer.start(
+            16, Map.of("synchronous_standby_names", US, "synchronous_commit", "local"))) {
+      String repository = server.folder().resolve("repository").toString();
+      protect(server, repository);
+      Recording recording = new Recording(repository, RecordOptions.DEFAULT.synchronously(2));
+      try (recording) {
+        await(() -> recording.heard("warning", "commits do not wait for the repository"));
+      }
+      assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(US);
+      assertThat(recording.heard("critical", "COMMITS HANG until it goes on")).isTrue();
+      assertThat(recording.heard("critical", "any more")).isFalse();
+    }
+  }
+
+  @Test
+  void where_alter_system_is_not_allowed_it_is_said_before_and_when_it_stops() throws Exception {
+    try (TestServer server = TestServer.start(17)) {
+      String repository = server.folder().resolve("repository").toString();
+      protect(server, repository);
+      Files.writeString(
+          server.server().data().resolve("postgresql.conf"),
+          "\nallow_alter_system = off\nsynchronous_standby_names = '" + US + "'\n",
+          StandardOpenOption.APPEND);
+      server.execute("SELECT pg_reload_conf()");
+      Recording recording = new Recording(repository, RecordOptions.DEFAULT.synchronously(2));
+      try (recording) {
+        await(() -> recording.heard("warning", "may not take itself out of the list"));
+        assertThat(recording.alarms.toString()).doesNotContain("GRANT ALTER SYSTEM");
+      }
+      assertThat(recording.heard("critical", "COMMITS HANG")).isTrue();
+      assertThat(recording.alarms.getLast().next()).contains("in postgresql.conf");
     }
   }
 }
