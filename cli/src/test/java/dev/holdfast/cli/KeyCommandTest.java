@@ -168,6 +168,33 @@ class KeyCommandTest {
   }
 
   @Test
+  void verify_tells_what_one_lost_copy_of_the_wrapped_key_costs() throws IOException {
+    create();
+    Path document = folder.resolve("repository/holdfast.json");
+    Path copy = folder.resolve("repository/holdfast.copy.json");
+    String good = Files.readString(copy);
+    Files.delete(copy);
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("holdfast.copy.json")
+        .contains("the wrapped key is in holdfast.json alone")
+        .contains("nothing yet: the other copy is read")
+        .doesNotContain("nothing of the repository can be used");
+    Files.writeString(copy, good);
+    Files.writeString(document, "{}");
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("holdfast.json")
+        .contains("nothing yet: the other copy is read");
+    assertThat(run("key", "show")).as("as it says").isZero();
+    Files.writeString(copy, "{}");
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("nothing of the repository can be used until it is back")
+        .doesNotContain("nothing yet");
+  }
+
+  @Test
   void an_unencrypted_repository_says_so_and_has_no_key_to_change() {
     KeySources.useInProcess(KeySources.of(environment));
     Repository.create(folder.resolve("repository").toString());
