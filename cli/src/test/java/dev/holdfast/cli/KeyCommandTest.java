@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -160,9 +161,18 @@ class KeyCommandTest {
     environment.put("HOLDFAST_KEY_COMMAND", command);
     assertThat(run("key", "show", "--json")).isZero();
     assertThat(json().get("wrappedBy").asString()).isEqualTo("keyCommand");
+    assertThat(json().get("keyFrom").asString()).isEqualTo("the key command (HOLDFAST_KEY_COMMAND)");
     assertThat(run("key", "export", folder.resolve("x").toString())).isEqualTo(3);
     assertThat(run("--key-command", "echo no such key >&2; exit 3; #", "status")).isEqualTo(2);
     assertThat(err()).contains("ended with exit code 3: no such key");
+    assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
+    noTokenOf("LC_ALL=C\tsh " + service + " ", "the key command (HOLDFAST_KEY_COMMAND)");
+    noTokenOf("TOKEN=hvs.123 LC_ALL=C sh " + service + " ", "the key command (HOLDFAST_KEY");
+    noTokenOf("env LC_ALL=C T=hvs.123 sh " + service, "the key command `env …` (HOLDFAST_KEY");
+    assertThat(run("--key-command", "exit 3 hvs.123; #", "status")).isEqualTo(2);
+    assertThat(err())
+        .contains("the key command `exit …` (--key-command) ended with exit code 3")
+        .doesNotContain("hvs.123");
     assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
     assertThat(err()).contains("--passphrase-file and --key-command are both given");
   }
@@ -192,6 +202,17 @@ class KeyCommandTest {
     assertThat(out().replaceAll("\\s+", " "))
         .contains("nothing of the repository can be used until it is back")
         .doesNotContain("nothing yet");
+  }
+
+  private void noTokenOf(String command, String name) {
+    environment.put("HOLDFAST_KEY_COMMAND", command);
+    for (String[] asked :
+        List.of(
+            new String[] {"key", "show"}, new String[] {"key", "show", "--json"})) {
+      assertThat(run(asked)).as(err()).isZero();
+      assertThat(out()).contains(name);
+      assertThat(out() + err()).doesNotContain("hvs.123").doesNotContain("kms");
+    }
   }
 
   @Test
