@@ -174,7 +174,10 @@ final class RetentionTest {
     private long next = 3;
 
     @Nullable BaseManifest newestFull() {
-      return bases.stream().filter(base -> base.parent() == null).reduce((_, last) -> last).orElse(null);
+      return bases.stream()
+          .filter(base -> base.parent() == null)
+          .reduce((_, last) -> last)
+          .orElse(null);
     }
 
     Past(Random random) {

@@ -93,7 +93,6 @@ final class ChainTest {
 
     /** Writes the next layer. */
     BaseManifest layer(ObjectStore disk) {
-      BaseStore bases = Repository.open(disk).cluster("acme").bases();
       String parent = newest;
       String label = "20261121T0139%02dZ-".formatted(layers) + (parent == null ? "full" : "incr");
       // What an attempt left that was cut off; a real one has the label of another second.
