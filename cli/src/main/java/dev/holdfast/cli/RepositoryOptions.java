@@ -37,7 +37,8 @@ final class RepositoryOptions {
       paramLabel = "COMMAND",
       description =
           "Asks a key service: run by the shell with \"wrap\" or \"unwrap\" added, bytes in, bytes out."
-              + " Else HOLDFAST_KEY_COMMAND, else holdfast.yaml.")
+              + " Put no secret in it: others see command lines; let it read a file. Else"
+              + " HOLDFAST_KEY_COMMAND, else holdfast.yaml.")
   @Nullable String keyCommand;
 
   /**

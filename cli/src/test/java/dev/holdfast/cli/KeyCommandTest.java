@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -160,11 +161,58 @@ class KeyCommandTest {
     environment.put("HOLDFAST_KEY_COMMAND", command);
     assertThat(run("key", "show", "--json")).isZero();
     assertThat(json().get("wrappedBy").asString()).isEqualTo("keyCommand");
+    assertThat(json().get("keyFrom").asString()).isEqualTo("the key command (HOLDFAST_KEY_COMMAND)");
     assertThat(run("key", "export", folder.resolve("x").toString())).isEqualTo(3);
     assertThat(run("--key-command", "echo no such key >&2; exit 3; #", "status")).isEqualTo(2);
     assertThat(err()).contains("ended with exit code 3: no such key");
     assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
+    noTokenOf("LC_ALL=C\tsh " + service + " ", "the key command (HOLDFAST_KEY_COMMAND)");
+    noTokenOf("TOKEN=hvs.123 LC_ALL=C sh " + service + " ", "the key command (HOLDFAST_KEY");
+    noTokenOf("env LC_ALL=C T=hvs.123 sh " + service, "the key command `env …` (HOLDFAST_KEY");
+    assertThat(run("--key-command", "exit 3 hvs.123; #", "status")).isEqualTo(2);
+    assertThat(err())
+        .contains("the key command `exit …` (--key-command) ended with exit code 3")
+        .doesNotContain("hvs.123");
+    assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
     assertThat(err()).contains("--passphrase-file and --key-command are both given");
+  }
+
+  @Test
+  void verify_tells_what_one_lost_copy_of_the_wrapped_key_costs() throws IOException {
+    create();
+    Path document = folder.resolve("repository/holdfast.json");
+    Path copy = folder.resolve("repository/holdfast.copy.json");
+    String good = Files.readString(copy);
+    Files.delete(copy);
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("holdfast.copy.json")
+        .contains("the wrapped key is in holdfast.json alone")
+        .contains("nothing yet: the other copy is read")
+        .doesNotContain("nothing of the repository can be used");
+    Files.writeString(copy, good);
+    Files.writeString(document, "{}");
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("holdfast.json")
+        .contains("nothing yet: the other copy is read");
+    assertThat(run("key", "show")).as("as it says").isZero();
+    Files.writeString(copy, "{}");
+    run("verify");
+    assertThat(out().replaceAll("\\s+", " "))
+        .contains("nothing of the repository can be used until it is back")
+        .doesNotContain("nothing yet");
+  }
+
+  private void noTokenOf(String command, String name) {
+    environment.put("HOLDFAST_KEY_COMMAND", command);
+    for (String[] asked :
+        List.of(
+            new String[] {"key", "show"}, new String[] {"key", "show", "--json"})) {
+      assertThat(run(asked)).as(err()).isZero();
+      assertThat(out()).contains(name);
+      assertThat(out() + err()).doesNotContain("hvs.123").doesNotContain("kms");
+    }
   }
 
   @Test

@@ -38,7 +38,9 @@ public final class RepositoryKeys {
     } else if (sources.isTold()) {
       chosen = sources;
     } else if (!fromEnvironment.isBlank()) {
-      chosen = sources.withCommand(new ShellKeyCommand(fromEnvironment), "HOLDFAST_KEY_COMMAND");
+      chosen = 
+          sources.withCommand(
+              new ShellKeyCommand(fromEnvironment, "HOLDFAST_KEY_COMMAND"), "HOLDFAST_KEY_COMMAND");
     } else {
       String file = configuration.passphraseFile();
       chosen =
@@ -68,7 +70,9 @@ public final class RepositoryKeys {
     if (file != null) {
       return sources.withPassphraseFile(file, fileBy);
     }
-    return command == null ? sources : sources.withCommand(new ShellKeyCommand(command), commandBy);
+    return command == null
+        ? sources
+        : sources.withCommand(new ShellKeyCommand(command, commandBy), commandBy);
   }
 
   /**

@@ -223,9 +223,16 @@ final class Retention {
     return order;
   }
 
+  /** The lowest layer that is known: of a chain that lost its full one, too, the newest goes first. */
   private String root(BaseManifest base) {
-    List<BaseManifest> chain = BaseStore.chain(base, byLabel);
-    return chain == null ? base.label() : chain.getLast().label();
+    BaseManifest lowest = base;
+    var seen = new TreeSet<String>();
+    for (BaseManifest layer = base;
+        layer != null && seen.add(layer.label());
+        layer = layer.parent() == null ? null : byLabel.get(layer.parent())) {
+      lowest = layer;
+    }
+    return lowest.label();
   }
 
   /** What is left of base backups whose taking or removing was interrupted, a day ago or longer. */

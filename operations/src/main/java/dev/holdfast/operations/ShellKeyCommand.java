@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.Processes;
 import dev.holdfast.store.KeyCommand;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * A key service asked by a command of the operator's: run by the shell with {@code wrap} or {@code
@@ -14,15 +15,26 @@ import java.util.List;
 final class ShellKeyCommand implements KeyCommand {
   private static final long SECONDS_MAX = 60;
 
-  private final String command;
+  private static final Pattern ASSIGNMENT = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*=.*");
 
-  ShellKeyCommand(String command) {
+  private final String command;
+  private final String toldBy;
+
+  /**
+   * @param toldBy the option, variable or setting that has it
+   */
+  ShellKeyCommand(String command, String toldBy) {
     this.command = command;
+    this.toldBy = toldBy;
   }
 
+  /** No more than its first word: what follows may hold a token, and so may a variable before it. */
   @Override
   public String name() {
-    return "the key command `" + command + "`";
+    String first = command.strip().split("[\\s;|&<>()]", 2)[0];
+    return first.isEmpty() || ASSIGNMENT.matcher(first).matches()
+        ? "the key command"
+        : "the key command `" + first + " …`";
   }
 
   @Override
@@ -43,9 +55,10 @@ final class ShellKeyCommand implements KeyCommand {
       throw new OperatorException(
           Kind.USAGE,
           "cannot " + action + " the repository's key",
-          "`%s` %s%s"
+          "%s (%s) %s%s"
               .formatted(
-                  line,
+                  name(),
+                  toldBy,
                   answer.exitCode() != 0
                       ? "ended with exit code " + answer.exitCode()
                       : "answered with nothing",

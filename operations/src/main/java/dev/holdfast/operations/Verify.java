@@ -77,7 +77,9 @@ public final class Verify {
           told(
               problem,
               null,
-              "nothing of the repository can be used until it is back",
+              found.opens()
+                  ? "nothing yet: the other copy is read"
+                  : "nothing of the repository can be used until it is back",
               new Moments()));
     }
     var clusters = new ArrayList<VerifyResult.Cluster>();

@@ -125,6 +125,35 @@ final class RetentionTest {
     assertThat(removedSegments).isGreaterThan(PASTS);
   }
 
+  /** Else a removal by this order is refused at the lower one, for ever. */
+  @Test
+  void of_a_chain_whose_full_one_is_lost_the_newest_goes_first() {
+    int chains = 0;
+    for (long seed = 1; seed <= 300; seed++) {
+      var past = new Past(new Random(seed));
+      past.live();
+      past.bases.removeIf(base -> base.parent() == null && !base.equals(past.newestFull()));
+      List<String> removed =
+          Retention.decide(
+                  past.held(),
+                  new RetentionRules(Duration.ofHours(1), 1, Duration.ofDays(400)),
+                  past.now)
+              .removed()
+              .stream()
+              .map(BaseManifest::label)
+              .toList();
+      for (BaseManifest base : past.bases) {
+        if (removed.contains(base.label()) && removed.contains(base.parent())) {
+          chains++;
+          assertThat(removed.indexOf(base.label()))
+              .as("seed %d: %s before its parent", seed, base.label())
+              .isLessThan(removed.indexOf(base.parent()));
+        }
+      }
+    }
+    assertThat(chains).isGreaterThan(20);
+  }
+
   /** What happened to one server. */
   private static final class Past {
     private final Random random;
@@ -143,6 +172,13 @@ final class RetentionTest {
     private Instant now = BEGIN;
     private int timeline = 1;
     private long next = 3;
+
+    @Nullable BaseManifest newestFull() {
+      return bases.stream()
+          .filter(base -> base.parent() == null)
+          .reduce((_, last) -> last)
+          .orElse(null);
+    }
 
     Past(Random random) {
       this.random = random;

@@ -170,7 +170,7 @@ public final class PostgresServer implements AutoCloseable {
       Files.deleteIfExists(data.resolve("postmaster.pid"));
       Unprivileged.way().own(data);
       ProcessBuilder builder =
-          new ProcessBuilder(Unprivileged.way().command(command))
+          Processes.withoutSecrets(new ProcessBuilder(Unprivileged.way().command(command)))
               .redirectErrorStream(true)
               .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
               .redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));

@@ -13,14 +13,23 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 
 /** Runs a program to its end. The only place that does. */
 public final class Processes {
+  /**
+   * All of ours, as one may hold a password in a URL or a token in a command; all of AWS, as some
+   * name a place where credentials are served; of libpq's the password, and the files that hold
+   * passwords.
+   */
+  private static final Pattern SECRET =
+      Pattern.compile("(HOLDFAST_|AWS_).*|PGPASSWORD|PGPASSFILE|PGSERVICEFILE|PGSSLPASSWORD");
+
   private Processes() {}
 
   /**
    * Runs a program, waits for it and collects what it prints. Messages are asked for in English so
-   * that they can be recognised.
+   * that they can be recognised. It is not told what our environment says of keys and passwords.
    */
   public static ProcessResult run(List<String> command) {
     return run(command, "", Map.of());
@@ -56,7 +65,7 @@ public final class Processes {
 
   /**
    * Runs a program that reads some bytes and answers with some: what is given and what it answers
-   * is in no argument, no variable and no file.
+   * is in no argument, no variable and no file. It has our whole environment, to reach its service.
    *
    * @param input a few kilobytes at most
    * @param secondsMax how long it may take
@@ -117,9 +126,20 @@ public final class Processes {
     }
   }
 
+  /**
+   * Takes from its environment what opens a repository, a bucket or a server. A superuser of a
+   * server sees the environment that it was started with, by {@code COPY FROM PROGRAM}, and that of
+   * a restored or forked server is not the operator of the repository. No program that we start
+   * needs any of it but the key command.
+   */
+  static ProcessBuilder withoutSecrets(ProcessBuilder builder) {
+    builder.environment().keySet().removeIf(SECRET.asMatchPredicate());
+    return builder;
+  }
+
   /** As {@link #run(List)}, with a standard input and variables added to the environment. */
   static ProcessResult run(List<String> command, String input, Map<String, String> environment) {
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    ProcessBuilder builder = withoutSecrets(new ProcessBuilder(command)).redirectErrorStream(true);
     builder.environment().put("LC_MESSAGES", "C");
     builder.environment().putAll(environment);
     try {

@@ -54,7 +54,7 @@ final class Watchdog {
     List<String> command = new ArrayList<>(List.of("sh", "-c", SCRIPT, "holdfast-watchdog", pid));
     folders.forEach(folder -> command.add(folder.toString()));
     Process process =
-        new ProcessBuilder(command)
+        Processes.withoutSecrets(new ProcessBuilder(command))
             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
             .redirectError(ProcessBuilder.Redirect.DISCARD)
             .start();

@@ -13,7 +13,9 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -108,9 +110,23 @@ public final class BaseStore {
    * Starts a base backup.
    *
    * @param label letters, digits, dot, underscore, hyphen; sorts by time
-   * @throws OperatorException REFUSED when a published base backup has this label
+   * @throws OperatorException REFUSED when a published base backup has this label, or another one
+   *     of this label is being taken, or was cut off less than a day ago
    */
   public BaseWriter begin(String label) {
+    makeRoom(label);
+    if (!objects.list(folder + label + "/").isEmpty()) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot begin base backup " + label,
+          "another one of that label is being taken, or its taking was cut off",
+          "begin another one a second later");
+    }
+    return writer(label, "");
+  }
+
+  /** Refuses what is published, and makes room. */
+  private void makeRoom(String label) {
     if (!ObjectName.isComponent(label)) {
       throw new IllegalArgumentException("\"" + label + "\" cannot label a base backup");
     }
@@ -121,9 +137,12 @@ public final class BaseStore {
           "a base backup of that label exists",
           "begin another one a second later");
     }
-    removeAbandoned(label);
+    removeAbandoned();
+  }
+
+  private BaseWriter writer(String label, String attempt) {
     return new BaseWriter(
-        objects, folder + label + "/", label, BaseWriter.PART_BYTES_MAX, compressionLevel);
+        objects, folder + label + "/", label, BaseWriter.PART_BYTES_MAX, compressionLevel, attempt);
   }
 
   /**
@@ -162,10 +181,14 @@ public final class BaseStore {
   private @Nullable String madeFrom(String label) {
     String name = folder + label + "/" + MADE_FROM;
     try {
-      return JsonDocument.unwrap(name, MADE_FROM_KIND, objects.get(name), MadeFrom.class).label();
+      return madeFrom(name, objects.get(name)).label();
     } catch (NoSuchObjectException e) {
       return null;
     }
+  }
+
+  static MadeFrom madeFrom(String name, byte[] bytes) {
+    return JsonDocument.unwrap(name, MADE_FROM_KIND, bytes, MadeFrom.class);
   }
 
   /** Reads what a base backup was made from; throws when that does not hold. */
@@ -237,8 +260,8 @@ public final class BaseStore {
     return Instant.now().minus(ABANDONED_AFTER);
   }
 
-  /** What a crash left: of this label at once, of others when nobody wrote for a day. */
-  private void removeAbandoned(String beginning) {
+  /** What a crash left, when nobody wrote to it for a day: until then somebody may be at it. */
+  private void removeAbandoned() {
     objects.sweep(folder);
     for (String label : objects.folders(folder)) {
       String base = folder + label + "/";
@@ -247,8 +270,7 @@ public final class BaseStore {
       }
       List<ObjectStore.StoredObject> left = objects.list(base);
       Instant limit = abandonedLimit();
-      if (label.equals(beginning)
-          || left.stream().allMatch(object -> object.modifiedAt().isBefore(limit))) {
+      if (left.stream().allMatch(object -> object.modifiedAt().isBefore(limit))) {
         left.forEach(object -> objects.delete(object.name()));
       }
     }
@@ -303,18 +325,25 @@ public final class BaseStore {
    * Folds a chain into a new full base backup of the same moment, labelled {@link #rolledUp}; reads
    * and writes the repository only. The chain stays.
    *
+   * <p>Several may do so at once, and one that was killed may be run again at once: each attempt
+   * has parts of its own, and the first to publish wins.
+   *
    * @param threads parts worked on at once
    * @param onBytes told how many further bytes of files are folded; called by several threads
    * @return the new one's manifest
-   * @throws OperatorException REFUSED when it exists; DAMAGED_DATA, naming the object; then nothing
-   *     new is there
+   * @throws OperatorException REFUSED when it exists, or another attempt was first; DAMAGED_DATA,
+   *     naming the object; then nothing new is there
    */
   public BaseManifest rollUp(String label, int threads, LongConsumer onBytes) {
     BaseReader reader = open(label);
     if (!reader.manifest().isIncremental()) {
       throw new IllegalArgumentException(label + " is a full base backup");
     }
-    try (BaseWriter writer = begin(rolledUp(label))) {
+    String full = rolledUp(label);
+    makeRoom(full);
+    String attempt =
+        String.format(Locale.ROOT, "%09d", ThreadLocalRandom.current().nextInt(1_000_000_000));
+    try (BaseWriter writer = writer(full, attempt)) {
       writer.madeFrom(label);
       reader.foldInto(writer, threads, onBytes);
       return writer.publish(reader.manifest().asFull(writer.label()));

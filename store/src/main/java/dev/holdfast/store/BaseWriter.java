@@ -2,13 +2,16 @@ package dev.holdfast.store;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.objects.ObjectExistsException;
 import dev.holdfast.store.objects.ObjectStore;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -34,6 +37,13 @@ public final class BaseWriter implements AutoCloseable {
   private final long partBytesMax;
   private final int compressionLevel;
 
+  /**
+   * Digits that end the names of this attempt's parts. With some, several attempts at the same
+   * layer may run at once: all write the same list of files, and the manifest decides whose parts
+   * count. Without, this writer is alone.
+   */
+  private final String attempt;
+
   private final TreeMap<String, Long> files = new TreeMap<>();
   private final ArrayDeque<PartWriter> idle = new ArrayDeque<>();
   private final List<PartWriter> open = new ArrayList<>();
@@ -45,19 +55,30 @@ public final class BaseWriter implements AutoCloseable {
 
   private int pieceWriters;
   private int partsBegun;
+  private boolean putMadeFrom;
+  private boolean putFiles;
   private boolean published;
 
+  /** Whether the storage was asked for the manifest and did not say whether it is there. */
+  private boolean undecided;
+
   BaseWriter(ObjectStore objects, String folder, String label, long partBytesMax) {
-    this(objects, folder, label, partBytesMax, Repository.Creation.USUAL_LEVEL);
+    this(objects, folder, label, partBytesMax, Repository.Creation.USUAL_LEVEL, "");
   }
 
   BaseWriter(
-      ObjectStore objects, String folder, String label, long partBytesMax, int compressionLevel) {
+      ObjectStore objects,
+      String folder,
+      String label,
+      long partBytesMax,
+      int compressionLevel,
+      String attempt) {
     this.objects = objects;
     this.folder = folder;
     this.label = label;
     this.partBytesMax = partBytesMax;
     this.compressionLevel = compressionLevel;
+    this.attempt = attempt;
   }
 
   /** The base's label. */
@@ -120,8 +141,15 @@ public final class BaseWriter implements AutoCloseable {
    */
   public void madeFrom(String source) {
     String name = folder + BaseStore.MADE_FROM;
-    objects.put(
-        name, JsonDocument.wrap(name, BaseStore.MADE_FROM_KIND, new BaseStore.MadeFrom(source)));
+    var madeFrom = new BaseStore.MadeFrom(source);
+    try {
+      objects.put(name, JsonDocument.wrap(name, BaseStore.MADE_FROM_KIND, madeFrom));
+      putMadeFrom = true;
+    } catch (ObjectExistsException e) {
+      if (attempt.isEmpty() || !madeFrom.equals(BaseStore.madeFrom(name, objects.get(name)))) {
+        throw e;
+      }
+    }
     requireSource(source); // whoever removes it from now on sees that it is needed
   }
 
@@ -176,7 +204,7 @@ public final class BaseWriter implements AutoCloseable {
       part =
           new PartWriter(
               objects,
-              folder + String.format(Locale.ROOT, "part-%04d", partsBegun),
+              folder + String.format(Locale.ROOT, "part-%04d", partsBegun) + attempt,
               compressionLevel);
       open.add(part);
     }
@@ -246,9 +274,7 @@ public final class BaseWriter implements AutoCloseable {
     Map<String, FileList.Entry> entries = entries(manifest.isIncremental());
     byte[] list = FileList.encode(entries, manifest.isIncremental());
     String filesName = folder + BaseStore.FILES;
-    byte[] storedList =
-        Envelope.wrap(filesName, Envelope.BASE_FILES, list, list.length, compressionLevel);
-    objects.put(filesName, storedList);
+    byte[] storedList = storeList(filesName, list);
     checkComplete();
     BaseManifest complete =
         manifest.withSizes(
@@ -263,18 +289,54 @@ public final class BaseWriter implements AutoCloseable {
       requireSource(parent);
     }
     String name = folder + BaseStore.MANIFEST;
-    objects.put(
-        name,
+    byte[] document =
         JsonDocument.wrap(
             name,
             BaseStore.KIND,
             BaseDocument.of(
-                complete, files.size(), Envelope.checksum(list, 0, list.length), finished)));
+                complete, files.size(), Envelope.checksum(list, 0, list.length), finished));
+    undecided = true;
+    try {
+      objects.put(name, document);
+    } catch (ObjectExistsException e) {
+      undecided = false;
+      throw overtaken(e);
+    }
     if (parent != null) {
       withdrawWithout(name, parent);
     }
     published = true;
+    removeOtherAttempts();
     return complete;
+  }
+
+  /** Stores the list of files, or takes the same one of another attempt. */
+  private byte[] storeList(String name, byte[] list) {
+    byte[] stored = Envelope.wrap(name, Envelope.BASE_FILES, list, list.length, compressionLevel);
+    try {
+      objects.put(name, stored);
+      putFiles = true;
+      return stored;
+    } catch (ObjectExistsException e) {
+      if (objects.exists(folder + BaseStore.MANIFEST)) {
+        throw overtaken(e);
+      }
+      byte[] other = objects.get(name);
+      if (attempt.isEmpty()
+          || !Arrays.equals(list, Envelope.unwrap(name, Envelope.BASE_FILES, other))) {
+        throw e;
+      }
+      return other;
+    }
+  }
+
+  private OperatorException overtaken(ObjectExistsException e) {
+    return new OperatorException(
+        Kind.REFUSED,
+        "cannot publish base backup " + label,
+        "somebody else has published one of that label meanwhile",
+        "use that one: it is whole; what was written here is removed",
+        e);
   }
 
   /** A manifest never names what is not there, even if someone cleaned up meanwhile. */
@@ -295,12 +357,30 @@ public final class BaseWriter implements AutoCloseable {
     }
   }
 
+  /** Parts of those that were cut off, or come too late from now on. */
+  private void removeOtherAttempts() {
+    if (attempt.isEmpty()) {
+      return;
+    }
+    var ours = new HashSet<String>();
+    finished.forEach(part -> ours.add(folder + part.name()));
+    try {
+      objects.list(folder).stream()
+          .map(ObjectStore.StoredObject::name)
+          .filter(name -> name.startsWith(folder + "part-") && !ours.contains(name))
+          .forEach(objects::delete);
+    } catch (OperatorException e) {
+      // The base backup is published; they are in nobody's way, and go when it goes.
+    }
+  }
+
   /** The last look was before this layer could be seen: the parent may have gone in between. */
   private void withdrawWithout(String manifest, String parent) {
     try {
       requireSource(parent);
     } catch (OperatorException e) {
       objects.delete(manifest);
+      undecided = false;
       throw e;
     }
   }
@@ -328,7 +408,11 @@ public final class BaseWriter implements AutoCloseable {
     }
   }
 
-  /** Removes everything written, unless it was published. */
+  /**
+   * Removes what this writer wrote and nothing else, unless it was published, or may have been: of
+   * a layer that others can see nothing is missing then, and what is left else is removed after a
+   * day.
+   */
   @Override
   public synchronized void close() {
     for (PartWriter part : open) {
@@ -336,13 +420,26 @@ public final class BaseWriter implements AutoCloseable {
     }
     open.clear();
     idle.clear();
-    if (!published) {
-      for (BaseDocument.Part part : finished) {
-        objects.delete(folder + part.name());
+    if (published || undecided) {
+      return;
+    }
+    for (BaseDocument.Part part : finished) {
+      objects.delete(folder + part.name());
+    }
+    finished.clear();
+    String files = folder + BaseStore.FILES;
+    String madeFrom = folder + BaseStore.MADE_FROM;
+    if (attempt.isEmpty()) {
+      if (putFiles) {
+        objects.delete(files);
       }
-      finished.clear();
-      objects.delete(folder + BaseStore.FILES);
-      objects.delete(folder + BaseStore.MADE_FROM);
+      if (putMadeFrom) {
+        objects.delete(madeFrom);
+      }
+    } else if (putMadeFrom
+        && objects.list(folder).stream().allMatch(object -> object.name().equals(madeFrom))) {
+      // The list of files stays: another attempt may be about to publish with it.
+      objects.delete(madeFrom);
     }
   }
 }

@@ -5,7 +5,7 @@ package dev.holdfast.store;
  * repository keeps what came out.
  */
 public interface KeyCommand {
-  /** What an operator calls it: the command as given. */
+  /** What an operator calls it, without what may be a secret. */
   String name();
 
   /**

@@ -104,9 +104,10 @@ public final class Verification {
   /**
    * What was found.
    *
+   * @param opens whether {@code holdfast.json} or its copy holds, so that there is a way in
    * @param problems of the repository as such
    */
-  public record Result(List<Problem> problems, List<Checked> clusters) {
+  public record Result(boolean opens, List<Problem> problems, List<Checked> clusters) {
     /** All problems, those of the repository first. */
     public List<Problem> all() {
       return Stream.concat(
@@ -148,13 +149,14 @@ public final class Verification {
               : "holdfast protect NAME URL of any of its clusters puts it back");
     }
     checkCopy(documents, problems);
+    boolean opens = !documents.isEmpty();
     ObjectStore readable = objects;
     if (!documents.isEmpty()) {
       // Not a finding: with the wrong key nothing can be said about what is there.
       readable = Repository.unlock(objects, documents.lastEntry().getValue(), keys).objects();
     }
     if (readable == objects && isSealed(folders)) {
-      return new Result(problems.sorted(), List.of()); // the key was lost with holdfast.json
+      return new Result(opens, problems.sorted(), List.of()); // the key was lost with holdfast.json
     }
     if (cluster != null && !folders.contains(cluster)) {
       Repository.open(objects, keys).cluster(cluster); // says which there are
@@ -163,12 +165,23 @@ public final class Verification {
     for (String name : cluster == null ? folders : List.of(cluster)) {
       clusters.add(new ClusterCheck(readable, name, reading, listener).run());
     }
-    return new Result(problems.sorted(), List.copyOf(clusters));
+    return new Result(opens, problems.sorted(), List.copyOf(clusters));
   }
 
   private static void checkCopy(Map<String, Repository.Document> documents, Findings problems) {
     Repository.Document document = documents.get(Repository.DOCUMENT);
     Repository.Document copy = documents.get(Repository.COPY);
+    if (copy == null
+        && document != null
+        && document.encryption() != null
+        && !problems.names(Repository.COPY)) {
+      problems.missing(
+          Problem.Subject.REPOSITORY,
+          "",
+          Repository.COPY,
+          "there is no such object: the wrapped key is in " + Repository.DOCUMENT + " alone",
+          "holdfast protect NAME URL of any of its clusters, or holdfast key change, puts it back");
+    }
     if (document != null
         && copy != null
         && !Objects.equals(document.encryption(), copy.encryption())) {

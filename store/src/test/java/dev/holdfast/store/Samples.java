@@ -94,7 +94,10 @@ final class Samples {
   /** Small files, one that fills several parts, holes, an empty file, an empty directory. */
   static BaseManifest takeBase(BaseStore bases, ObjectStore objects, String folder) {
     var random = new Random(7);
-    bases.begin(LABEL).close(); // clears what an earlier attempt left
+    if (!bases.exists(LABEL)) { // of an attempt cut off: a real one has another second's label
+      objects.list(folder).forEach(left -> objects.delete(left.name()));
+    }
+    bases.begin(LABEL).close();
     try (var base = new BaseWriter(objects, folder, LABEL, 600_000)) {
       write(base, "global/pg_control", pages(random, 8192));
       write(base, "base/5/1259", pages(random, 40_000));
