@@ -161,7 +161,8 @@ class KeyCommandTest {
     environment.put("HOLDFAST_KEY_COMMAND", command);
     assertThat(run("key", "show", "--json")).isZero();
     assertThat(json().get("wrappedBy").asString()).isEqualTo("keyCommand");
-    assertThat(json().get("keyFrom").asString()).isEqualTo("the key command (HOLDFAST_KEY_COMMAND)");
+    assertThat(json().get("keyFrom").asString())
+        .isEqualTo("the key command (HOLDFAST_KEY_COMMAND)");
     assertThat(run("key", "export", folder.resolve("x").toString())).isEqualTo(3);
     assertThat(run("--key-command", "echo no such key >&2; exit 3; #", "status")).isEqualTo(2);
     assertThat(err()).contains("ended with exit code 3: no such key");
@@ -207,8 +208,7 @@ class KeyCommandTest {
   private void noTokenOf(String command, String name) {
     environment.put("HOLDFAST_KEY_COMMAND", command);
     for (String[] asked :
-        List.of(
-            new String[] {"key", "show"}, new String[] {"key", "show", "--json"})) {
+        List.of(new String[] {"key", "show"}, new String[] {"key", "show", "--json"})) {
       assertThat(run(asked)).as(err()).isZero();
       assertThat(out()).contains(name);
       assertThat(out() + err()).doesNotContain("hvs.123").doesNotContain("kms");

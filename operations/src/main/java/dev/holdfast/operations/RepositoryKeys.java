@@ -38,7 +38,7 @@ public final class RepositoryKeys {
     } else if (sources.isTold()) {
       chosen = sources;
     } else if (!fromEnvironment.isBlank()) {
-      chosen = 
+      chosen =
           sources.withCommand(
               new ShellKeyCommand(fromEnvironment, "HOLDFAST_KEY_COMMAND"), "HOLDFAST_KEY_COMMAND");
     } else {

@@ -223,7 +223,9 @@ final class Retention {
     return order;
   }
 
-  /** The lowest layer that is known: of a chain that lost its full one, too, the newest goes first. */
+  /**
+   * The lowest layer that is known: of a chain that lost its full one, too, the newest goes first.
+   */
   private String root(BaseManifest base) {
     BaseManifest lowest = base;
     var seen = new TreeSet<String>();

@@ -28,7 +28,9 @@ final class ShellKeyCommand implements KeyCommand {
     this.toldBy = toldBy;
   }
 
-  /** No more than its first word: what follows may hold a token, and so may a variable before it. */
+  /**
+   * No more than its first word: what follows may hold a token, and so may a variable before it.
+   */
   @Override
   public String name() {
     String first = command.strip().split("[\\s;|&<>()]", 2)[0];
