@@ -52,7 +52,7 @@ class CommandLineRunTest {
     for (String command :
         new String[] {
           "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
-          "log", "preview", "restore", "key", "show", "revert", "fork", "wal"
+          "log", "preview", "restore", "show", "revert", "fork", "wal"
         }) {
       out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();

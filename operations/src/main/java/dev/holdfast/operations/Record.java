@@ -378,6 +378,10 @@ public final class Record {
     private int timeline;
     private RecordedNames names = RecordedNames.none();
     private @Nullable DamageScan scan;
+
+    /** Whether the catalog is to be read once more. */
+    private boolean settling;
+
     private boolean schemaChanged = true; // whatever changed while nobody was recording
     private long catalogReadAt;
     private long catalogPauseNanos = CATALOG_NANOS_MIN;
@@ -490,7 +494,8 @@ public final class Record {
           } else if (!running) {
             return;
           }
-          if (schemaChanged && System.nanoTime() - catalogReadAt > catalogPauseNanos) {
+          if ((schemaChanged || settling)
+              && System.nanoTime() - catalogReadAt > catalogPauseNanos) {
             readCatalog();
           }
         }
@@ -531,6 +536,7 @@ public final class Record {
         }
         if (skipped) {
           skipped = false;
+          schemaChanged = true; // perhaps
           say("warning: WAL came faster than it could be looked at; use `holdfast log`");
         }
         current = new WalReader(chunk.start.plus(skip));
@@ -578,15 +584,19 @@ public final class Record {
      */
     private void readCatalog() {
       try {
+        boolean changed = schemaChanged;
         Catalog catalog = CatalogReader.read(recorder);
         schemaChanged = false;
+        // A commit is in the log before anybody else sees it: what was read may lack the last one.
+        settling = changed;
         if (catalogUnread) {
           catalogUnread = false;
           catalogPauseNanos = CATALOG_NANOS_MIN;
         }
         int hash = namesHash(catalog);
         if (hash == namesHash) {
-          catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);
+          catalogPauseNanos =
+              changed ? Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX) : catalogPauseNanos;
         } else {
           catalogPauseNanos = CATALOG_NANOS_MIN;
           namesHash = hash;

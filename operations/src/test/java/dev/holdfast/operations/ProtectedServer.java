@@ -24,6 +24,10 @@ final class ProtectedServer implements AutoCloseable {
 
   final TestServer server;
   final String repository;
+
+  /** What the recorder said. */
+  private final List<String> told = Collections.synchronizedList(new ArrayList<>());
+
   final List<LogEntry> alarms = Collections.synchronizedList(new ArrayList<>());
   private @Nullable Record recorder;
   private @Nullable CompletableFuture<Void> recording;
@@ -89,7 +93,9 @@ final class ProtectedServer implements AutoCloseable {
                       }
 
                       @Override
-                      public void say(String line) {}
+                      public void say(String line) {
+                        told.add(line);
+                      }
                     }),
             Thread::startVirtualThread);
   }
@@ -132,7 +138,8 @@ final class ProtectedServer implements AutoCloseable {
         return;
       }
       if (System.nanoTime() > deadline) {
-        throw new TimeoutException("no recorded catalog knows " + table);
+        throw new TimeoutException(
+            "no recorded catalog knows " + table + "; the recorder said " + told);
       }
       Thread.sleep(50); // the recorder tells the repository, and only that
     }

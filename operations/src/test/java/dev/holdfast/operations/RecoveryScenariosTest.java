@@ -51,7 +51,7 @@ final class RecoveryScenariosTest {
 
   /** As "032_relfilenode_reuse.pl". Before 15 nobody chooses the OID of a database. */
   @ParameterizedTest
-  @ValueSource(ints = {15, 16, 17, 18})
+  @ValueSource(ints = {15, 18})
   void files_that_another_database_had_under_the_same_numbers_are_told_apart(int major)
       throws Exception {
     try (ProtectedServer production =
