@@ -197,8 +197,8 @@ public final class BaseBackup {
   private static Instant inSecondOfItsOwn(Connection control, ClusterStore cluster)
       throws SQLException {
     Instant now = now(control);
-    while (cluster.bases().exists(label(now, BaseManifest.FULL))
-        || cluster.bases().exists(label(now, BaseManifest.INCREMENTAL))) {
+    while (cluster.bases().isTaken(label(now, BaseManifest.FULL))
+        || cluster.bases().isTaken(label(now, BaseManifest.INCREMENTAL))) {
       LockSupport.parkNanos(100_000_000L);
       now = now(control);
     }

@@ -106,6 +106,11 @@ public final class BaseStore {
     return objects.exists(folder + label + "/" + MANIFEST);
   }
 
+  /** Whether there is anything of this label, published or not. */
+  public boolean isTaken(String label) {
+    return !objects.list(folder + label + "/").isEmpty();
+  }
+
   /**
    * Starts a base backup.
    *
@@ -115,7 +120,7 @@ public final class BaseStore {
    */
   public BaseWriter begin(String label) {
     makeRoom(label);
-    if (!objects.list(folder + label + "/").isEmpty()) {
+    if (isTaken(label)) {
       throw new OperatorException(
           Kind.REFUSED,
           "cannot begin base backup " + label,
