@@ -1,5 +1,6 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.SynchronousCommits;
@@ -150,9 +151,17 @@ final class SynchronousRecording {
             lookedAt = System.nanoTime();
           }
         }
-      } catch (OperatorException e) {
+      } catch (RuntimeException e) { // whatever it was: without this thread nobody leaves
         if (hanging) {
-          tellStuck(e);
+          tellStuck(
+              e instanceof OperatorException known
+                  ? known
+                  : new OperatorException(
+                      Kind.FAILED,
+                      "cannot take the recorder out of synchronous_standby_names",
+                      String.valueOf(e.getMessage()),
+                      "take it out as an administrator",
+                      e));
           again = again.isZero() ? LEAVE_AGAIN_FIRST : again.multipliedBy(2);
           again = again.compareTo(LEAVE_AGAIN_MAX) > 0 ? LEAVE_AGAIN_MAX : again;
           triedAt = System.nanoTime();

@@ -16,13 +16,8 @@ import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.Statement;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -43,66 +38,6 @@ final class RecordGapTest {
           "min_wal_size", "2MB",
           "autovacuum", "off");
 
-  /** A recorder in this process, and what it said. */
-  private static final class Recording implements AutoCloseable {
-    final List<RecordingAlarm> alarms = Collections.synchronizedList(new ArrayList<>());
-    private final Record recorder;
-    private final CompletableFuture<Void> running;
-
-    Recording(String repository, RecordOptions options) {
-      recorder = new Record(repository, NAME, options.withFlushSeconds(0.1));
-      running =
-          CompletableFuture.runAsync(
-              () ->
-                  recorder.run(
-                      new Record.Listener() {
-                        @Override
-                        public void destructive(LogEntry entry) {}
-
-                        @Override
-                        public void say(String line) {}
-
-                        @Override
-                        public void alarm(RecordingAlarm alarm) {
-                          alarms.add(alarm);
-                        }
-                      }),
-              Thread::startVirtualThread);
-    }
-
-    List<RecordingAlarm> alarms(String about) {
-      return List.copyOf(alarms).stream().filter(each -> each.alarm().equals(about)).toList();
-    }
-
-    void await(BooleanSupplier condition) {
-      awaitUntil(() -> {
-        if (running.isDone()) {
-          running.join();
-        }
-        return condition.getAsBoolean();
-      });
-    }
-
-    @Override
-    public void close() {
-      recorder.stop();
-      running.orTimeout(60, TimeUnit.SECONDS).join();
-    }
-  }
-
-  private static void awaitUntil(BooleanSupplier condition) {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(90);
-    while (!condition.getAsBoolean()) {
-      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
-      try {
-        Thread.sleep(20); // what happens elsewhere is seen by looking
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException(e);
-      }
-    }
-  }
-
   private static TestServer start(int major) {
     return TestServer.start(PostgresBinaries.embedded(major), SETTINGS, List.of("--wal-segsize=1"));
   }
@@ -121,7 +56,7 @@ final class RecordGapTest {
   private static void awaitRecorded(TestServer server, String repository) {
     server.execute("SELECT pg_logical_emit_message(true, 'test', 'flush')");
     Lsn written = Lsn.parse(server.value("SELECT pg_current_wal_flush_lsn()"));
-    awaitUntil(
+    HeardRecorder.awaitUntil(
         () -> !new RecordedWal(Repository.open(repository).cluster(NAME)).end().isBefore(written));
   }
 
@@ -159,7 +94,8 @@ final class RecordGapTest {
       throws Exception {
     try (TestServer server = start(major)) {
       String repository = protect(server, true);
-      try (Recording _ = new Recording(repository, RecordOptions.DEFAULT)) {
+      try (HeardRecorder _ =
+          new HeardRecorder(repository, NAME, RecordOptions.DEFAULT.withFlushSeconds(0.1))) {
         server.execute("INSERT INTO load VALUES (-1, 'before')");
         awaitRecorded(server, repository);
       }
@@ -177,7 +113,8 @@ final class RecordGapTest {
           .anyMatch(what -> what.contains("was given up by the server"));
 
       RecordingAlarm gap;
-      try (Recording recording = new Recording(repository, RecordOptions.DEFAULT)) {
+      try (HeardRecorder recording =
+          new HeardRecorder(repository, NAME, RecordOptions.DEFAULT.withFlushSeconds(0.1))) {
         recording.await(() -> !recording.alarms("baseBackup").isEmpty());
         gap = recording.alarms("gap").getFirst();
         assertThat(recording.alarms("gap")).hasSize(1);
@@ -246,11 +183,14 @@ final class RecordGapTest {
       throws Exception {
     try (TestServer server = start(17)) {
       String repository = protect(server, false);
-      try (Recording _ = new Recording(repository, RecordOptions.DEFAULT)) {
+      try (HeardRecorder _ =
+          new HeardRecorder(repository, NAME, RecordOptions.DEFAULT.withFlushSeconds(0.1))) {
         awaitRecorded(server, repository);
       }
       load(server, 60);
-      try (Recording recording = new Recording(repository, RecordOptions.DEFAULT.tellingGaps())) {
+      try (HeardRecorder recording =
+          new HeardRecorder(
+              repository, NAME, RecordOptions.DEFAULT.tellingGaps().withFlushSeconds(0.1))) {
         recording.await(() -> !recording.alarms("baseBackup").isEmpty());
         assertThat(recording.alarms("gap")).hasSize(1);
         assertThat(recording.alarms("baseBackup"))
@@ -259,7 +199,8 @@ final class RecordGapTest {
       }
       assertThat(GapHealing.isNeeded(Repository.open(repository).cluster(NAME))).isTrue();
       // Whoever comes after one that was told not to, or was killed, takes it.
-      try (Recording recording = new Recording(repository, RecordOptions.DEFAULT)) {
+      try (HeardRecorder recording =
+          new HeardRecorder(repository, NAME, RecordOptions.DEFAULT.withFlushSeconds(0.1))) {
         recording.await(() -> !recording.alarms("baseBackup").isEmpty());
         assertThat(recording.alarms("gap")).isEmpty();
       }
@@ -272,7 +213,8 @@ final class RecordGapTest {
     try (TestServer server = start(18)) {
       String repository = protect(server, true);
       ReplicationSlot.drop(PostgresUrl.parse(server.url("postgres")), "holdfast_acme");
-      try (Recording recording = new Recording(repository, RecordOptions.DEFAULT)) {
+      try (HeardRecorder recording =
+          new HeardRecorder(repository, NAME, RecordOptions.DEFAULT.withFlushSeconds(0.1))) {
         recording.await(() -> !recording.alarms("slot").isEmpty());
         awaitRecorded(server, repository);
         assertThat(server.value("SELECT active FROM pg_replication_slots")).isEqualTo("t");

@@ -18,12 +18,10 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -97,60 +95,6 @@ final class SynchronousRecordTest {
     }
   }
 
-  private static final class Recording implements AutoCloseable {
-    final List<RecordingAlarm> alarms = Collections.synchronizedList(new ArrayList<>());
-    private final Record recorder;
-    private final CompletableFuture<Void> running;
-
-    Recording(String repository, RecordOptions options) {
-      recorder = new Record(repository, "acme", options);
-      running =
-          CompletableFuture.runAsync(
-              () ->
-                  recorder.run(
-                      new Record.Listener() {
-                        @Override
-                        public void destructive(LogEntry entry) {}
-
-                        @Override
-                        public void say(String line) {}
-
-                        @Override
-                        public void alarm(RecordingAlarm alarm) {
-                          alarms.add(alarm);
-                        }
-                      }),
-              Thread::startVirtualThread);
-    }
-
-    boolean heard(String level, String what) {
-      return List.copyOf(alarms).stream()
-          .anyMatch(alarm ->
-              alarm.alarm().equals("synchronous")
-                  && alarm.level().equals(level)
-                  && alarm.what().contains(what));
-    }
-
-    @Override
-    public void close() {
-      recorder.stop();
-      running.orTimeout(60, TimeUnit.SECONDS).join();
-    }
-  }
-
-  private static void await(BooleanSupplier condition) {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
-    while (!condition.getAsBoolean()) {
-      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
-      try {
-        Thread.sleep(20); // what happens elsewhere is seen by looking
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException(e);
-      }
-    }
-  }
-
   private static void protect(TestServer server, String repository) {
     server.execute("CREATE TABLE told (n int)");
     new Protect(repository)
@@ -173,23 +117,24 @@ final class SynchronousRecordTest {
         S3Server.Environment _ = S3Server.environment(gate.endpoint())) {
       String repository = "s3://acme-backups/holdfast";
       protect(server, repository);
-      try (Recording recording =
-          new Recording(repository, RecordOptions.DEFAULT.synchronously(2))) {
-        await(() -> server.value("SHOW synchronous_standby_names").equals(US));
+      try (HeardRecorder recording =
+          new HeardRecorder(repository, "acme", RecordOptions.DEFAULT.synchronously(2))) {
+        HeardRecorder.awaitUntil(() -> server.value("SHOW synchronous_standby_names").equals(US));
         commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
 
         gate.shut(true);
         long begun = System.nanoTime();
         CompletableFuture<Void> waiting = commit(server, 2);
-        await(waiting::isDone);
+        HeardRecorder.awaitUntil(waiting::isDone);
         waiting.join();
         assertThat((System.nanoTime() - begun) / 1e9).as("it did wait").isGreaterThan(1.5);
-        await(() -> recording.heard("critical", "commits do not wait for the repository any more"));
+        HeardRecorder.awaitUntil(
+            () -> recording.heard("critical", "commits do not wait for the repository any more"));
         assertThat(server.value("SHOW synchronous_standby_names")).isEmpty();
         commit(server, 3).orTimeout(60, TimeUnit.SECONDS).join();
 
         gate.shut(false);
-        await(() -> server.value("SHOW synchronous_standby_names").equals(US));
+        HeardRecorder.awaitUntil(() -> server.value("SHOW synchronous_standby_names").equals(US));
         commit(server, 4).orTimeout(60, TimeUnit.SECONDS).join();
       }
       assertThat(server.value("SHOW synchronous_standby_names")).isEmpty();
@@ -209,10 +154,12 @@ final class SynchronousRecordTest {
           "SELECT pg_reload_conf()");
       String url = server.url("postgres").replace("postgres@", "weak@");
       assertThat(url).contains("weak@");
-      Recording recording =
-          new Recording(repository, RecordOptions.DEFAULT.withUrl(url).synchronously(2));
+      HeardRecorder recording =
+          new HeardRecorder(
+              repository, "acme", RecordOptions.DEFAULT.withUrl(url).synchronously(2));
       try (recording) {
-        await(() -> recording.heard("warning", "may not take itself out of the list"));
+        HeardRecorder.awaitUntil(
+            () -> recording.heard("warning", "may not take itself out of the list"));
         assertThat(recording.alarms.toString())
             .contains("GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO weak")
             .contains("ANY 1 (\"holdfast:acme\", \"YOUR_STANDBY\")");
@@ -220,7 +167,7 @@ final class SynchronousRecordTest {
       }
       assertThat(recording.heard("critical", "COMMITS HANG")).isTrue();
       CompletableFuture<Void> hanging = commit(server, 2);
-      await(() ->
+      HeardRecorder.awaitUntil(() ->
           server
               .value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
               .equals("1"));
@@ -243,9 +190,9 @@ final class SynchronousRecordTest {
       String list = "ANY 1 (\"holdfast:acme\", \"other\")";
       server.execute(
           "ALTER SYSTEM SET synchronous_standby_names = '" + list + "'", "SELECT pg_reload_conf()");
-      try (Recording recording =
-          new Recording(repository, RecordOptions.DEFAULT.synchronously(2))) {
-        await(() -> recording.heard("note", "commits wait for " + list));
+      try (HeardRecorder recording =
+          new HeardRecorder(repository, "acme", RecordOptions.DEFAULT.synchronously(2))) {
+        HeardRecorder.awaitUntil(() -> recording.heard("note", "commits wait for " + list));
         commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
       }
       assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(list);
@@ -286,9 +233,10 @@ final class SynchronousRecordTest {
               + URI.create(server.url("postgres")).getPort()
               + "/postgres?user=app";
       List<Connection> taken = List.of();
-      try (Recording recording =
-          new Recording(repository, RecordOptions.DEFAULT.withUrl(url).synchronously(2))) {
-        await(() -> recording.heard("note", "commits wait for the repository"));
+      try (HeardRecorder recording =
+          new HeardRecorder(
+              repository, "acme", RecordOptions.DEFAULT.withUrl(url).synchronously(2))) {
+        HeardRecorder.awaitUntil(() -> recording.heard("note", "commits wait for the repository"));
         taken = fill(app);
         try {
           gate.shut(true);
@@ -304,9 +252,10 @@ final class SynchronousRecordTest {
                   },
                   Thread::startVirtualThread);
           taken.addAll(fill(app)); // what the recorder had open for a moment is free by now
-          await(hanging::isDone);
+          HeardRecorder.awaitUntil(hanging::isDone);
           hanging.join();
-          await(() -> recording.heard("critical", "commits do not wait for the repository"));
+          HeardRecorder.awaitUntil(
+              () -> recording.heard("critical", "commits do not wait for the repository"));
         } finally {
           gate.shut(false);
           for (Connection connection : taken) {
@@ -324,9 +273,11 @@ final class SynchronousRecordTest {
             16, Map.of("synchronous_standby_names", US, "synchronous_commit", "local"))) {
       String repository = server.folder().resolve("repository").toString();
       protect(server, repository);
-      Recording recording = new Recording(repository, RecordOptions.DEFAULT.synchronously(2));
+      HeardRecorder recording =
+          new HeardRecorder(repository, "acme", RecordOptions.DEFAULT.synchronously(2));
       try (recording) {
-        await(() -> recording.heard("warning", "commits do not wait for the repository"));
+        HeardRecorder.awaitUntil(
+            () -> recording.heard("warning", "commits do not wait for the repository"));
       }
       assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(US);
       assertThat(recording.heard("critical", "COMMITS HANG until it goes on")).isTrue();
@@ -344,9 +295,11 @@ final class SynchronousRecordTest {
           "\nallow_alter_system = off\nsynchronous_standby_names = '" + US + "'\n",
           StandardOpenOption.APPEND);
       server.execute("SELECT pg_reload_conf()");
-      Recording recording = new Recording(repository, RecordOptions.DEFAULT.synchronously(2));
+      HeardRecorder recording =
+          new HeardRecorder(repository, "acme", RecordOptions.DEFAULT.synchronously(2));
       try (recording) {
-        await(() -> recording.heard("warning", "may not take itself out of the list"));
+        HeardRecorder.awaitUntil(
+            () -> recording.heard("warning", "may not take itself out of the list"));
         assertThat(recording.alarms.toString()).doesNotContain("GRANT ALTER SYSTEM");
       }
       assertThat(recording.heard("critical", "COMMITS HANG")).isTrue();
