@@ -20,7 +20,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
@@ -593,14 +592,17 @@ public final class Record {
           catalogUnread = false;
           catalogPauseNanos = CATALOG_NANOS_MIN;
         }
-        int hash = namesHash(catalog);
+        int hash = Catalogs.namesHash(catalog);
         if (hash == namesHash) {
           catalogPauseNanos =
               changed ? Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX) : catalogPauseNanos;
-        } else {
+        } else if (Catalogs.put(cluster, catalog)) {
           catalogPauseNanos = CATALOG_NANOS_MIN;
           namesHash = hash;
-          Catalogs.put(cluster, catalog);
+          names.add(catalog);
+        } else {
+          settling = true; // until it can be kept under a position of its own
+          catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);
           names.add(catalog);
         }
       } catch (OperatorException e) {
@@ -615,29 +617,6 @@ public final class Record {
       } finally {
         catalogReadAt = System.nanoTime();
       }
-    }
-
-    /** Over everything of permanent relations that names depend on. */
-    private static int namesHash(Catalog catalog) {
-      int hash = 1;
-      for (Catalog.Database database : catalog.databases()) {
-        hash = 31 * hash + Objects.hash(database.oid(), database.name());
-        for (Catalog.Relation relation : database.relations()) {
-          if (!relation.persistence().equals("t")) {
-            hash =
-                31 * hash
-                    + Objects.hash(
-                        relation.oid(),
-                        relation.schema(),
-                        relation.name(),
-                        relation.file(),
-                        relation.tablespace(),
-                        relation.columns(),
-                        relation.key());
-          }
-        }
-      }
-      return hash;
     }
   }
 
