@@ -52,8 +52,15 @@ final class BackupCommand extends CliCommand {
       names = "--connections",
       paramLabel = "N",
       defaultValue = "2",
-      description = "Connections that read at once (default: ${DEFAULT-VALUE}).")
+      description = "Readers that work at once, each with a connection (default: ${DEFAULT-VALUE}).")
   int connections;
+
+  @Option(
+      names = "--through-server",
+      description =
+          "Ask the server for its files also where it runs on this machine and they can be read directly,"
+              + " which is faster.")
+  boolean throughServer;
 
   @Mixin RepositoryOptions repository = new RepositoryOptions();
 
@@ -63,14 +70,14 @@ final class BackupCommand extends CliCommand {
 
   @Override
   public Integer call() {
-    BackupResult result =
+    Backup backup =
         new Backup(
-                repository.location(holdfast.repository, environment),
-                name,
-                url,
-                connections,
-                wanted())
-            .run(progress());
+            repository.location(holdfast.repository, environment),
+            name,
+            url,
+            connections,
+            wanted());
+    BackupResult result = (throughServer ? backup.throughServer() : backup).run(progress());
     print(result, () -> text(result));
     return 0;
   }
@@ -100,6 +107,11 @@ final class BackupCommand extends CliCommand {
                 result.stopLsn()));
     if (result.parent() != null) {
       text.append("  stands on ").append(result.parent()).append('\n');
+    }
+    if (result.filesReadFrom() != null) {
+      text.append("  files were read from ")
+          .append(result.filesReadFrom())
+          .append(", which is on this machine\n");
     }
     if (result.damagedPageCount() > 0) {
       text.append(terminal.paint(Terminal.Colour.YELLOW, "warning:"))

@@ -12,6 +12,7 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,6 +43,7 @@ public final class Backup {
   private final PostgresUrl recorder;
   private final int connections;
   private final Wanted wanted;
+  private boolean throughServer;
 
   /**
    * @param url the recorder's connection; null: what {@code protect} kept
@@ -62,6 +64,12 @@ public final class Backup {
     this.wanted = wanted;
   }
 
+  /** Asks the server for its files also where they could be read on this machine. */
+  public Backup throughServer() {
+    throughServer = true;
+    return this;
+  }
+
   /** Takes it and publishes it. */
   public BackupResult run(Progress progress) {
     long begun = System.nanoTime();
@@ -78,6 +86,7 @@ public final class Backup {
               recorder,
               cluster,
               connections,
+              throughServer,
               choice,
               (start, stop) -> awaitStored(start, stop, receiving),
               told);
@@ -85,6 +94,7 @@ public final class Backup {
       return BackupResult.of(
           manifest,
           choice.fullBecause(),
+          told.filesReadFrom(),
           told.damagedPages(),
           told.damagedPageCount(),
           warnings.all(),
@@ -271,6 +281,7 @@ public final class Backup {
     private final List<BackupResult.DamagedPage> damaged = new ArrayList<>();
     private Progress.@Nullable Phase phase;
     private long damagedCount;
+    private @Nullable String filesReadFrom;
 
     private Told(Progress progress) {
       this.progress = progress;
@@ -280,6 +291,15 @@ public final class Backup {
     public synchronized void total(long bytes) {
       close();
       phase = progress.begin("base backup", bytes, Progress.Unit.BYTES);
+    }
+
+    @Override
+    public synchronized void readsItself(Path dataDirectory) {
+      filesReadFrom = dataDirectory.toString();
+    }
+
+    synchronized @Nullable String filesReadFrom() {
+      return filesReadFrom;
     }
 
     @Override

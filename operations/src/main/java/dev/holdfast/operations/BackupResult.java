@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param bytes size of the files as they are restored
  * @param heldBytes of these, what was read and is held by this one itself
  * @param storedBytes what it takes in the repository
+ * @param filesReadFrom the server's data directory, when it is on this machine and was read without
+ *     asking the server for each file; null otherwise
  * @param damagedPages pages that failed their checksum on the server; of very many the first
  * @param damagedPageCount how many there are
  * @param warnings of the WAL that was received for it: what of it was lost, whether the slot was
@@ -33,6 +35,7 @@ public record BackupResult(
     long bytes,
     long heldBytes,
     long storedBytes,
+    @Nullable String filesReadFrom,
     List<DamagedPage> damagedPages,
     long damagedPageCount,
     List<String> warnings,
@@ -54,6 +57,7 @@ public record BackupResult(
   static BackupResult of(
       BaseManifest manifest,
       @Nullable String fullBecause,
+      @Nullable String filesReadFrom,
       List<DamagedPage> damagedPages,
       long damagedPageCount,
       List<String> warnings,
@@ -68,6 +72,7 @@ public record BackupResult(
         manifest.bytes(),
         manifest.heldBytes(),
         manifest.storedBytes(),
+        filesReadFrom,
         damagedPages,
         damagedPageCount,
         warnings,

@@ -8,6 +8,7 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.FileWriter;
 import dev.holdfast.store.PieceWriter;
 import dev.holdfast.wal.Lsn;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -18,7 +19,6 @@ import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -36,9 +36,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A base backup over SQL: backup mode on, files read over several connections, backup mode off,
- * published once the WAL through its end is stored. A full one reads every file, an incremental one
- * what changed since its parent was begun ({@link Increment}).
+ * A base backup: backup mode on, files read by several threads, over SQL or, on the server's own
+ * machine, from its data directory ({@link ServerFiles}), backup mode off, published once the WAL
+ * through its end is stored. A full one reads every file, an incremental one what changed since its
+ * parent was begun ({@link Increment}).
  *
  * <p>pgjdbc cannot run BASE_BACKUP, and this is faster. Files change while they are read: replay
  * from the start LSN makes them whole, since the server writes full page images during a backup.
@@ -52,7 +53,7 @@ public final class BaseBackup {
   private static final Pattern START_LSN =
       Pattern.compile("(?m)^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) ");
 
-  private static final int READ_BYTES = 1 << 20;
+  static final int READ_BYTES = 1 << 20;
 
   /** Reads asked for at once, so that the network's round trip is paid once for all of them. */
   private static final int READS_AT_ONCE = 4;
@@ -81,25 +82,6 @@ public final class BaseBackup {
           AND t.path NOT IN ('pg_wal', 'pg_replslot', 'pg_stat_tmp', 'pg_subtrans', 'pg_notify')
       )
       SELECT path, directory, size FROM tree
-      """;
-
-  private static final String READ_SMALL =
-      """
-      SELECT f.path, pg_read_binary_file(f.path, 0, f.size, true)
-      FROM unnest(?::text[], ?::bigint[]) AS f (path, size)
-      """;
-
-  private static final String READ_LARGE =
-      """
-      SELECT pg_read_binary_file(?, ? + i * 1048576::bigint, least(1048576, ? - i * 1048576), true)
-      FROM generate_series(0, ?) AS i ORDER BY i
-      """;
-
-  private static final String READ_RUNS =
-      """
-      SELECT pg_read_binary_file(f.path, f.at, f.length, true)
-      FROM unnest(?::text[], ?::bigint[], ?::bigint[]) WITH ORDINALITY AS f (path, at, length, n)
-      ORDER BY n
       """;
 
   /** Decides what a backup holds. */
@@ -138,6 +120,9 @@ public final class BaseBackup {
     /** How much there is, known after the files are listed. */
     default void total(long bytes) {}
 
+    /** The server is one of this machine, and its files are read without asking it. */
+    default void readsItself(Path dataDirectory) {}
+
     /** More bytes were copied. */
     void copied(long bytes);
 
@@ -147,14 +132,21 @@ public final class BaseBackup {
 
   private final PostgresUrl url;
   private final int connections;
+  private final boolean throughServer;
   private final LayerChoice choice;
   private final Progress progress;
   private final AtomicInteger damagedPages = new AtomicInteger();
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
-  private BaseBackup(PostgresUrl url, int connections, LayerChoice choice, Progress progress) {
+  private BaseBackup(
+      PostgresUrl url,
+      int connections,
+      boolean throughServer,
+      LayerChoice choice,
+      Progress progress) {
     this.url = url;
     this.connections = connections;
+    this.throughServer = throughServer;
     this.choice = choice;
     this.progress = progress;
   }
@@ -166,7 +158,7 @@ public final class BaseBackup {
       int connections,
       WalStored walStored,
       Progress progress) {
-    return take(url, cluster, connections, LayerChoice.FULL, walStored, progress);
+    return take(url, cluster, connections, false, LayerChoice.FULL, walStored, progress);
   }
 
   /**
@@ -174,6 +166,7 @@ public final class BaseBackup {
    *
    * @param url of the recorder role, in the database where it has its rights
    * @param connections how many read files at the same time, besides one that holds backup mode
+   * @param throughServer whether the server is asked for its files also where they can be read here
    * @param choice whether it is full or incremental
    * @return the manifest as published
    * @throws OperatorException when nothing was published: what was written is removed, and backup
@@ -183,10 +176,12 @@ public final class BaseBackup {
       PostgresUrl url,
       ClusterStore cluster,
       int connections,
+      boolean throughServer,
       LayerChoice choice,
       WalStored walStored,
       Progress progress) {
-    return new BaseBackup(url, connections, choice, progress).take(cluster, walStored);
+    return new BaseBackup(url, connections, throughServer, choice, progress)
+        .take(cluster, walStored);
   }
 
   private static String label(Instant startedAt, String kind) {
@@ -376,12 +371,16 @@ public final class BaseBackup {
     Queue<List<BackupFiles.Entry>> work = new ConcurrentLinkedQueue<>(pieces(whole));
     Queue<List<BackupFiles.Entry>> changes = new ConcurrentLinkedQueue<>(changes(changed));
     long judgedBefore = facts.dataChecksums() ? start.position() : 0;
+    Path local = throughServer ? null : LocalFiles.dataDirectory(control);
+    if (local != null) {
+      progress.readsItself(local);
+    }
     List<Thread> readers = new ArrayList<>();
     for (int i = 0; i < connections; i++) {
-      readers.add(
-          Thread.ofVirtual()
+      readers.add( // they compress and check more than they wait
+          Thread.ofPlatform()
               .name("base-backup-" + i)
-              .start(() -> readAll(work, changes, increment, writer, judgedBefore)));
+              .start(() -> readAll(local, work, changes, increment, writer, judgedBefore)));
     }
     boolean interrupted = false;
     for (Thread reader : readers) {
@@ -477,20 +476,18 @@ public final class BaseBackup {
   }
 
   private void readAll(
+      @Nullable Path local,
       Queue<List<BackupFiles.Entry>> work,
       Queue<List<BackupFiles.Entry>> changes,
       @Nullable Increment increment,
       BaseWriter writer,
       long judgedBefore) {
-    try (Connection connection = open();
-        PreparedStatement small = connection.prepareStatement(READ_SMALL);
-        PreparedStatement large = connection.prepareStatement(READ_LARGE);
-        PreparedStatement runs = connection.prepareStatement(READ_RUNS)) {
+    try (ServerFiles files = files(local)) {
       for (List<BackupFiles.Entry> piece = changes.poll();
           piece != null && increment != null && failure.get() == null;
           piece = changes.poll()) {
         try (PieceWriter pieces = writer.pieces()) {
-          var reading = new ChangeReading(connection, runs, pieces, writer, judgedBefore);
+          var reading = new ChangeReading(files, pieces, writer, judgedBefore);
           for (BackupFiles.Entry file : piece) {
             reading.add(file, Objects.requireNonNull(increment.runs(file.path(), file.size())));
           }
@@ -501,14 +498,19 @@ public final class BaseBackup {
           piece != null && failure.get() == null;
           piece = work.poll()) {
         if (piece.size() == 1 && piece.getFirst().size() > READ_BYTES) {
-          readLarge(connection, large, piece.getFirst(), writer, judgedBefore);
+          readLarge(files, piece.getFirst(), writer, judgedBefore);
         } else {
-          readSmall(connection, small, piece, writer, judgedBefore);
+          readSmall(files, piece, writer, judgedBefore);
         }
       }
     } catch (Throwable e) {
       failure.compareAndSet(null, e);
     }
+  }
+
+  private ServerFiles files(@Nullable Path local) {
+    ServerFiles asked = new SqlFiles(open());
+    return local == null ? asked : new LocalFiles(local, asked);
   }
 
   /** A changed file while it is read. */
@@ -522,26 +524,19 @@ public final class BaseBackup {
     }
   }
 
-  /** Reads runs of several files by one statement, some MiB at once. One thread. */
+  /** Reads runs of several files at once, some MiB. One thread. */
   private final class ChangeReading {
-    private final Connection connection;
-    private final PreparedStatement statement;
+    private final ServerFiles server;
     private final PieceWriter pieces;
     private final BaseWriter writer;
     private final long judgedBefore;
     private final List<Reading> open = new ArrayList<>();
     private final List<Reading> files = new ArrayList<>();
-    private final List<Increment.Run> runs = new ArrayList<>();
+    private final List<ServerFiles.Piece> runs = new ArrayList<>();
     private long bytes;
 
-    ChangeReading(
-        Connection connection,
-        PreparedStatement statement,
-        PieceWriter pieces,
-        BaseWriter writer,
-        long judgedBefore) {
-      this.connection = connection;
-      this.statement = statement;
+    ChangeReading(ServerFiles server, PieceWriter pieces, BaseWriter writer, long judgedBefore) {
+      this.server = server;
       this.pieces = pieces;
       this.writer = writer;
       this.judgedBefore = judgedBefore;
@@ -558,43 +553,27 @@ public final class BaseBackup {
           return;
         }
         files.add(reading);
-        runs.add(run);
+        runs.add(new ServerFiles.Piece(file.path(), run.offset(), run.length()));
         bytes += run.length();
       }
     }
 
     private void read() throws SQLException {
-      if (runs.isEmpty()) {
-        return;
+      if (!runs.isEmpty()) {
+        server.read(runs, this::take);
+        files.clear();
+        runs.clear();
+        bytes = 0;
       }
-      statement.setArray(
-          1,
-          connection.createArrayOf(
-              "text", files.stream().map(file -> file.path).toArray(String[]::new)));
-      statement.setArray(
-          2,
-          connection.createArrayOf(
-              "bigint", runs.stream().map(Increment.Run::offset).toArray(Long[]::new)));
-      statement.setArray(
-          3,
-          connection.createArrayOf(
-              "bigint", runs.stream().map(run -> (long) run.length()).toArray(Long[]::new)));
-      try (ResultSet rows = statement.executeQuery()) {
-        for (int index = 0; rows.next(); index++) {
-          take(files.get(index), runs.get(index), rows.getBytes(1));
-        }
-      }
-      files.clear();
-      runs.clear();
-      bytes = 0;
     }
 
-    private void take(Reading file, Increment.Run run, byte @Nullable [] content)
-        throws SQLException {
+    private void take(int index, byte @Nullable [] content, int had) throws SQLException {
+      Reading file = files.get(index);
+      ServerFiles.Piece run = runs.get(index);
       if (run.offset() >= file.size) {
         return; // it ended before, at an earlier run
       }
-      int length = content == null ? 0 : (int) wholePages(content.length);
+      int length = (int) wholePages(had);
       if (length < run.length()) {
         file.size = run.offset() + length; // dropped or truncated since: replay does it, too
       }
@@ -602,7 +581,7 @@ public final class BaseBackup {
         return;
       }
       if (judgedBefore != 0) {
-        verify(connection, file.path, run.offset(), content, length, judgedBefore);
+        verify(server, file.path, run.offset(), content, length, judgedBefore);
       }
       pieces.write(file.path, run.offset(), content, 0, length);
       progress.copied(length);
@@ -617,78 +596,82 @@ public final class BaseBackup {
   }
 
   private void readSmall(
-      Connection connection,
-      PreparedStatement statement,
-      List<BackupFiles.Entry> piece,
-      BaseWriter writer,
-      long judgedBefore)
+      ServerFiles files, List<BackupFiles.Entry> piece, BaseWriter writer, long judgedBefore)
       throws SQLException {
-    statement.setArray(
-        1,
-        connection.createArrayOf(
-            "text", piece.stream().map(BackupFiles.Entry::path).toArray(String[]::new)));
-    statement.setArray(
-        2,
-        connection.createArrayOf(
-            "bigint", piece.stream().map(BackupFiles.Entry::size).toArray(Long[]::new)));
-    try (ResultSet rows = statement.executeQuery()) {
-      while (rows.next()) {
-        String path = rows.getString(1);
-        byte[] bytes = rows.getBytes(2);
-        if (bytes == null) {
-          continue; // dropped since it was listed: replay drops it too
-        }
-        try (FileWriter file = writer.open(path)) {
-          write(connection, path, 0, bytes, file, judgedBefore);
+    files.read(
+        piece.stream()
+            .map(file -> new ServerFiles.Piece(file.path(), 0, Math.toIntExact(file.size())))
+            .toList(),
+        (index, bytes, length) -> {
+          if (bytes == null) {
+            return; // dropped since it was listed: replay drops it too
+          }
+          String path = piece.get(index).path();
+          try (FileWriter file = writer.open(path)) {
+            write(files, path, 0, bytes, length, file, judgedBefore);
+          }
+        });
+  }
+
+  private void readLarge(
+      ServerFiles files, BackupFiles.Entry entry, BaseWriter writer, long judgedBefore)
+      throws SQLException {
+    try (var reading = new LargeReading(files, entry.path(), writer, judgedBefore)) {
+      List<ServerFiles.Piece> pieces = new ArrayList<>();
+      for (long offset = 0;
+          offset < entry.size() && !reading.ended && failure.get() == null;
+          offset += READ_BYTES) {
+        pieces.add(
+            new ServerFiles.Piece(
+                entry.path(), offset, (int) Math.min(READ_BYTES, entry.size() - offset)));
+        if (pieces.size() == READS_AT_ONCE || offset + READ_BYTES >= entry.size()) {
+          reading.read(pieces);
+          pieces.clear();
         }
       }
     }
   }
 
-  private void readLarge(
-      Connection connection,
-      PreparedStatement statement,
-      BackupFiles.Entry entry,
-      BaseWriter writer,
-      long judgedBefore)
-      throws SQLException {
+  /** A file of several MiB while it is read from its beginning. One thread. */
+  private final class LargeReading implements AutoCloseable {
+    private final ServerFiles files;
+    private final String path;
+    private final BaseWriter writer;
+    private final long judgedBefore;
+
     // Opened with the first bytes, so that a file that has vanished is not recorded as empty.
-    FileWriter file = null;
-    try {
-      long offset = 0;
-      boolean ended = false;
-      while (offset < entry.size() && !ended && failure.get() == null) {
-        long left = entry.size() - offset;
-        statement.setString(1, entry.path());
-        statement.setLong(2, offset);
-        statement.setLong(3, left);
-        statement.setInt(
-            4, (int) Math.min(READS_AT_ONCE, (left + READ_BYTES - 1) / READ_BYTES) - 1);
-        ArrayDeque<byte[]> chunks = new ArrayDeque<>();
-        try (ResultSet rows = statement.executeQuery()) {
-          while (rows.next()) {
-            byte[] bytes = rows.getBytes(1);
-            if (bytes == null || bytes.length == 0) {
-              ended = true; // dropped or truncated since it was listed
-              break;
-            }
-            chunks.add(bytes);
-            ended = bytes.length < Math.min(READ_BYTES, left);
-            left -= bytes.length;
+    private @Nullable FileWriter file;
+    private boolean ended;
+
+    LargeReading(ServerFiles files, String path, BaseWriter writer, long judgedBefore) {
+      this.files = files;
+      this.path = path;
+      this.writer = writer;
+      this.judgedBefore = judgedBefore;
+    }
+
+    void read(List<ServerFiles.Piece> pieces) throws SQLException {
+      files.read(
+          pieces,
+          (index, bytes, length) -> {
             if (ended) {
-              break;
+              return;
             }
-          }
-        }
-        for (byte[] bytes : chunks) {
-          if (file == null) {
-            file = writer.open(entry.path());
-          }
-          write(connection, entry.path(), offset, bytes, file, judgedBefore);
-          offset += bytes.length;
-        }
-      }
-    } finally {
+            ended = length < pieces.get(index).length(); // dropped or truncated since
+            if (bytes == null || length == 0) {
+              return;
+            }
+            FileWriter into = file;
+            if (into == null) {
+              into = writer.open(path);
+              file = into;
+            }
+            write(files, path, pieces.get(index).offset(), bytes, length, into, judgedBefore);
+          });
+    }
+
+    @Override
+    public void close() {
       if (file != null) {
         file.close();
       }
@@ -696,18 +679,19 @@ public final class BaseBackup {
   }
 
   private void write(
-      Connection connection,
+      ServerFiles files,
       String path,
       long offset,
       byte[] bytes,
+      int had,
       FileWriter file,
       long judgedBefore)
       throws SQLException {
-    int length = bytes.length;
+    int length = had;
     if (BackupFiles.isRelation(path)) {
       length -= length % PageChecksum.PAGE; // a page just being appended comes from the WAL
       if (judgedBefore != 0) {
-        verify(connection, path, offset, bytes, length, judgedBefore);
+        verify(files, path, offset, bytes, length, judgedBefore);
       }
     }
     file.write(bytes, 0, length);
@@ -716,16 +700,16 @@ public final class BaseBackup {
 
   /** A page read while the server was writing it is read again; it is whole a moment later. */
   private void verify(
-      Connection connection, String path, long offset, byte[] bytes, int length, long judgedBefore)
+      ServerFiles files, String path, long offset, byte[] bytes, int length, long judgedBefore)
       throws SQLException {
+    long first = BackupFiles.firstBlock(path) + offset / PageChecksum.PAGE;
     for (int at = 0; at < length; at += PageChecksum.PAGE) {
-      long place = offset + at;
-      long block = BackupFiles.firstBlock(path) + place / PageChecksum.PAGE;
+      long block = first + at / PageChecksum.PAGE;
       boolean holds = PageChecksum.holds(bytes, at, block, judgedBefore);
       int readsMax = damagedPages.get() < DAMAGED_PAGES_RETRIED ? PAGE_READS_MAX : 1;
       for (int read = 1; !holds && read < readsMax; read++) {
         pause();
-        byte[] again = read(connection, path, place, PageChecksum.PAGE);
+        byte[] again = files.readAgain(new ServerFiles.Piece(path, offset + at, PageChecksum.PAGE));
         if (again == null || again.length < PageChecksum.PAGE) {
           holds = true; // truncated meanwhile: replay truncates it too
         } else {
@@ -747,7 +731,7 @@ public final class BaseBackup {
 
   private void copyControlFile(Connection control, BaseWriter writer) throws SQLException {
     for (int read = 0; read < CONTROL_READS_MAX; read++) {
-      byte[] content = read(control, BackupFiles.CONTROL, 0, PageChecksum.PAGE);
+      byte[] content = readControlFile(control);
       if (content != null && ControlFile.holds(content)) {
         try (FileWriter file = writer.open(BackupFiles.CONTROL)) {
           file.write(content, 0, content.length);
@@ -764,13 +748,11 @@ public final class BaseBackup {
         "check the server's disk: it would not start again with this file");
   }
 
-  private static byte @Nullable [] read(Connection connection, String path, long offset, int length)
-      throws SQLException {
+  private static byte @Nullable [] readControlFile(Connection control) throws SQLException {
     try (PreparedStatement statement =
-        connection.prepareStatement("SELECT pg_read_binary_file(?, ?, ?, true)")) {
-      statement.setString(1, path);
-      statement.setLong(2, offset);
-      statement.setLong(3, length);
+        control.prepareStatement("SELECT pg_read_binary_file(?, 0, ?, true)")) {
+      statement.setString(1, BackupFiles.CONTROL);
+      statement.setLong(2, PageChecksum.PAGE);
       try (ResultSet row = statement.executeQuery()) {
         row.next();
         return row.getBytes(1);

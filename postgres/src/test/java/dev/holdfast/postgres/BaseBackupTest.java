@@ -21,11 +21,13 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class BaseBackupTest {
@@ -38,9 +40,9 @@ class BaseBackupTest {
       """;
 
   @ParameterizedTest
-  @ValueSource(ints = {14, 15, 16, 17, 18})
-  void a_backup_taken_under_traffic_comes_back_with_every_committed_row(int major)
-      throws Exception {
+  @CsvSource({"14, true", "15, false", "16, true", "17, false", "18, false", "18, true"})
+  void a_backup_taken_under_traffic_comes_back_with_every_committed_row(
+      int major, boolean throughServer) throws Exception {
     try (Recorded recorded = new Recorded(started(major))) {
       TestServer server = recorded.server;
       pgbench(server, "--initialize", "--scale=2", "--quiet");
@@ -50,7 +52,7 @@ class BaseBackupTest {
               + " FROM generate_series(1, 500) AS i");
       BaseManifest manifest;
       List<String> expected;
-      List<String> damaged = new ArrayList<>();
+      Told told = new Told();
       try (Recorded.Recording recording =
           new Recorded.Recording(recorded.recorder, recorded.store())) {
         Process traffic = pgbenchProcess(server, "--client=2", "--time=4", "--rate=400");
@@ -60,22 +62,18 @@ class BaseBackupTest {
                 recorded.recorder,
                 recorded.store(),
                 2,
+                throughServer,
+                BaseBackup.LayerChoice.FULL,
                 (_, stop) -> recording.await(stop),
-                new BaseBackup.Progress() {
-                  @Override
-                  public void copied(long bytes) {}
-
-                  @Override
-                  public void damagedPage(String path, long block) {
-                    damaged.add(path + ":" + block);
-                  }
-                });
+                told);
         assertThat(traffic.isAlive()).as("the backup ended while there was traffic").isTrue();
         assertThat(traffic.waitFor()).isZero();
         expected = server.query(CHECKSUM);
         recording.await(recorded.written());
       }
-      assertThat(damaged).isEmpty();
+      assertThat(told.damaged).isEmpty();
+      assertThat(told.readFrom)
+          .isEqualTo(throughServer ? List.of() : List.of(server.server().data()));
       assertThat(manifest.bytes()).isGreaterThan(30_000_000);
       assertThat(recorded.store().bases().list()).containsExactly(manifest);
 
@@ -143,8 +141,27 @@ class BaseBackupTest {
     }
   }
 
-  @Test
-  void a_damaged_page_on_the_server_is_named() throws Exception {
+  private static final class Told implements BaseBackup.Progress {
+    private final List<String> damaged = Collections.synchronizedList(new ArrayList<>());
+    private final List<Path> readFrom = new ArrayList<>();
+
+    @Override
+    public void copied(long bytes) {}
+
+    @Override
+    public void readsItself(Path dataDirectory) {
+      readFrom.add(dataDirectory);
+    }
+
+    @Override
+    public void damagedPage(String path, long block) {
+      damaged.add(path + ":" + block);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void a_damaged_page_on_the_server_is_named(boolean throughServer) throws Exception {
     try (Recorded recorded = new Recorded(started(18))) {
       TestServer server = recorded.server;
       server.execute("CREATE TABLE victim AS SELECT generate_series(1, 10000) AS id", "CHECKPOINT");
@@ -155,25 +172,19 @@ class BaseBackupTest {
       content[3 * 8192 + 5000] ^= 1;
       Files.write(file, content);
       server.startAgain();
-      List<String> damaged = new ArrayList<>();
+      Told told = new Told();
       try (Recorded.Recording recording =
           new Recorded.Recording(recorded.recorder, recorded.store())) {
         BaseBackup.take(
             recorded.recorder,
             recorded.store(),
             1,
+            throughServer,
+            BaseBackup.LayerChoice.FULL,
             (_, stop) -> recording.await(stop),
-            new BaseBackup.Progress() {
-              @Override
-              public void copied(long bytes) {}
-
-              @Override
-              public void damagedPage(String path, long block) {
-                damaged.add(path + ":" + block);
-              }
-            });
+            told);
       }
-      assertThat(damaged)
+      assertThat(told.damaged)
           .containsExactly(server.value("SELECT pg_relation_filepath('victim')") + ":3");
     }
   }

@@ -28,21 +28,27 @@ public final class FileWriter implements AutoCloseable {
     int taken = 0;
     byte[] extent = part.extent();
     while (taken < length) {
+      if (filled == 0 && length - taken >= extent.length) { // whole: spare the copy
+        flush(bytes, from + taken, extent.length);
+        taken += extent.length;
+        extent = part.extent();
+        continue;
+      }
       int now = Math.min(length - taken, extent.length - filled);
       System.arraycopy(bytes, from + taken, extent, filled, now);
       filled += now;
       taken += now;
       if (filled == extent.length) {
-        flush();
+        flush(extent, 0, filled);
+        filled = 0;
         extent = part.extent();
       }
     }
   }
 
-  private void flush() {
-    part.add(path, offset, part.extent(), filled);
-    offset += filled;
-    filled = 0;
+  private void flush(byte[] bytes, int from, int length) {
+    part.add(path, offset, bytes, from, length);
+    offset += length;
     part = base.continueIn(part);
   }
 
@@ -51,7 +57,7 @@ public final class FileWriter implements AutoCloseable {
   public void close() {
     if (!closed) {
       closed = true;
-      part.add(path, offset, part.extent(), filled);
+      part.add(path, offset, part.extent(), 0, filled);
       base.ended(path, offset + filled, part);
     }
   }

@@ -56,23 +56,23 @@ final class PartWriter implements AutoCloseable {
   }
 
   /** Adds up to {@link #EXTENT} bytes of a file. */
-  void add(String path, long offset, byte[] bytes, int length) {
+  void add(String path, long offset, byte[] bytes, int from, int length) {
     if (length == 0) {
       return;
     }
-    if (Arrays.equals(bytes, 0, length, ZEROS, 0, length)) {
+    if (Arrays.equals(bytes, from, from + length, ZEROS, 0, length)) {
       holes.add(new TableOfContents.Hole(path, offset, length));
       return;
     }
     var piece = new TableOfContents.Piece(path, offset, length);
     if (length == EXTENT) {
-      frame(bytes, length, List.of(piece));
+      frame(bytes, from, length, List.of(piece));
       return;
     }
     if (groupLength + length > EXTENT) {
       flushGroup();
     }
-    System.arraycopy(bytes, 0, group, groupLength, length);
+    System.arraycopy(bytes, from, group, groupLength, length);
     groupLength += length;
     grouped.add(piece);
   }
@@ -84,17 +84,18 @@ final class PartWriter implements AutoCloseable {
 
   private void flushGroup() {
     if (groupLength > 0) {
-      frame(group, groupLength, List.copyOf(grouped));
+      frame(group, 0, groupLength, List.copyOf(grouped));
       grouped.clear();
       groupLength = 0;
     }
   }
 
-  private void frame(byte[] bytes, int length, List<TableOfContents.Piece> pieces) {
-    int stored = compressor.compressByteArray(compressed, 0, compressed.length, bytes, 0, length);
+  private void frame(byte[] bytes, int from, int length, List<TableOfContents.Piece> pieces) {
+    int stored =
+        compressor.compressByteArray(compressed, 0, compressed.length, bytes, from, length);
     frames.add(
         new TableOfContents.Frame(
-            position, stored, length, Envelope.checksum(bytes, 0, length), pieces));
+            position, stored, length, Envelope.checksum(bytes, from, length), pieces));
     write(compressed, stored);
   }
 

@@ -32,10 +32,8 @@ public final class PieceWriter implements AutoCloseable {
     }
     int taken = 0;
     while (taken < length) {
-      byte[] extent = part.extent();
-      int now = Math.min(length - taken, extent.length);
-      System.arraycopy(bytes, from + taken, extent, 0, now);
-      part.add(path, offset + taken, extent, now);
+      int now = Math.min(length - taken, PartWriter.EXTENT);
+      part.add(path, offset + taken, bytes, from + taken, now);
       part = base.continueIn(part);
       taken += now;
     }
