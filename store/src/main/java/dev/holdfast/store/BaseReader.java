@@ -303,7 +303,9 @@ public final class BaseReader {
     return FileList.decode(name, bytes, document.parent() != null);
   }
 
-  /** Layer by layer, the newest first; the parts of one at the same time. */
+  /**
+   * Layer by layer, the newest first; of one, several parts or several places of a part at once.
+   */
   private void transfer(
       Predicate<String> wanted, int threads, SinkFactory sinks, LongConsumer onBytes)
       throws IOException {
@@ -322,15 +324,16 @@ public final class BaseReader {
     Map<String, FileList.Entry> files = fileList();
     fold.begin(files, folder + BaseStore.MANIFEST);
     var account = new Account(files);
-    Queue<BaseDocument.Part> queue = new ConcurrentLinkedQueue<>(document.partList());
+    var slices = new PartSlices(document.partList(), part -> contents(name(part), part));
     inThreads(
         threads,
         failure -> {
-          try (Sink sink = sinks.open()) {
-            for (BaseDocument.Part part = queue.poll();
-                part != null && failure.get() == null;
-                part = queue.poll()) {
-              readPart(part, account, fold, sink, failure, onBytes);
+          try (Sink sink = sinks.open();
+              PartSlices.Worker worker = slices.worker()) {
+            for (PartSlices.Slice slice = worker.next();
+                slice != null && failure.get() == null;
+                slice = worker.next()) {
+              readSlice(slice, account, fold, sink, failure, onBytes);
             }
           }
         });
@@ -454,18 +457,17 @@ public final class BaseReader {
     onBytes.accept(part.storedBytes() - read);
   }
 
-  private void readPart(
-      BaseDocument.Part part,
+  private void readSlice(
+      PartSlices.Slice slice,
       Account account,
       Fold fold,
       Sink sink,
       AtomicReference<@Nullable Throwable> failure,
       LongConsumer onBytes)
       throws IOException {
-    String name = folder + part.name();
-    TableOfContents contents = contents(name, part);
+    String name = name(slice.part());
     byte[] content = new byte[PartWriter.EXTENT];
-    for (TableOfContents.Frame frame : contents.frames()) {
+    for (TableOfContents.Frame frame : slice.frames()) {
       if (failure.get() != null) {
         return;
       }
@@ -498,7 +500,7 @@ public final class BaseReader {
         at += piece.length();
       }
     }
-    for (TableOfContents.Hole hole : contents.holes()) {
+    for (TableOfContents.Hole hole : slice.holes()) {
       account.add(name, hole.path(), hole.offset(), hole.length());
       fold.take(
           name,
