@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -40,6 +41,8 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class IncrementalBackupTest {
+  private static final AtomicInteger BACKUPS = new AtomicInteger();
+
   private static final int PAGE = 8192;
   private static final long SEED = Long.getLong("holdfast.incremental.seed", 1);
   private static final int ROUNDS = Integer.getInteger("holdfast.incremental.rounds", 1);
@@ -121,9 +124,12 @@ final class IncrementalBackupTest {
     return folder.toString();
   }
 
+  /** Every other one reads through the server, as from another machine. */
   private static BackupResult backUp(ProtectedServer acme, Backup.Wanted wanted) {
-    BackupResult result =
-        new Backup(acme.repository, ProtectedServer.NAME, null, 2, wanted).run(Progress.SILENT);
+    Backup backup = new Backup(acme.repository, ProtectedServer.NAME, null, 2, wanted);
+    boolean throughServer = BACKUPS.getAndIncrement() % 2 == 1;
+    BackupResult result = (throughServer ? backup.throughServer() : backup).run(Progress.SILENT);
+    assertThat(result.filesReadFrom() == null).isEqualTo(throughServer);
     assertThat(result.damagedPageCount()).isZero();
     return result;
   }
