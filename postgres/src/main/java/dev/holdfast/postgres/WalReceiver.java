@@ -672,7 +672,7 @@ public final class WalReceiver {
     if (filled > flushed) {
       SegmentName filling = filling();
       long begun = System.nanoTime();
-      wal.putPartial(filling.toString(), buffer, filled);
+      wal.putPartial(filling.toString(), buffer, filled, flushed);
       writing = System.nanoTime() - begun;
       waits(false);
       durable(filling);

@@ -197,6 +197,12 @@ final class SealedObjects implements ObjectStore {
   }
 
   @Override
+  public void deleteAll(List<String> names) {
+    stored.deleteAll(names);
+    names.forEach(this::forget);
+  }
+
+  @Override
   public void sweep(String prefix) {
     stored.sweep(prefix);
   }

@@ -31,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -237,6 +238,30 @@ public final class LocalObjectStore implements ObjectStore {
       }
     } catch (IOException e) {
       throw failure("delete", name, e);
+    }
+  }
+
+  @Override
+  public void deleteAll(List<String> names) {
+    // One sync for each folder, however many of its files go.
+    var changed = new LinkedHashSet<Path>();
+    for (String name : names) {
+      Path path = path(name);
+      try {
+        if (Files.deleteIfExists(path)) {
+          changed.add(parent(path));
+        }
+      } catch (IOException e) {
+        throw failure("delete", name, e);
+      }
+    }
+    for (Path folder : changed) {
+      try {
+        sync(folder);
+        removeIfEmpty(folder);
+      } catch (IOException e) {
+        throw failure("delete", root.relativize(folder).toString(), e);
+      }
     }
   }
 
