@@ -49,6 +49,9 @@ final class Envelope {
   /** Making a decompressor costs more than decompressing a small object; each starts afresh. */
   private static final ArrayBlockingQueue<ZstdDecompressCtx> IDLE = new ArrayBlockingQueue<>(8);
 
+  private static final ArrayBlockingQueue<ZstdCompressCtx> IDLE_COMPRESSORS =
+      new ArrayBlockingQueue<>(4);
+
   private Envelope() {}
 
   /**
@@ -68,36 +71,77 @@ final class Envelope {
    * @param level zstd's
    */
   static byte[] wrap(String name, byte kind, byte[] content, int length, int level) {
-    byte[] wrapped = compress(HEADER_BYTES, content, 0, length, level);
+    Wrapped wrapped = new Wrapped();
+    wrap(name, kind, content, length, level, wrapped);
+    return Arrays.copyOf(wrapped.bytes, wrapped.length);
+  }
+
+  /** An object to be stored, in an array that is longer and can be used for the next one. */
+  static final class Wrapped {
+    private byte[] bytes = {};
+    private int length;
+
+    byte[] bytes() {
+      return bytes;
+    }
+
+    int length() {
+      return length;
+    }
+
+    private void begin(int room) {
+      makeRoom(room);
+      length = room;
+    }
+
+    private void makeRoom(int more) {
+      if (bytes.length - length < more) {
+        int atLeast = Math.addExact(length, more);
+        bytes = Arrays.copyOf(bytes, Math.max(atLeast, length + length / 2));
+      }
+    }
+  }
+
+  /** As {@link #wrap(String, byte, byte[], int, int)}, into something that is used again. */
+  static void wrap(
+      String name, byte kind, byte[] content, int length, int level, Wrapped wrapped) {
+    compress(HEADER_BYTES, content, 0, length, level, wrapped);
     byte[] header =
         header(
             name,
             new Header(kind, length, wrapped.length - HEADER_BYTES, checksum(content, 0, length)));
-    System.arraycopy(header, 0, wrapped, 0, HEADER_BYTES);
-    return wrapped;
+    System.arraycopy(header, 0, wrapped.bytes, 0, HEADER_BYTES);
   }
 
   /** Compressed bytes behind room for a header. */
-  private static byte[] compress(int room, byte[] content, int offset, int length, int level) {
-    // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
-    int pieces = Math.max(1, (length + PIECE - 1) / PIECE);
-    long bound = pieces * Zstd.compressBound(Math.min(PIECE, length));
-    byte[] wrapped = new byte[Math.toIntExact(room + bound)];
-    int end = room;
-    try (var compressor = new ZstdCompressCtx()) {
+  private static void compress(
+      int room, byte[] content, int offset, int length, int level, Wrapped wrapped) {
+    wrapped.length = 0;
+    wrapped.begin(room);
+    ZstdCompressCtx idle = IDLE_COMPRESSORS.poll();
+    ZstdCompressCtx compressor = idle == null ? new ZstdCompressCtx() : idle;
+    try {
       compressor.setLevel(level);
-      for (int from = 0, piece = 0; piece < pieces; piece++, from += PIECE) {
-        end +=
+      // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
+      int from = 0;
+      do {
+        int piece = Math.min(PIECE, length - from);
+        wrapped.makeRoom(Math.toIntExact(Zstd.compressBound(piece)));
+        wrapped.length +=
             compressor.compressByteArray(
-                wrapped,
-                end,
-                wrapped.length - end,
+                wrapped.bytes,
+                wrapped.length,
+                wrapped.bytes.length - wrapped.length,
                 content,
                 offset + from,
-                Math.min(PIECE, length - from));
+                piece);
+        from += piece;
+      } while (from < length);
+    } finally {
+      if (!IDLE_COMPRESSORS.offer(compressor)) {
+        compressor.close();
       }
     }
-    return Arrays.copyOf(wrapped, end);
   }
 
   /**
@@ -110,17 +154,16 @@ final class Envelope {
   record StretchHeader(int from, int to, int checksum) {}
 
   /** Wraps the bytes of a segment between two of its positions, see {@link StretchHeader}. */
-  static byte[] wrapStretch(String name, byte[] segment, StretchHeader stretch, int level) {
+  static void wrapStretch(
+      String name, byte[] segment, StretchHeader stretch, int level, Wrapped wrapped) {
     int from = stretch.from();
-    byte[] wrapped =
-        compress(STRETCH_HEADER_BYTES, segment, from, stretch.to() - from, level);
+    compress(STRETCH_HEADER_BYTES, segment, from, stretch.to() - from, level, wrapped);
     byte[] header =
         header(
             name,
             new Header(STRETCH, stretch.to(), wrapped.length - HEADER_BYTES, stretch.checksum()));
-    ByteBuffer bytes = ByteBuffer.wrap(wrapped).put(header).putInt(from);
-    bytes.putInt(boundChecksum(name, wrapped, 0, HEADER_BYTES + 4));
-    return wrapped;
+    ByteBuffer bytes = ByteBuffer.wrap(wrapped.bytes).put(header).putInt(from);
+    bytes.putInt(boundChecksum(name, wrapped.bytes, 0, HEADER_BYTES + 4));
   }
 
   /** Reads and checks the header of a stretch; the bytes may be longer. */

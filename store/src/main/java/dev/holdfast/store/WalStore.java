@@ -39,6 +39,9 @@ public final class WalStore {
   private CRC32C checksum = new CRC32C();
   private int summed;
 
+  /** Written again and again: a segment's array is too large to be made anew each time. */
+  private final Envelope.Wrapped wrapped = new Envelope.Wrapped();
+
   /** Another writer takes the number for its stretch so often in a row only if it is mad. */
   private static final int OVERTAKEN_MAX = 20;
 
@@ -76,8 +79,9 @@ public final class WalStore {
         throw diverged(segment);
       }
       try {
-        objects.put(
-            name, Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel));
+        Envelope.wrap(
+            name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, wrapped);
+        objects.put(name, wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         // Another recorder was faster; the same bytes are fine from it too.
         if (!Arrays.equals(complete(name), bytes)) {
@@ -149,9 +153,8 @@ public final class WalStore {
       FillingSegment.Stretch next =
           stored.next(timelineFolder(segment), length, sum(bytes, length));
       try {
-        objects.put(
-            next.object(),
-            Envelope.wrapStretch(next.object(), bytes, next.holds(), compressionLevel));
+        Envelope.wrapStretch(next.object(), bytes, next.holds(), compressionLevel, wrapped);
+        objects.put(next.object(), wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         filling = null; // another recorder wrote the stretch of that number: see what it is
         if (attempt == OVERTAKEN_MAX) {

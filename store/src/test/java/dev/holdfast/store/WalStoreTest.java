@@ -258,7 +258,7 @@ final class WalStoreTest {
     byte[] other = THIRD.clone();
     other[500] ^= 1;
     var holds = new Envelope.StretchHeader(1000, 2000, Envelope.checksum(other, 0, 2000));
-    objects.put(stretch(2), Envelope.wrapStretch(stretch(2), other, holds, 1));
+    objects.put(stretch(2), wrapped(stretch(2), other, holds));
     assertThatThrownBy(() -> wal.read(Samples.SEGMENT_3))
         .isInstanceOf(DamagedObjectException.class)
         .hasMessageStartingWith(
@@ -277,7 +277,7 @@ final class WalStoreTest {
     byte[] other = THIRD.clone();
     other[990] ^= 1;
     var holds = new Envelope.StretchHeader(900, 2000, Envelope.checksum(THIRD, 0, 2000));
-    objects.put(stretch(2), Envelope.wrapStretch(stretch(2), other, holds, 1));
+    objects.put(stretch(2), wrapped(stretch(2), other, holds));
     assertThatThrownBy(() -> wal.read(Samples.SEGMENT_3))
         .hasMessageContaining("it does not continue the bytes stored before it");
     objects.delete(stretch(2));
@@ -300,6 +300,12 @@ final class WalStoreTest {
                     .formatted(headerChecksum(stretch(1), second), headerChecksum(null, second))));
     objects.replace(stretch(1), first);
     objects.replace(stretch(2), second);
+  }
+
+  private static byte[] wrapped(String name, byte[] bytes, Envelope.StretchHeader holds) {
+    var wrapped = new Envelope.Wrapped();
+    Envelope.wrapStretch(name, bytes, holds, 1, wrapped);
+    return Arrays.copyOf(wrapped.bytes(), wrapped.length());
   }
 
   private static String headerChecksum(@Nullable String as, byte[] bytes) {

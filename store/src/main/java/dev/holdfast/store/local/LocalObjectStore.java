@@ -91,8 +91,13 @@ public final class LocalObjectStore implements ObjectStore {
 
   @Override
   public void put(String name, byte[] bytes) {
+    put(name, bytes, bytes.length);
+  }
+
+  @Override
+  public void put(String name, byte[] bytes, int length) {
     try (ObjectWriter writer = create(name)) {
-      writer.write(bytes, 0, bytes.length);
+      writer.write(bytes, 0, length);
       writer.commit();
     }
   }
@@ -270,6 +275,7 @@ public final class LocalObjectStore implements ObjectStore {
     for (Path empty = folder; !empty.equals(root); empty = parent(empty)) {
       try {
         Files.delete(empty);
+        sweptAt.remove(empty);
       } catch (DirectoryNotEmptyException | NoSuchFileException e) {
         return;
       }

@@ -1,6 +1,7 @@
 package dev.holdfast.store.objects;
 
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -27,6 +28,11 @@ public interface ObjectStore {
 
   /** Stores a new object. */
   void put(String name, byte[] bytes);
+
+  /** Stores a new object: the first bytes of an array. */
+  default void put(String name, byte[] bytes, int length) {
+    put(name, Arrays.copyOf(bytes, length));
+  }
 
   /** Stores an object, in the place of an older one if there is one, atomically. */
   void replace(String name, byte[] bytes);

@@ -118,8 +118,8 @@ public final class S3ObjectStore implements ObjectStore {
     put(name, bytes, bytes.length);
   }
 
-  /** As {@link #put(String, byte[])}, of the first bytes of an array. */
-  void put(String name, byte[] bytes, int length) {
+  @Override
+  public void put(String name, byte[] bytes, int length) {
     String key = location.key(ObjectName.check(name));
     requireConditions();
     String token = token();
