@@ -138,9 +138,9 @@ public final class WalReceiver {
   private long waitingSince;
   private @Nullable ReplicationStream streaming;
   private final CountDownLatch stopRequested = new CountDownLatch(1);
+  private volatile long behind;
 
   // The segment that fills; touched by the running thread only.
-  private volatile long behind;
   private byte[] buffer = new byte[0];
   private @Nullable SegmentName segment;
   private int filled;
