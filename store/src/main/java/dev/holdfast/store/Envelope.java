@@ -103,8 +103,7 @@ final class Envelope {
   }
 
   /** As {@link #wrap(String, byte, byte[], int, int)}, into something that is used again. */
-  static void wrap(
-      String name, byte kind, byte[] content, int length, int level, Wrapped wrapped) {
+  static void wrap(String name, byte kind, byte[] content, int length, int level, Wrapped wrapped) {
     compress(HEADER_BYTES, content, 0, length, level, wrapped);
     byte[] header =
         header(

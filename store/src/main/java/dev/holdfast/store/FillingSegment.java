@@ -17,11 +17,11 @@ import java.util.zip.CRC32C;
  *
  * <p>A new stretch holds what came since the last one, and now and then what some before it hold as
  * well, which are then removed: those that are of no higher {@link #level} than it, once there are
- * {@value #ALIKE_MAX} of them. So bytes are written again only when sixteen times as many have come,
- * and there are never many stretches, however long a segment takes to fill.
+ * {@value #ALIKE_MAX} of them. So bytes are written again only when sixteen times as many have
+ * come, and there are never many stretches, however long a segment takes to fill.
  *
- * <p>Invariant: {@link #chain} begins at the segment's first byte, has no gap, and reaches as far as
- * stretches without a gap do.
+ * <p>Invariant: {@link #chain} begins at the segment's first byte, has no gap, and reaches as far
+ * as stretches without a gap do.
  */
 final class FillingSegment {
   /** The folder of all stretches, in that of a timeline. */
@@ -63,8 +63,7 @@ final class FillingSegment {
 
   private FillingSegment(String segment, List<Stretch> stretches) {
     this.segment = segment;
-    this.stretches =
-        stretches.stream().sorted(Comparator.comparingInt(Stretch::number)).toList();
+    this.stretches = stretches.stream().sorted(Comparator.comparingInt(Stretch::number)).toList();
     this.chain = chain(this.stretches);
   }
 
@@ -127,9 +126,7 @@ final class FillingSegment {
   private static Envelope.StretchHeader partial(ObjectStore objects, String object) {
     Envelope.Header header =
         Envelope.header(
-            object,
-            Envelope.PARTIAL_SEGMENT,
-            objects.get(object, 0, Envelope.HEADER_BYTES));
+            object, Envelope.PARTIAL_SEGMENT, objects.get(object, 0, Envelope.HEADER_BYTES));
     return new Envelope.StretchHeader(
         0, Math.toIntExact(header.contentBytes()), header.contentChecksum());
   }
@@ -191,7 +188,9 @@ final class FillingSegment {
     return new Stretch(object, number, new Envelope.StretchHeader(from(to), to, checksum));
   }
 
-  /** Where the next stretch begins: at the end of the last one, or before those that it replaces. */
+  /**
+   * Where the next stretch begins: at the end of the last one, or before those that it replaces.
+   */
   private int from(int to) {
     int from = bytes();
     for (boolean larger = true; larger; ) {

@@ -79,8 +79,7 @@ public final class WalStore {
         throw diverged(segment);
       }
       try {
-        Envelope.wrap(
-            name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, wrapped);
+        Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, wrapped);
         objects.put(name, wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         // Another recorder was faster; the same bytes are fine from it too.
@@ -182,9 +181,7 @@ public final class WalStore {
   /** What is stored of a segment that is filling: as it was left here if nobody else came by. */
   private FillingSegment known(String segment) {
     FillingSegment known = filling;
-    if (known != null
-        && segment.equals(fillingName)
-        && objects.exists(known.newest().object())) {
+    if (known != null && segment.equals(fillingName) && objects.exists(known.newest().object())) {
       return known;
     }
     FillingSegment found = FillingSegment.look(objects, timelineFolder(segment), segment);
