@@ -22,10 +22,10 @@ import picocli.CommandLine.Parameters;
       "%nGoes on where it stopped, survives restarts of the server, and tells of destructive transactions"
           + " as they happen. Stop it with Ctrl-C or SIGTERM: what has arrived is kept.%n",
       "When the server dies with its disk, what was committed in the last flush interval, and while the repository"
-          + " was being written to, is lost. Each flush writes the segment that fills as a whole, compressed: at"
-          + " most 60 × 60 × 24 × 30 / SECONDS requests of each kind in a month (2.6 million PUT and GET at 1 s,"
-          + " some 14 USD at the usual prices), none while nothing is written; on average half a segment, 8 MiB"
-          + " before compression, goes over the network each time.%n",
+          + " was being written to, is lost. Each flush writes what came since the last one, compressed: at"
+          + " most 60 × 60 × 24 × 30 / SECONDS requests of each kind in a month (2.6 million PUT and HEAD at 1 s,"
+          + " some 14 USD at the usual prices), none while nothing is written; each byte goes over the network two to"
+          + " six times, the more often the more flushes a segment takes to fill.%n",
       "With --synchronous commits wait until the repository has them, and nothing is lost. See whether you want"
           + " that: a commit then takes a write to the repository longer, and when the recorder is killed commits hang"
           + " until it is back, unless a second standby can stand in: ANY 1 (\"holdfast:NAME\", STANDBY).%n",

@@ -251,6 +251,7 @@ public final class Record {
     private static final Duration LOOKING_AGAIN = Duration.ofMinutes(5);
 
     private static final Duration PAUSE = Duration.ofSeconds(1);
+    private static final Duration CATCHING_UP_MAX = Duration.ofSeconds(30);
 
     /** Fewer bytes without a summary than this are nothing to speak of. */
     private static final long BACKLOG_MIN = 1L << 30;
@@ -331,9 +332,19 @@ public final class Record {
       }
     }
 
-    /** What the catalog said while the segment was filling may still be on its way. */
+    /**
+     * What the catalog said while the segment was filling may still be on its way. And while the
+     * server is far ahead, its WAL comes first; not for ever, should it always be.
+     */
     private void pause() throws InterruptedException {
-      for (long left = PAUSE.toMillis(); left > 0 && !ending; left -= 100) {
+      long begun = System.nanoTime();
+      long behindMax = 4L * cluster.document().walSegmentSize();
+      while (!ending) {
+        long waited = System.nanoTime() - begun;
+        boolean catchingUp = receiver.behind() > behindMax;
+        if (waited > (catchingUp ? CATCHING_UP_MAX : PAUSE).toNanos()) {
+          return;
+        }
         Thread.sleep(100); // in steps, so that stopping does not wait
       }
     }
@@ -345,10 +356,12 @@ public final class Record {
    * is not.
    */
   private final class Watcher implements WalReceiver.Listener {
-    private static final int QUEUE_MAX = 256;
+    private static final int QUEUE_MAX = 1024;
 
     /** Memory is bounded, and a flush may bring a segment at once. */
     private static final long QUEUE_BYTES_MAX = 48L << 20;
+
+    private static final int CHUNK_BYTES = 256 << 10;
 
     private static final long CATALOG_NANOS_MIN = 500_000_000L;
     private static final long CATALOG_NANOS_MAX = 60_000_000_000L;
@@ -414,12 +427,21 @@ public final class Record {
       if (from.plus(length).position() % cluster.document().walSegmentSize() == 0) {
         summariser.segmentCompleted();
       }
-      if (queuedBytes.get() + length > QUEUE_BYTES_MAX
-          || !queue.offer(
-              new Chunk(ofTimeline, from, Arrays.copyOfRange(bytes, offset, offset + length)))) {
-        skipped = true;
-      } else {
-        queuedBytes.addAndGet(length);
+      // In small pieces: arrays of a whole segment are what costs a collector most.
+      for (int done = 0; done < length; ) {
+        int piece = Math.min(CHUNK_BYTES, length - done);
+        int begin = offset + done;
+        if (queuedBytes.get() + piece > QUEUE_BYTES_MAX
+            || !queue.offer(
+                new Chunk(
+                    ofTimeline,
+                    from.plus(done),
+                    Arrays.copyOfRange(bytes, begin, begin + piece)))) {
+          skipped = true;
+          return;
+        }
+        queuedBytes.addAndGet(piece);
+        done += piece;
       }
     }
 

@@ -46,7 +46,7 @@ final class ExpireTest {
     live(past);
     past.storedAt(NOW.minus(Duration.ofDays(2)));
     Files.setLastModifiedTime(
-        past.file("wal/00000001/" + PastCluster.segment(1, 30) + ".partial"),
+        past.file("wal/00000001/filling/" + PastCluster.segment(1, 30) + ".00000001"),
         FileTime.from(NOW.minus(Duration.ofHours(1)))); // it is being recorded
     assertThat(problems(past)).isEmpty();
   }

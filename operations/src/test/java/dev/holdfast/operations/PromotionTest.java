@@ -132,7 +132,16 @@ final class PromotionTest {
       ServerFamily family, Lsn at, int segmentSize, List<WalRecord> records) throws Exception {
     SegmentName switched = SegmentName.containing(at, 2, segmentSize);
     Path stored = Path.of(family.repository(), "clusters/acme/wal/00000002", switched.toString());
-    Files.delete(Files.exists(stored) ? stored : Path.of(stored + ".partial"));
+    Files.deleteIfExists(stored);
+    Path filling = stored.resolveSibling("filling");
+    if (Files.exists(filling)) {
+      try (var stretches =
+          Files.newDirectoryStream(filling, stored.getFileName().toString() + ".*")) {
+        for (Path stretch : stretches) {
+          Files.delete(stretch);
+        }
+      }
+    }
     RecordedWal wal = new RecordedWal(family.cluster());
     List<String> before =
         lines(records.stream().filter(record -> record.lsn().isBefore(at)).toList());

@@ -23,8 +23,8 @@ final class ReplicationStream implements AutoCloseable {
 
   /** What the server sends. */
   sealed interface Message {
-    /** WAL from {@code start} on: what remains in the buffer. */
-    record Wal(Lsn start, ByteBuffer bytes) implements Message {}
+    /** WAL from {@code start} on: what remains in the buffer; the server has it up to an end. */
+    record Wal(Lsn start, Lsn end, ByteBuffer bytes) implements Message {}
 
     /** Nothing new; the server may want an answer. */
     record KeepAlive(Lsn end, boolean replyRequested) implements Message {}
@@ -100,9 +100,9 @@ final class ReplicationStream implements AutoCloseable {
     return switch (in.get()) {
       case 'w' -> {
         Lsn start = new Lsn(in.getLong());
-        in.getLong(); // where the server's log ends
-        in.getLong(); // its clock
-        yield new Message.Wal(start, in);
+        Lsn end = new Lsn(in.getLong());
+        in.getLong(); // the server's clock
+        yield new Message.Wal(start, end, in);
       }
       case 'k' -> {
         Lsn end = new Lsn(in.getLong());

@@ -100,8 +100,17 @@ public final class WalReceiver {
 
   private static final Logger LOG = LoggerFactory.getLogger(WalReceiver.class);
 
-  /** Bounds what an idle connection costs and what a message waits to be taken. */
-  private static final Duration POLL = Duration.ofMillis(10);
+  /**
+   * How long to wait when all that has arrived is taken: it bounds what an idle connection costs,
+   * and what a message waits. More comes meanwhile than the socket's buffer has room for? Then the
+   * wait is shorter, or there is none: a server that waits for room is slowed down.
+   */
+  private static final Duration POLL_IDLE = Duration.ofMillis(50);
+
+  private static final Duration POLL_BUSY = Duration.ofMillis(20);
+  private static final int BUSY_BYTES = 64 << 10;
+  private static final int STREAMING_BYTES = 1 << 20;
+  private static final int POLLS_EACH_INTERVAL = 10;
 
   /** A server that never stops sending is not waited for any longer when commits wait for us. */
   private static final Duration GATHER_MAX = Duration.ofMillis(5);
@@ -129,6 +138,7 @@ public final class WalReceiver {
   private long waitingSince;
   private @Nullable ReplicationStream streaming;
   private final CountDownLatch stopRequested = new CountDownLatch(1);
+  private volatile long behind;
 
   // The segment that fills; touched by the running thread only.
   private byte[] buffer = new byte[0];
@@ -242,6 +252,11 @@ public final class WalReceiver {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** How many bytes of WAL the server had, at its last message, that have not arrived here. */
+  public long behind() {
+    return behind;
   }
 
   /**
@@ -403,6 +418,7 @@ public final class WalReceiver {
     } finally {
       streams(null);
       waits(false);
+      behind = 0;
     }
   }
 
@@ -566,6 +582,11 @@ public final class WalReceiver {
   }
 
   private void receive(ReplicationStream stream, Lsn until) throws SQLException {
+    Duration poll =
+        shorter(
+            POLL_IDLE,
+            options.flushInterval.dividedBy(POLLS_EACH_INTERVAL).plus(Duration.ofMillis(1)));
+    long burst = 0;
     long lastFlush = System.nanoTime();
     long lastMessage = lastFlush;
     long lastAsked = lastFlush;
@@ -578,7 +599,9 @@ public final class WalReceiver {
         case null -> {}
         case ReplicationStream.Message.Wal received -> {
           lastMessage = now;
+          burst += received.bytes().remaining();
           take(received);
+          behind = Math.max(0, received.end().minus(received()));
         }
         case ReplicationStream.Message.KeepAlive alive -> {
           lastMessage = now;
@@ -619,9 +642,16 @@ public final class WalReceiver {
         throw new SQLException("the server is silent", "08006");
       }
       if (message == null && !options.synchronous) {
-        sleep(POLL);
+        if (burst < STREAMING_BYTES) {
+          sleep(burst < BUSY_BYTES ? poll : shorter(poll, POLL_BUSY));
+        }
+        burst = 0;
       }
     }
+  }
+
+  private static Duration shorter(Duration one, Duration other) {
+    return one.compareTo(other) < 0 ? one : other;
   }
 
   /**
@@ -672,7 +702,7 @@ public final class WalReceiver {
     if (filled > flushed) {
       SegmentName filling = filling();
       long begun = System.nanoTime();
-      wal.putPartial(filling.toString(), buffer, filled);
+      wal.putPartial(filling.toString(), buffer, filled, flushed);
       writing = System.nanoTime() - begun;
       waits(false);
       durable(filling);

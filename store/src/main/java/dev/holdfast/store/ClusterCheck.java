@@ -44,7 +44,7 @@ final class ClusterCheck {
 
   // What is there, by where it lies; filled by list(), read only from then on.
   private final List<StoredObject> segments = new ArrayList<>();
-  private final List<String> partials = new ArrayList<>();
+  private final Set<String> filling = new TreeSet<>();
   private final List<Integer> timelines = new ArrayList<>();
   private final List<String> summaries = new ArrayList<>();
   private final List<String> packs = new ArrayList<>();
@@ -98,7 +98,7 @@ final class ClusterCheck {
     listener.looked();
     int segmentSize = store.document().walSegmentSize();
     each(segments, segment -> lookAtSegment(segment, segmentSize));
-    each(partials, partial -> lookAtPartial(partial, store));
+    each(List.copyOf(filling), segment -> lookAtFilling(segment, store));
     each(timelines, timeline -> lookAtHistory(timeline, store));
     each(summaries, segment -> lookAtSummary(segment, store));
     each(packs, pack -> lookAtPack(pack, store));
@@ -148,47 +148,50 @@ final class ClusterCheck {
         continue;
       }
       String prefix = wal + timeline + "/";
+      // What fills comes first: when it is completed meanwhile, the second list has it.
+      String stretches = prefix + FillingSegment.FOLDER + "/";
+      for (String name : objects.children(stretches)) {
+        String segment = FillingSegment.segment(name);
+        if (segment.startsWith(timeline)) {
+          filling.add(segment);
+        }
+      }
       var complete = new HashSet<String>();
+      var begun = new TreeMap<String, List<String>>();
       var unknown = new ArrayList<String>();
       for (StoredObject object : objects.list(prefix)) {
         String name = object.name().substring(prefix.length());
-        if (name.startsWith(timeline) && WalStore.SEGMENT.matcher(name).matches()) {
+        String segment = WalStore.segment(name);
+        if (segment.equals(name)) {
           segments.add(object);
           complete.add(name);
-        } else if (name.startsWith(timeline) && isPartial(name)) {
-          partials.add(name.substring(0, name.length() - WalStore.PARTIAL.length()));
+          count++;
+        } else if (segment.startsWith(timeline)) {
+          begun.computeIfAbsent(segment, _ -> new ArrayList<>()).add(object.name());
         } else if (name.startsWith(timeline) && HISTORY.matcher(name).matches()) {
           timelines.add(Integer.parseUnsignedInt(timeline, 16));
+          count++;
         } else {
           unknown.add(name);
-          continue;
         }
-        count++;
       }
       noteUnknown(prefix, unknown);
-      partials.removeIf(partial -> {
-        boolean leftover = complete.contains(partial);
-        if (leftover) {
-          count--;
+      filling.addAll(begun.keySet());
+      filling.removeAll(complete);
+      begun.forEach((segment, leftovers) -> {
+        if (complete.contains(segment)) {
           notes.add(
               new Problem(
                   Problem.Subject.SEGMENT,
-                  partial,
-                  prefix + partial + WalStore.PARTIAL,
+                  segment,
+                  leftovers.getFirst(),
                   false,
                   "the segment is complete, and its beginning is still there",
                   "nothing: it is not read"));
         }
-        return leftover;
       });
     }
-  }
-
-  private static boolean isPartial(String name) {
-    return name.endsWith(WalStore.PARTIAL)
-        && WalStore.SEGMENT
-            .matcher(name.substring(0, name.length() - WalStore.PARTIAL.length()))
-            .matches();
+    count += filling.size();
   }
 
   private void listSummaries(String below) {
@@ -340,20 +343,34 @@ final class ClusterCheck {
   }
 
   /** It changes under the eyes: read whole, and at once. */
-  private void lookAtPartial(String segment, ClusterStore store) {
+  private void lookAtFilling(String segment, ClusterStore store) {
     String name = folder + "wal/" + segment.substring(0, 8) + "/" + segment;
     int segmentSize = store.document().walSegmentSize();
+    var read = new ArrayList<byte[]>();
     boolean holds =
         problems.check(
             Problem.Subject.SEGMENT,
             segment,
-            name + WalStore.PARTIAL,
+            name,
             () -> {
-              int bytes = readBeginning(store.wal(), segment).length;
-              held.put(segment, new StoredSegment(segment, bytes == segmentSize, bytes));
+              FillingSegment beginning = store.wal().filling(segment);
+              if (!beginning.isEmpty() || beginning.apart().isEmpty()) {
+                read.add(readBeginning(store.wal(), segment));
+              }
+              // When the segment was completed meanwhile, what is left of its beginning is nothing.
+              if (!beginning.apart().isEmpty() && !objects.exists(name)) {
+                FillingSegment.Stretch apart = beginning.apart().getFirst();
+                throw new DamagedObjectException(
+                    apart.object(),
+                    "it holds bytes %d to %d of the segment, and of those before it only %d are stored"
+                        .formatted(apart.from(), apart.to(), beginning.bytes()));
+              }
             });
-    if (!holds && problems.names(name + WalStore.PARTIAL)) {
-      // What it said of its length may be wrong: it counts as begun.
+    if (!read.isEmpty()) {
+      int bytes = read.getFirst().length;
+      held.put(segment, new StoredSegment(segment, bytes == segmentSize, bytes));
+    } else if (!holds && problems.about(segment)) {
+      // What is said of its length may be wrong: it counts as begun.
       held.put(segment, new StoredSegment(segment, false, 1));
     }
   }

@@ -31,6 +31,10 @@ final class Envelope {
   static final byte SUMMARY = 7;
   static final byte CHANGED_BLOCKS = 8;
   static final byte SUMMARY_PACK = 9;
+  static final byte STRETCH = 11; // 10 is SealedObjects.SEALED
+
+  /** What a stretch's header says lies in its first bytes. */
+  static final int STRETCH_HEADER_BYTES = HEADER_BYTES + 8;
 
   private static final byte[] MAGIC = "HOLDFAST".getBytes(StandardCharsets.US_ASCII);
   private static final byte ZSTD = 1;
@@ -44,6 +48,9 @@ final class Envelope {
 
   /** Making a decompressor costs more than decompressing a small object; each starts afresh. */
   private static final ArrayBlockingQueue<ZstdDecompressCtx> IDLE = new ArrayBlockingQueue<>(8);
+
+  private static final ArrayBlockingQueue<ZstdCompressCtx> IDLE_COMPRESSORS =
+      new ArrayBlockingQueue<>(4);
 
   private Envelope() {}
 
@@ -64,23 +71,135 @@ final class Envelope {
    * @param level zstd's
    */
   static byte[] wrap(String name, byte kind, byte[] content, int length, int level) {
-    // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
-    int pieces = Math.max(1, (length + PIECE - 1) / PIECE);
-    long bound = pieces * Zstd.compressBound(Math.min(PIECE, length));
-    byte[] wrapped = new byte[Math.toIntExact(HEADER_BYTES + bound)];
-    int end = HEADER_BYTES;
-    try (var compressor = new ZstdCompressCtx()) {
-      compressor.setLevel(level);
-      for (int from = 0, piece = 0; piece < pieces; piece++, from += PIECE) {
-        end +=
-            compressor.compressByteArray(
-                wrapped, end, wrapped.length - end, content, from, Math.min(PIECE, length - from));
+    Wrapped wrapped = new Wrapped();
+    wrap(name, kind, content, length, level, wrapped);
+    return Arrays.copyOf(wrapped.bytes, wrapped.length);
+  }
+
+  /** An object to be stored, in an array that is longer and can be used for the next one. */
+  static final class Wrapped {
+    private byte[] bytes = {};
+    private int length;
+
+    byte[] bytes() {
+      return bytes;
+    }
+
+    int length() {
+      return length;
+    }
+
+    private void begin(int room) {
+      makeRoom(room);
+      length = room;
+    }
+
+    private void makeRoom(int more) {
+      if (bytes.length - length < more) {
+        int atLeast = Math.addExact(length, more);
+        bytes = Arrays.copyOf(bytes, Math.max(atLeast, length + length / 2));
       }
     }
+  }
+
+  /** As {@link #wrap(String, byte, byte[], int, int)}, into something that is used again. */
+  static void wrap(String name, byte kind, byte[] content, int length, int level, Wrapped wrapped) {
+    compress(HEADER_BYTES, content, 0, length, level, wrapped);
     byte[] header =
-        header(name, new Header(kind, length, end - HEADER_BYTES, checksum(content, 0, length)));
-    System.arraycopy(header, 0, wrapped, 0, HEADER_BYTES);
-    return Arrays.copyOf(wrapped, end);
+        header(
+            name,
+            new Header(kind, length, wrapped.length - HEADER_BYTES, checksum(content, 0, length)));
+    System.arraycopy(header, 0, wrapped.bytes, 0, HEADER_BYTES);
+  }
+
+  /** Compressed bytes behind room for a header. */
+  private static void compress(
+      int room, byte[] content, int offset, int length, int level, Wrapped wrapped) {
+    wrapped.length = 0;
+    wrapped.begin(room);
+    ZstdCompressCtx idle = IDLE_COMPRESSORS.poll();
+    ZstdCompressCtx compressor = idle == null ? new ZstdCompressCtx() : idle;
+    try {
+      compressor.setLevel(level);
+      // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
+      int from = 0;
+      do {
+        int piece = Math.min(PIECE, length - from);
+        wrapped.makeRoom(Math.toIntExact(Zstd.compressBound(piece)));
+        wrapped.length +=
+            compressor.compressByteArray(
+                wrapped.bytes,
+                wrapped.length,
+                wrapped.bytes.length - wrapped.length,
+                content,
+                offset + from,
+                piece);
+        from += piece;
+      } while (from < length);
+    } finally {
+      if (!IDLE_COMPRESSORS.offer(compressor)) {
+        compressor.close();
+      }
+    }
+  }
+
+  /**
+   * What a stretch of a segment that is filling says of itself.
+   *
+   * @param from the first of the segment's bytes that it holds
+   * @param to the first behind them
+   * @param checksum of the segment's bytes from its very first to {@code to}
+   */
+  record StretchHeader(int from, int to, int checksum) {}
+
+  /** Wraps the bytes of a segment between two of its positions, see {@link StretchHeader}. */
+  static void wrapStretch(
+      String name, byte[] segment, StretchHeader stretch, int level, Wrapped wrapped) {
+    int from = stretch.from();
+    compress(STRETCH_HEADER_BYTES, segment, from, stretch.to() - from, level, wrapped);
+    byte[] header =
+        header(
+            name,
+            new Header(STRETCH, stretch.to(), wrapped.length - HEADER_BYTES, stretch.checksum()));
+    ByteBuffer bytes = ByteBuffer.wrap(wrapped.bytes).put(header).putInt(from);
+    bytes.putInt(boundChecksum(name, wrapped.bytes, 0, HEADER_BYTES + 4));
+  }
+
+  /** Reads and checks the header of a stretch; the bytes may be longer. */
+  static StretchHeader stretch(String name, byte[] start) {
+    Header header = header(name, STRETCH, start);
+    if (start.length < STRETCH_HEADER_BYTES) {
+      throw new DamagedObjectException(
+          name, "it ends after %d bytes, inside its header".formatted(start.length));
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(start).position(HEADER_BYTES);
+    int from = bytes.getInt();
+    int recorded = bytes.getInt();
+    int found = boundChecksum(name, start, 0, HEADER_BYTES + 4);
+    if (found != recorded) {
+      throw new DamagedObjectException(
+          name, "its header has checksum %08x where %08x is recorded".formatted(found, recorded));
+    }
+    if (from < 0 || from > header.contentBytes() || header.contentBytes() > Integer.MAX_VALUE - 8) {
+      throw new DamagedObjectException(
+          name, "it says that it holds bytes %d to %d".formatted(from, header.contentBytes()));
+    }
+    return new StretchHeader(from, (int) header.contentBytes(), header.contentChecksum());
+  }
+
+  /** The bytes that a stretch holds; whether they are the right ones, its checksum says. */
+  static byte[] unwrapStretch(String name, byte[] wrapped) {
+    StretchHeader stretch = stretch(name, wrapped);
+    checkLength(name, header(name, STRETCH, wrapped), wrapped.length);
+    byte[] content = new byte[stretch.to() - stretch.from()];
+    decompress(
+        name,
+        wrapped,
+        STRETCH_HEADER_BYTES,
+        wrapped.length - STRETCH_HEADER_BYTES,
+        content,
+        content.length);
+    return content;
   }
 
   /** The content of an object read whole. */

@@ -15,6 +15,7 @@ final class Findings {
 
   private final List<Problem> found = new ArrayList<>();
   private final Set<String> names = new HashSet<>();
+  private final Set<String> items = new HashSet<>();
 
   /**
    * Looks at something that was there a moment ago.
@@ -47,6 +48,7 @@ final class Findings {
 
   synchronized void add(Problem problem) {
     names.add(problem.object());
+    items.add(problem.item());
     if (found.size() < MAX) {
       found.add(problem);
     }
@@ -55,6 +57,11 @@ final class Findings {
   /** Whether something is known against this object. */
   synchronized boolean names(String object) {
     return names.contains(object);
+  }
+
+  /** Whether something is known against this item. */
+  synchronized boolean about(String item) {
+    return items.contains(item);
   }
 
   synchronized boolean isEmpty() {

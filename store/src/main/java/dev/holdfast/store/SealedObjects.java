@@ -59,26 +59,41 @@ final class SealedObjects implements ObjectStore {
 
   @Override
   public void put(String name, byte[] bytes) {
-    stored.put(name, seal(name, bytes));
+    put(name, bytes, bytes.length);
+  }
+
+  @Override
+  public void put(String name, byte[] bytes, int length) {
+    Sealed sealed = seal(name, bytes, length);
+    stored.put(name, sealed.bytes(), sealed.size());
   }
 
   @Override
   public void replace(String name, byte[] bytes) {
-    stored.replace(name, seal(name, bytes));
+    stored.replace(name, seal(name, bytes, bytes.length).toByteArray());
     forget(name);
   }
 
-  private byte[] seal(String name, byte[] bytes) {
-    var sealed =
-        new ByteArrayOutputStream(
-            Math.toIntExact(Envelope.HEADER_BYTES + DataKey.streamBytes(bytes.length)));
+  /** Bytes that need not be copied once more. */
+  private static final class Sealed extends ByteArrayOutputStream {
+    Sealed(int size) {
+      super(size);
+    }
+
+    byte[] bytes() {
+      return buf;
+    }
+  }
+
+  private Sealed seal(String name, byte[] bytes, int length) {
+    var sealed = new Sealed(Math.toIntExact(Envelope.HEADER_BYTES + DataKey.streamBytes(length)));
     sealed.writeBytes(Envelope.sealedHeader(name));
     try (OutputStream out = key.encrypting(name, sealed)) {
-      out.write(bytes);
+      out.write(bytes, 0, length);
     } catch (IOException e) {
       throw new UncheckedIOException(e); // memory does not fail
     }
-    return sealed.toByteArray();
+    return sealed;
   }
 
   @Override
@@ -194,6 +209,12 @@ final class SealedObjects implements ObjectStore {
   public void delete(String name) {
     stored.delete(name);
     forget(name);
+  }
+
+  @Override
+  public void deleteAll(List<String> names) {
+    stored.deleteAll(names);
+    names.forEach(this::forget);
   }
 
   @Override

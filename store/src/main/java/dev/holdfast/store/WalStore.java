@@ -8,16 +8,19 @@ import dev.holdfast.store.objects.ObjectStore;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One cluster's WAL. Segments are complete or, the newest one, partial; bytes once stored are never
- * replaced by other bytes. Any number of readers may work beside one writer.
+ * One cluster's WAL. Segments are complete or, the newest one, filling; bytes once stored are never
+ * replaced by other bytes. Any number of readers may work beside one writer. Of two writers each
+ * sees, before it adds to a segment that is filling, what the other one has stored of it.
  */
 public final class WalStore {
   static final Pattern TIMELINE = Pattern.compile("[0-9A-F]{8}");
@@ -30,8 +33,20 @@ public final class WalStore {
   private final int segmentSize;
   private final int compressionLevel;
 
-  /** What the header of a partial segment says. */
-  private record Partial(int bytes, int checksum) {}
+  // What this writer knows of the segment that it fills.
+  private String fillingName = "";
+  private @Nullable FillingSegment filling;
+  private CRC32C checksum = new CRC32C();
+  private int summed;
+
+  /** Written again and again: a segment's array is too large to be made anew each time. */
+  private final Envelope.Wrapped wrapped = new Envelope.Wrapped();
+
+  /** Another writer takes the number for its stretch so often in a row only if it is mad. */
+  private static final int OVERTAKEN_MAX = 20;
+
+  /** How often what is being read may have gone at the next look. */
+  private static final int LOOKS_MAX = 10;
 
   WalStore(ObjectStore objects, String folder, int segmentSize, int compressionLevel) {
     this.objects = objects;
@@ -54,18 +69,18 @@ public final class WalStore {
           "a segment has %d bytes, not %d".formatted(segmentSize, bytes.length));
     }
     String name = name(segment);
+    FillingSegment stored = known(segment);
     if (objects.exists(name)) {
       if (!Arrays.equals(complete(name), bytes)) {
         throw diverged(segment);
       }
     } else {
-      Partial stored = storedPartial(segment);
-      if (stored != null && !isPrefix(stored, bytes, bytes.length)) {
+      if (!isPrefix(stored, bytes, bytes.length)) {
         throw diverged(segment);
       }
       try {
-        objects.put(
-            name, Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel));
+        Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, wrapped);
+        objects.put(name, wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         // Another recorder was faster; the same bytes are fine from it too.
         if (!Arrays.equals(complete(name), bytes)) {
@@ -75,46 +90,104 @@ public final class WalStore {
         }
       }
     }
-    objects.delete(name + PARTIAL);
+    filling = null;
+    objects.deleteAll(stored.stretches().stream().map(FillingSegment.Stretch::object).toList());
   }
 
   /**
-   * Stores the beginning of a segment that is still filling, in the place of a shorter beginning;
-   * durable on return. Nothing happens when as much or more of it is stored already.
+   * Stores the beginning of a segment that is still filling: what is not stored of it yet; durable
+   * on return. Nothing happens when as much or more of it is stored already.
    *
    * @param segment 24 upper-case hexadecimal digits
    * @param bytes the segment's bytes from its start
    * @param length how many of them are valid
    * @throws OperatorException REFUSED when what is stored differs from these bytes
    */
-  public synchronized void putPartial(String segment, byte[] bytes, int length) {
+  public void putPartial(String segment, byte[] bytes, int length) {
+    putPartial(segment, bytes, length, 0);
+  }
+
+  /**
+   * As {@link #putPartial(String, byte[], int)}, for who adds to the same bytes again and again:
+   * they need not all be looked at each time.
+   *
+   * @param unchanged so many of the bytes are what they were when this last returned, having been
+   *     given at least as many of the same segment; 0 when that is not sure
+   */
+  public synchronized void putPartial(String segment, byte[] bytes, int length, int unchanged) {
     if (length < 0 || length > bytes.length || length > segmentSize) {
       throw new IllegalArgumentException(length + " bytes of a segment of " + segmentSize);
     }
     String name = name(segment);
-    Partial stored = storedPartial(segment);
-    if (stored == null && objects.exists(name)) {
-      byte[] complete = complete(name);
-      if (!Arrays.equals(complete, 0, length, bytes, 0, length)) {
+    boolean sure = unchanged > 0 && segment.equals(fillingName) && summed == unchanged;
+    if (!sure) {
+      checksum = new CRC32C();
+      summed = 0;
+    }
+    for (int attempt = 1; ; attempt++) {
+      FillingSegment stored = known(segment);
+      if (stored.isEmpty() && objects.exists(name)) {
+        byte[] complete = complete(name);
+        if (!Arrays.equals(complete, 0, length, bytes, 0, length)) {
+          throw diverged(segment);
+        }
+        return;
+      }
+      if (length < stored.bytes()) {
+        if (!Arrays.equals(read(segment), 0, length, bytes, 0, length)) {
+          throw diverged(segment);
+        }
+        return;
+      }
+      if (summed > stored.bytes()) { // a write failed, or the repository was put back
+        checksum = new CRC32C();
+        summed = 0;
+      }
+      if (!stored.isEmpty() && sum(bytes, stored.bytes()) != stored.checksum()) {
         throw diverged(segment);
+      }
+      if (!stored.isEmpty() && length == stored.bytes()) {
+        return;
+      }
+      FillingSegment.Stretch next =
+          stored.next(timelineFolder(segment), length, sum(bytes, length));
+      try {
+        Envelope.wrapStretch(next.object(), bytes, next.holds(), compressionLevel, wrapped);
+        objects.put(next.object(), wrapped.bytes(), wrapped.length());
+      } catch (ObjectExistsException e) {
+        filling = null; // another recorder wrote the stretch of that number: see what it is
+        if (attempt == OVERTAKEN_MAX) {
+          throw e;
+        }
+        continue;
+      }
+      List<String> replaced =
+          stored.replacedBy(next).stream().map(FillingSegment.Stretch::object).toList();
+      filling = stored.with(next);
+      if (!replaced.isEmpty()) {
+        objects.deleteAll(replaced);
       }
       return;
     }
-    if (stored != null) {
-      boolean holds =
-          length < stored.bytes()
-              ? Arrays.equals(read(segment), 0, length, bytes, 0, length)
-              : isPrefix(stored, bytes, length);
-      if (!holds) {
-        throw diverged(segment);
-      }
-      if (length <= stored.bytes()) {
-        return;
-      }
+  }
+
+  /** The checksum of the first bytes, of which some have been summed up before. */
+  private int sum(byte[] bytes, int length) {
+    checksum.update(bytes, summed, length - summed);
+    summed = length;
+    return (int) checksum.getValue();
+  }
+
+  /** What is stored of a segment that is filling: as it was left here if nobody else came by. */
+  private FillingSegment known(String segment) {
+    FillingSegment known = filling;
+    if (known != null && segment.equals(fillingName) && objects.exists(known.newest().object())) {
+      return known;
     }
-    String partial = name + PARTIAL;
-    objects.replace(
-        partial, Envelope.wrap(partial, Envelope.PARTIAL_SEGMENT, bytes, length, compressionLevel));
+    FillingSegment found = FillingSegment.look(objects, timelineFolder(segment), segment);
+    fillingName = segment;
+    filling = found.isEmpty() ? null : found;
+    return found;
   }
 
   /**
@@ -124,27 +197,38 @@ public final class WalStore {
    */
   public byte[] read(String segment) {
     String name = name(segment);
-    for (int attempt = 0; ; attempt++) {
+    for (int look = 1; ; look++) {
       try {
         return complete(name);
       } catch (NoSuchObjectException noComplete) {
         try {
-          return Envelope.unwrap(
-              name + PARTIAL, Envelope.PARTIAL_SEGMENT, objects.get(name + PARTIAL));
-        } catch (NoSuchObjectException noPartial) {
-          // Completed between the two looks: the complete one is there now.
-          if (attempt == 1) {
-            throw new OperatorException(
-                Kind.DAMAGED_DATA,
-                "cannot read WAL segment " + segment,
-                "it is not recorded in " + objects.location(),
-                "a restore can reach any point before this segment, or start from a base backup"
-                    + " after it",
-                noPartial);
+          FillingSegment beginning = filling(segment);
+          if (!beginning.isEmpty()) {
+            return beginning.read(objects);
           }
+          if (look < 2) {
+            continue; // completed between the two looks: the complete one is there now
+          }
+        } catch (NoSuchObjectException replaced) {
+          if (look < LOOKS_MAX) {
+            continue; // a recorder has just written these bytes anew, or all of the segment
+          }
+          noComplete.addSuppressed(replaced);
         }
+        throw new OperatorException(
+            Kind.DAMAGED_DATA,
+            "cannot read WAL segment " + segment,
+            "it is not recorded in " + objects.location(),
+            "a restore can reach any point before this segment, or start from a base backup"
+                + " after it",
+            noComplete);
       }
     }
+  }
+
+  /** What is stored of a segment that is not complete. */
+  FillingSegment filling(String segment) {
+    return FillingSegment.look(objects, timelineFolder(segment), segment);
   }
 
   private byte[] complete(String name) {
@@ -160,29 +244,35 @@ public final class WalStore {
   public boolean has(String segment) {
     String name = name(segment);
     // The complete one again: it may have taken the partial's place between the two looks.
-    return objects.exists(name) || objects.exists(name + PARTIAL) || objects.exists(name);
+    return objects.exists(name) || !filling(segment).isEmpty() || objects.exists(name);
   }
 
   /** Every stored segment once, sorted by timeline and number. */
   public List<StoredSegment> list() {
     var complete = new TreeMap<String, Boolean>();
-    for (String name : names()) {
-      if (SEGMENT.matcher(name).matches()) {
-        complete.put(name, true);
-      } else if (name.endsWith(PARTIAL)) {
-        String segment = name.substring(0, name.length() - PARTIAL.length());
-        if (SEGMENT.matcher(segment).matches()) {
-          complete.putIfAbsent(segment, false);
+    for (String timeline : timelines()) {
+      // What fills comes first: when it is completed meanwhile, the second list has it.
+      var names = new ArrayList<String>();
+      String stretches = FillingSegment.FOLDER + "/";
+      objects
+          .children(folder + timeline + "/" + stretches)
+          .forEach(name -> names.add(stretches + name));
+      names.addAll(objects.children(folder + timeline + "/"));
+      for (String name : names) {
+        String segment = segment(name);
+        if (segment.startsWith(timeline)) {
+          complete.merge(segment, segment.equals(name), Boolean::logicalOr);
         }
       }
     }
     var segments = new ArrayList<StoredSegment>();
     complete.forEach((segment, whole) -> {
-      Partial partial = whole ? null : storedPartial(segment);
-      segments.add(
-          partial == null
-              ? new StoredSegment(segment, true, segmentSize)
-              : new StoredSegment(segment, false, partial.bytes()));
+      FillingSegment beginning = whole ? null : filling(segment);
+      if (beginning == null || (beginning.isEmpty() && objects.exists(name(segment)))) {
+        segments.add(new StoredSegment(segment, true, segmentSize));
+      } else if (!beginning.isEmpty()) {
+        segments.add(new StoredSegment(segment, false, beginning.bytes()));
+      }
     });
     return segments;
   }
@@ -196,17 +286,15 @@ public final class WalStore {
    */
   public record SegmentObject(String name, long bytes, Instant storedAt) {}
 
-  /** The objects of all segments; a segment with a leftover of its beginning has two. */
+  /** The objects of all segments; one that is filling, or was left so, may have several. */
   public List<SegmentObject> objects() {
     var found = new ArrayList<SegmentObject>();
     for (String timeline : objects.folders(folder)) {
       if (TIMELINE.matcher(timeline).matches()) {
         String prefix = folder + timeline + "/";
         for (ObjectStore.StoredObject object : objects.list(prefix)) {
-          String name = object.name().substring(prefix.length());
-          String segment =
-              name.endsWith(PARTIAL) ? name.substring(0, name.length() - PARTIAL.length()) : name;
-          if (name.startsWith(timeline) && SEGMENT.matcher(segment).matches()) {
+          String segment = segment(object.name().substring(prefix.length()));
+          if (segment.startsWith(timeline)) {
             found.add(new SegmentObject(segment, object.bytes(), object.modifiedAt()));
           }
         }
@@ -215,11 +303,29 @@ public final class WalStore {
     return found;
   }
 
+  /**
+   * The segment of which an object holds something; empty: of none.
+   *
+   * @param name below the folder of its timeline
+   */
+  static String segment(String name) {
+    String stretches = FillingSegment.FOLDER + "/";
+    if (name.startsWith(stretches)) {
+      return FillingSegment.segment(name.substring(stretches.length()));
+    }
+    String segment =
+        name.endsWith(PARTIAL) ? name.substring(0, name.length() - PARTIAL.length()) : name;
+    return SEGMENT.matcher(segment).matches() ? segment : "";
+  }
+
   /** Removes a segment, its beginning too; nothing happens when it is absent. */
   synchronized void delete(String segment) {
-    String name = name(segment);
-    objects.delete(name + PARTIAL);
-    objects.delete(name);
+    filling = null;
+    // From the end: stopped in between, what stays has no gap.
+    filling(segment).stretches().stream()
+        .sorted(Comparator.comparingInt(FillingSegment.Stretch::from).reversed())
+        .forEach(stretch -> objects.delete(stretch.object()));
+    objects.delete(name(segment));
   }
 
   /**
@@ -253,39 +359,23 @@ public final class WalStore {
 
   /** The timelines that have a history file, sorted. */
   public List<Integer> histories() {
-    return names().stream()
+    return timelines().stream()
+        .flatMap(timeline ->
+            objects.children(folder + timeline + "/").stream()
+                .filter(name -> name.startsWith(timeline)))
         .map(HISTORY::matcher)
         .filter(Matcher::matches)
         .map(history -> Integer.parseUnsignedInt(history.group(1), 16))
         .toList();
   }
 
-  /** What lies in the folders of the timelines, where its name says that it belongs there. */
-  private List<String> names() {
-    var names = new ArrayList<String>();
-    for (String timeline : objects.folders(folder)) {
-      if (TIMELINE.matcher(timeline).matches()) {
-        objects.children(folder + timeline + "/").stream()
-            .filter(name -> name.startsWith(timeline))
-            .forEach(names::add);
-      }
-    }
-    return names;
+  private List<String> timelines() {
+    return objects.folders(folder).stream()
+        .filter(timeline -> TIMELINE.matcher(timeline).matches())
+        .toList();
   }
 
-  private @Nullable Partial storedPartial(String segment) {
-    String name = name(segment) + PARTIAL;
-    try {
-      Envelope.Header header =
-          Envelope.header(
-              name, Envelope.PARTIAL_SEGMENT, objects.get(name, 0, Envelope.HEADER_BYTES));
-      return new Partial(Math.toIntExact(header.contentBytes()), header.contentChecksum());
-    } catch (NoSuchObjectException e) {
-      return null;
-    }
-  }
-
-  private static boolean isPrefix(Partial stored, byte[] bytes, int length) {
+  private static boolean isPrefix(FillingSegment stored, byte[] bytes, int length) {
     return stored.bytes() <= length
         && Envelope.checksum(bytes, 0, stored.bytes()) == stored.checksum();
   }
@@ -304,7 +394,11 @@ public final class WalStore {
     if (!SEGMENT.matcher(segment).matches()) {
       throw new IllegalArgumentException("\"" + segment + "\" is not a WAL segment");
     }
-    return folder + segment.substring(0, 8) + "/" + segment;
+    return timelineFolder(segment) + segment;
+  }
+
+  private String timelineFolder(String segment) {
+    return folder + segment.substring(0, 8) + "/";
   }
 
   private String historyName(int timeline) {

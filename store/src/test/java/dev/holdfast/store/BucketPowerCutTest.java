@@ -105,7 +105,7 @@ final class BucketPowerCutTest {
               assertThat(repository.cluster("acme").wal().list())
                   .containsExactly(new StoredSegment(Samples.SEGMENT_4, false, 70_000));
             });
-    assertThat(finished).isEqualTo(7);
+    assertThat(finished).isEqualTo(6);
   }
 
   private interface Check {

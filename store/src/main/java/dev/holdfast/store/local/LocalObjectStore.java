@@ -31,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -90,8 +91,13 @@ public final class LocalObjectStore implements ObjectStore {
 
   @Override
   public void put(String name, byte[] bytes) {
+    put(name, bytes, bytes.length);
+  }
+
+  @Override
+  public void put(String name, byte[] bytes, int length) {
     try (ObjectWriter writer = create(name)) {
-      writer.write(bytes, 0, bytes.length);
+      writer.write(bytes, 0, length);
       writer.commit();
     }
   }
@@ -240,11 +246,36 @@ public final class LocalObjectStore implements ObjectStore {
     }
   }
 
+  @Override
+  public void deleteAll(List<String> names) {
+    // One sync for each folder, however many of its files go.
+    var changed = new LinkedHashSet<Path>();
+    for (String name : names) {
+      Path path = path(name);
+      try {
+        if (Files.deleteIfExists(path)) {
+          changed.add(parent(path));
+        }
+      } catch (IOException e) {
+        throw failure("delete", name, e);
+      }
+    }
+    for (Path folder : changed) {
+      try {
+        sync(folder);
+        removeIfEmpty(folder);
+      } catch (IOException e) {
+        throw failure("delete", root.relativize(folder).toString(), e);
+      }
+    }
+  }
+
   /** An empty folder is no object: it goes with its last one, as it would in a bucket. */
   private void removeIfEmpty(Path folder) throws IOException {
     for (Path empty = folder; !empty.equals(root); empty = parent(empty)) {
       try {
         Files.delete(empty);
+        sweptAt.remove(empty);
       } catch (DirectoryNotEmptyException | NoSuchFileException e) {
         return;
       }

@@ -1,6 +1,7 @@
 package dev.holdfast.store.objects;
 
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -27,6 +28,11 @@ public interface ObjectStore {
 
   /** Stores a new object. */
   void put(String name, byte[] bytes);
+
+  /** Stores a new object: the first bytes of an array. */
+  default void put(String name, byte[] bytes, int length) {
+    put(name, Arrays.copyOf(bytes, length));
+  }
 
   /** Stores an object, in the place of an older one if there is one, atomically. */
   void replace(String name, byte[] bytes);
@@ -69,6 +75,14 @@ public interface ObjectStore {
 
   /** Removes an object; nothing happens when it is absent. */
   void delete(String name);
+
+  /**
+   * Removes objects that nobody needs any more, in any order; those that are absent too. Cheaper
+   * than one by one.
+   */
+  default void deleteAll(List<String> names) {
+    names.forEach(this::delete);
+  }
 
   /** Removes what interrupted writers left below the prefix a day or longer ago. */
   void sweep(String prefix);

@@ -17,6 +17,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import software.amazon.awssdk.core.exception.SdkException;
@@ -116,8 +118,8 @@ public final class S3ObjectStore implements ObjectStore {
     put(name, bytes, bytes.length);
   }
 
-  /** As {@link #put(String, byte[])}, of the first bytes of an array. */
-  void put(String name, byte[] bytes, int length) {
+  @Override
+  public void put(String name, byte[] bytes, int length) {
     String key = location.key(ObjectName.check(name));
     requireConditions();
     String token = token();
@@ -496,6 +498,31 @@ public final class S3ObjectStore implements ObjectStore {
       }
     } catch (SdkException e) {
       throw failure("delete", name, e);
+    }
+  }
+
+  /** Side by side: not every server of buckets takes several in one request. */
+  @Override
+  public void deleteAll(List<String> names) {
+    if (names.size() < 2) {
+      names.forEach(this::delete);
+      return;
+    }
+    var deleting = new ArrayList<Future<?>>();
+    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      names.forEach(name -> deleting.add(threads.submit(() -> delete(name))));
+    }
+    for (Future<?> deleted : deleting) {
+      switch (deleted.state()) {
+        case SUCCESS -> {}
+        case FAILED -> {
+          if (deleted.exceptionNow() instanceof OperatorException failure) {
+            throw failure;
+          }
+          throw new IllegalStateException(deleted.exceptionNow());
+        }
+        case CANCELLED, RUNNING -> throw new IllegalStateException("nobody cancels these");
+      }
     }
   }
 
