@@ -1,5 +1,8 @@
 package dev.holdfast.store;
 
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.store.local.StorageFailure;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -192,7 +195,14 @@ public final class BaseDelta {
         fold.end(layer.manifestName());
       }
     } catch (IOException e) {
-      throw BaseReader.cannotRestore(directory, e);
+      boolean full = StorageFailure.isDiskFull(e);
+      throw new OperatorException(
+          Kind.FAILED,
+          "cannot restore into " + directory,
+          full ? "the disk is full" : StorageFailure.describe(e),
+          (full ? "free space there" : "see that all in it can be read and written")
+              + ", then run the same command again: it goes on from what is there",
+          e);
     }
   }
 

@@ -248,7 +248,7 @@ public final class BaseReader {
     }
   }
 
-  static OperatorException cannotRestore(Path directory, IOException e) {
+  private static OperatorException cannotRestore(Path directory, IOException e) {
     boolean full = StorageFailure.isDiskFull(e);
     return new OperatorException(
         Kind.FAILED,
