@@ -16,6 +16,8 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -157,16 +159,10 @@ final class DeltaRestoreTest {
           content.put(name, "folder " + mode + " " + Files.getOwner(path));
         } else {
           byte[] bytes = Files.readAllBytes(path);
-          CRC32C crc = new CRC32C();
-          crc.update(bytes);
           content.put(
               name,
               "file %s %s %d %s"
-                  .formatted(
-                      mode,
-                      Files.getOwner(path),
-                      bytes.length,
-                      HexFormat.of().toHexDigits((int) crc.getValue())));
+                  .formatted(mode, Files.getOwner(path), bytes.length, checksum(bytes)));
         }
       }
     }
@@ -224,7 +220,9 @@ final class DeltaRestoreTest {
       if (random.nextInt(3) == 0) {
         Files.writeString(prepared.data.resolve("postmaster.pid"), "1\n/nowhere\n");
       }
+      Map<Path, String> bystanders = checksums(damage.bystanders);
       RestoreResult again = prepared.bringBack(port);
+      assertThat(checksums(damage.bystanders)).as(what).isEqualTo(bystanders);
       assertSame(prepared, what + " " + damage.done);
       // A page in pieces costs the frames that hold it: a megabyte at most of each layer.
       assertThat(brought(again).bytesFetched())
@@ -255,6 +253,20 @@ final class DeltaRestoreTest {
     }
   }
 
+  private static Map<Path, String> checksums(List<Path> files) throws IOException {
+    Map<Path, String> checksums = new HashMap<>();
+    for (Path file : files) {
+      checksums.put(file, checksum(Files.readAllBytes(file)));
+    }
+    return checksums;
+  }
+
+  private static String checksum(byte[] bytes) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes);
+    return HexFormat.of().toHexDigits((int) crc.getValue());
+  }
+
   private static RestoreResult.Delta brought(RestoreResult result) {
     return Objects.requireNonNull(result.delta());
   }
@@ -281,6 +293,10 @@ final class DeltaRestoreTest {
     private final Prepared prepared;
     private final Random random;
     private final StringBuilder done = new StringBuilder();
+
+    /** What is no part of the directory, and must stay as it is. */
+    private final List<Path> bystanders = new ArrayList<>();
+
     private long fetchMax;
 
     Damage(Prepared prepared, Random random) {
@@ -361,13 +377,17 @@ final class DeltaRestoreTest {
             // A link in the place of a file: what it leads to must stay as it is.
             Path elsewhere = prepared.folder.resolve("elsewhere" + random.nextInt());
             Files.write(elsewhere, new byte[] {1, 2, 3});
+            bystanders.add(elsewhere);
             Files.delete(file);
             Files.createSymbolicLink(file, elsewhere);
             whole(size);
           }
           default -> {
-            // Another name of the same file, as cp -l makes it.
-            Files.createLink(prepared.folder.resolve("name" + random.nextInt()), file);
+            // Another name of the same file, as cp -l makes it: it keeps what it has.
+            Path name = prepared.folder.resolve("name" + random.nextInt());
+            Files.createLink(name, file);
+            resize(file, size + 10);
+            bystanders.add(name);
             whole(size);
           }
         }

@@ -316,9 +316,8 @@ public final class BaseDelta {
       for (int at = 0; at < length; at += Fold.BLOCK) {
         int whole = Math.min(Fold.BLOCK, piece.length() - skipped - at);
         int counted = Math.min(whole, length - at);
-        // Of a block that a newer layer cuts off there is no sum.
+        // Of a block that a newer layer cuts off there is no sum, nor are all its bytes had.
         if (sums == null
-            || counted < whole
             || at + whole > had
             || !sums.isAt(first + (skipped + at) / Fold.BLOCK, bytes, at, whole)) {
           differing += counted;
