@@ -52,7 +52,8 @@ final class BackupCommand extends CliCommand {
       names = "--connections",
       paramLabel = "N",
       defaultValue = "2",
-      description = "Readers that work at once, each with a connection (default: ${DEFAULT-VALUE}).")
+      description =
+          "Readers that work at once, each with a connection (default: ${DEFAULT-VALUE}).")
   int connections;
 
   @Option(

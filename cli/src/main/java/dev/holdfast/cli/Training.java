@@ -31,9 +31,9 @@ final class Training {
   /**
    * Loads them.
    *
-   * @param arguments a folder that is no repository, a file to be made: zstd's native library, which
-   *     every command would otherwise take out of its jar, an encrypted repository, its passphrase,
-   *     and a folder to be made and thrown away
+   * @param arguments a folder that is no repository, a file to be made: zstd's native library,
+   *     which every command would otherwise take out of its jar, an encrypted repository, its
+   *     passphrase, and a folder to be made and thrown away
    */
   public static void main(String[] arguments) throws IOException {
     String path = System.getProperty("java.class.path", "");
@@ -56,7 +56,8 @@ final class Training {
     run.execute("fork", "--help");
     // Nothing answers at that port: as far as a command comes without a server.
     String nobody = "postgresql://nobody@127.0.0.1:1/postgres?sslmode=disable";
-    CommandLineRun opens = new CommandLineRun(terminal, Map.of("HOLDFAST_PASSPHRASE", arguments[3]));
+    CommandLineRun opens =
+        new CommandLineRun(terminal, Map.of("HOLDFAST_PASSPHRASE", arguments[3]));
     for (String command :
         new String[] {
           "verify --read-data 100%",

@@ -7,7 +7,10 @@ import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -88,6 +91,112 @@ class RestoreCommandTest {
       assertThat(running.err()).contains("a PostgreSQL server runs in " + data);
       assertThat(restored.value("SELECT count(*) FROM bulk")).isEqualTo("100000");
     }
+  }
+
+  @Test
+  void a_damaged_directory_is_brought_back_after_its_plan_was_seen_though_killed_in_between()
+      throws Exception {
+    Path data = home.resolve("damaged");
+    String[] made = {"restore", "acme", "--to", data.toString()};
+    assertThat(HoldfastProcess.run(home, made).exitCode()).isZero();
+    Path relation;
+    try (Stream<Path> files = Files.walk(data.resolve("base"))) {
+      relation = files.filter(file -> file.toFile().length() > (8 << 20)).findFirst().orElseThrow();
+    }
+    Files.delete(relation);
+    Files.writeString(data.resolve("base/extra"), "of somebody");
+
+    HoldfastProcess.Ended plan = delta(data);
+    assertThat(plan.exitCode()).as(plan.err()).isZero();
+    assertThat(plan.out())
+        .containsPattern(
+            "(?m)^plan [0-9a-f]{16}  restores acme, just before 0/.*, into "
+                + data
+                + ": a data directory of acme$")
+        .containsPattern("added, since they are not there +1 ")
+        .contains("removed, since base backup ")
+        .contains("    base/extra\n")
+        .containsPattern("kept in " + data + ".set-aside: the pg_wal that is there, with \\d+ WAL")
+        .containsPattern(
+            "nothing has been changed yet; next: the same command with --apply [0-9a-f]{16}");
+    assertThat(plan.err()).contains("restore acme: comparing");
+    assertThat(relation).doesNotExist();
+    assertThat(delta(data, "--dry-run", "--json").json().get("filesAdded").asInt()).isEqualTo(1);
+
+    try (HoldfastProcess killed =
+        HoldfastProcess.start(home, arguments(data, "--apply", digest(data)))) {
+      long deadline = System.nanoTime() + MARKER_NANOS_MAX;
+      while (!Files.exists(relation)) {
+        assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+        TimeUnit.MILLISECONDS.sleep(1); // another process tells nothing but by what it leaves
+      }
+      killed.kill();
+    }
+    assertThat(data.resolve("holdfast.restoring"))
+        .content()
+        .contains("run the same holdfast restore --delta again");
+    assertThat(data.resolve("global/pg_control")).doesNotExist();
+    HoldfastProcess.Ended fresh = HoldfastProcess.run(home, made);
+    assertThat(fresh.exitCode()).isEqualTo(3);
+    assertThat(fresh.err()).contains("has not brought back completely");
+
+    HoldfastProcess.Ended done =
+        delta(
+            data,
+            "--start",
+            "--port",
+            Integer.toString(PostgresServer.freePort()),
+            "--json",
+            "--apply",
+            digest(data));
+    assertThat(done.exitCode()).as(done.err()).isZero();
+    JsonNode delta = done.json().get("delta");
+    assertThat(delta.propertyNames())
+        .containsExactlyInAnyOrder(
+            "digest",
+            "filesKept",
+            "filesChanged",
+            "filesAdded",
+            "filesRemoved",
+            "bytesKept",
+            "bytesFetched",
+            "bytesWritten",
+            "bytesRemoved",
+            "setAside",
+            "comparingSeconds");
+    assertThat(Path.of(delta.get("setAside").asString()).resolve("pg_wal")).isNotEmptyDirectory();
+    try (RunningServer restored = new RunningServer(data)) {
+      assertThat(restored.value("SELECT count(*), min(length(t)) FROM bulk"))
+          .isEqualTo("100000|640");
+      assertThat(delta(data).exitCode()).isEqualTo(3);
+    }
+
+    HoldfastProcess.Ended text = delta(data, "--apply", digest(data));
+    assertThat(text.exitCode()).as(text.err()).isZero();
+    assertThat(text.out())
+        .containsPattern("\\d+ files kept \\(.*\\), \\d+ changed, 0 added, \\d+ removed")
+        .containsPattern("compared in .*, .* fetched, .* written")
+        .contains("the pg_wal and the settings that were there: " + data + ".set-aside-2")
+        .contains("until you are sure that no commit is missing");
+    HoldfastProcess.Ended alone =
+        HoldfastProcess.run(home, "restore", "acme", "--to", data.toString(), "--dry-run");
+    assertThat(alone.exitCode()).isEqualTo(2);
+    assertThat(alone.err()).contains("give --delta too, or leave it out");
+  }
+
+  private static String[] arguments(Path data, String... more) {
+    List<String> arguments =
+        new ArrayList<>(List.of("restore", "acme", "--to", data.toString(), "--delta"));
+    arguments.addAll(List.of(more));
+    return arguments.toArray(new String[0]);
+  }
+
+  private static HoldfastProcess.Ended delta(Path data, String... more) {
+    return HoldfastProcess.run(home, arguments(data, more));
+  }
+
+  private static String digest(Path data) {
+    return delta(data, "--json").json().get("digest").asString();
   }
 
   @Test

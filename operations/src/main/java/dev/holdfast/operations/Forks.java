@@ -89,6 +89,11 @@ final class Forks {
     }
 
     @Override
+    public synchronized void compared(long bytes, long total) {
+      count("comparing", bytes, total);
+    }
+
+    @Override
     public void needs(long bytes, long base, long wal) {
       progress.say(
           "%s: takes %,d MB of room: base backup %,d MB, WAL %,d MB"

@@ -1,9 +1,15 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.DeltaPlan;
+import dev.holdfast.postgres.DeltaRestore;
+import dev.holdfast.postgres.DeltaRestored;
+import dev.holdfast.postgres.RecoveryProgress;
 import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.postgres.RestoreOptions;
 import dev.holdfast.postgres.RestoredCluster;
+import dev.holdfast.revert.PlanDigest;
 import dev.holdfast.server.LastingServer;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.ServerUser;
@@ -59,44 +65,198 @@ public final class Restore {
    */
   public RestoreResult run(Request request, Progress progress) {
     long began = System.nanoTime();
-    String name = cluster.document().name();
-    Path directory = request.to.toAbsolutePath().normalize();
-    ServerUser owner = ServerUser.of(request.owner, "cannot restore " + name + " to " + directory);
+    RestoreOptions options = options(request);
     RecoveryTarget target = RecoveryTargets.resolve(cluster, "restore", request.target, progress);
-    RestoredCluster restored;
-    @Nullable LastingServer server = null;
-    Duration replay = Duration.ZERO;
-    try (Forks.Told told = new Forks.Told("restore " + name, progress)) {
-      restored =
-          dev.holdfast.postgres.Restore.run(
-              cluster,
-              target,
-              new RestoreOptions(
-                  directory,
-                  request.tablespaces,
-                  null,
-                  owner,
-                  request.port,
-                  request.start,
-                  request.threads == null
-                      ? Math.max(2, Runtime.getRuntime().availableProcessors())
-                      : request.threads,
-                  told));
+    try (Forks.Told told = told(progress)) {
+      RestoredCluster restored =
+          dev.holdfast.postgres.Restore.run(cluster, target, options.telling(told));
       if (restored.startedOver()) {
-        progress.say("what an interrupted restore had left in " + directory + " was removed first");
+        progress.say(
+            "what an interrupted restore had left in "
+                + options.directory()
+                + " was removed first");
       }
-      PostgresBinaries binaries = restored.binaries();
-      if (binaries != null) {
-        long starting = System.nanoTime();
-        server = restored.start(binaries, told);
-        replay = Duration.ofNanos(System.nanoTime() - starting);
+      return finished(restored, null, told, began);
+    }
+  }
+
+  /**
+   * A restore into an existing data directory.
+   *
+   * @param overwriteUnidentified whether one may be overwritten of which cannot be told whose it is
+   * @throws OperatorException USAGE or REFUSED when there is no such target
+   */
+  public Delta delta(Request request, boolean overwriteUnidentified, Progress progress) {
+    return new Delta(
+        RecoveryTargets.resolve(cluster, "restore", request.target, progress),
+        options(request),
+        overwriteUnidentified);
+  }
+
+  /** A restore into an existing data directory: looked at first, then applied. */
+  public final class Delta {
+    private final RecoveryTarget target;
+    private final RestoreOptions options;
+    private final boolean overwriteUnidentified;
+
+    private Delta(RecoveryTarget target, RestoreOptions options, boolean overwriteUnidentified) {
+      this.target = target;
+      this.options = options;
+      this.overwriteUnidentified = overwriteUnidentified;
+    }
+
+    /**
+     * Looks at what it would do, and changes nothing.
+     *
+     * @throws OperatorException REFUSED when the directory must not be restored into
+     */
+    public RestorePlan plan(Progress progress) {
+      try (Forks.Told told = told(progress)) {
+        return Restore.this.plan(
+            target,
+            DeltaRestore.plan(cluster, target, options.telling(told), overwriteUnidentified));
       }
     }
-    return result(restored, server, replay, Duration.ofNanos(System.nanoTime() - began));
+
+    /**
+     * Looks again, and restores.
+     *
+     * @param digest the plan's, as the operator was shown it
+     * @throws OperatorException REFUSED when what would be done is no longer that; nothing is
+     *     changed then
+     */
+    public RestoreResult apply(String digest, Progress progress) {
+      long began = System.nanoTime();
+      try (Forks.Told told = told(progress)) {
+        DeltaRestored done =
+            DeltaRestore.run(
+                cluster,
+                target,
+                options.telling(told),
+                overwriteUnidentified,
+                now -> {
+                  RestorePlan again = Restore.this.plan(target, now);
+                  if (!again.digest().equals(digest)) {
+                    throw new OperatorException(
+                        Kind.REFUSED,
+                        "cannot restore " + again.name() + " into " + again.directory(),
+                        "the plan "
+                            + digest
+                            + " is not this one: what is in the directory has changed since, or"
+                            + " the base backup or the options are others",
+                        "look at the plan as it is now: run the same command without --apply; its"
+                            + " digest is "
+                            + again.digest());
+                  }
+                });
+        return finished(done.cluster(), brought(digest, done), told, began);
+      }
+    }
+  }
+
+  private static RestoreResult.Delta brought(String digest, DeltaRestored done) {
+    DeltaPlan plan = done.plan();
+    Path aside = plan.aside();
+    return new RestoreResult.Delta(
+        digest,
+        plan.kept(),
+        plan.changed().size(),
+        plan.added(),
+        plan.removed().size(),
+        plan.bytesKept(),
+        done.bytesFetched(),
+        done.bytesWritten(),
+        plan.bytesRemoved(),
+        aside == null ? null : aside.toString(),
+        seconds(done.comparing()));
+  }
+
+  /** The target is not in the digest: while recording goes on the newest one is always another. */
+  private RestorePlan plan(RecoveryTarget target, DeltaPlan plan) {
+    Path aside = plan.aside();
+    List<String> removed = plan.removed().stream().sorted().toList();
+    List<String> tablespaces =
+        plan.tablespaces().values().stream().map(Path::toString).sorted().toList();
+    PlanDigest digest = new PlanDigest();
+    digest.add("restore " + plan.directory(), plan.systemIdentifier() + " " + plan.base());
+    digest.add("found", plan.found());
+    digest.add("differs", plan.bytesKept() + " " + plan.bytesDiffering() + " " + plan.added());
+    digest.add("set aside", aside == null ? "nothing" : plan.walSegmentsAside() + " segments");
+    removed.forEach(path -> digest.add("removed", path));
+    plan.changed().stream().sorted().forEach(path -> digest.add("changed", path));
+    tablespaces.forEach(folder -> digest.add("tablespace", folder));
+    List<String> notes = new ArrayList<>(plan.notes());
+    if (plan.withoutSums()) {
+      notes.add(
+          "base backup "
+              + plan.base()
+              + ", or one that it stands on, was taken before base backups had sums of their blocks:"
+              + " what it holds has to be fetched to be compared; only what differs is written");
+    }
+    return new RestorePlan(
+        digest.shown(),
+        cluster.document().name(),
+        plan.directory().toString(),
+        plan.found(),
+        target.lsn().toString(),
+        state(target),
+        plan.base(),
+        plan.kept(),
+        plan.changed().size(),
+        plan.added(),
+        removed.size(),
+        plan.bytesKept(),
+        plan.bytesDiffering(),
+        plan.bytesToFetch(),
+        plan.bytesRemoved(),
+        plan.walBytes(),
+        aside == null ? null : aside.toString(),
+        plan.walSegmentsAside(),
+        removed,
+        tablespaces,
+        notes);
+  }
+
+  private static String state(RecoveryTarget target) {
+    return target.inclusive() ? "after" : "before";
+  }
+
+  private Forks.Told told(Progress progress) {
+    return new Forks.Told("restore " + cluster.document().name(), progress);
+  }
+
+  private RestoreOptions options(Request request) {
+    Path directory = request.to.toAbsolutePath().normalize();
+    return new RestoreOptions(
+        directory,
+        request.tablespaces,
+        null,
+        ServerUser.of(
+            request.owner, "cannot restore " + cluster.document().name() + " to " + directory),
+        request.port,
+        request.start,
+        request.threads == null
+            ? Math.max(2, Runtime.getRuntime().availableProcessors())
+            : request.threads,
+        RecoveryProgress.NONE);
+  }
+
+  private RestoreResult finished(
+      RestoredCluster restored, RestoreResult.@Nullable Delta delta, Forks.Told told, long began) {
+    PostgresBinaries binaries = restored.binaries();
+    long starting = System.nanoTime();
+    LastingServer server = binaries == null ? null : restored.start(binaries, told);
+    Duration replay =
+        server == null ? Duration.ZERO : Duration.ofNanos(System.nanoTime() - starting);
+    return result(restored, server, delta, replay, Duration.ofNanos(System.nanoTime() - began));
   }
 
   private RestoreResult result(
-      RestoredCluster restored, @Nullable LastingServer server, Duration replay, Duration all) {
+      RestoredCluster restored,
+      @Nullable LastingServer server,
+      RestoreResult.@Nullable Delta delta,
+      Duration replay,
+      Duration all) {
     PostgresBinaries binaries = restored.binaries();
     int port = server == null ? restored.port() : server.port().orElse(restored.port());
     return new RestoreResult(
@@ -106,7 +266,7 @@ public final class Restore {
         restored.base().label(),
         restored.timeline(),
         restored.target().lsn().toString(),
-        restored.target().inclusive() ? "after" : "before",
+        state(restored.target()),
         restored.end().toString(),
         restored.startedOver(),
         restored.base().bytes(),
@@ -122,7 +282,8 @@ public final class Restore {
             ? null
             : new RestoreResult.Server(
                 port, binaries.version(), binaries.bin().toString(), restored.log().toString()),
-        next(cluster.document().name(), restored, server != null, port),
+        delta,
+        next(cluster.document().name(), restored, server != null, port, delta),
         seconds(restored.walFetch()),
         seconds(restored.baseFetch()),
         seconds(restored.finish()),
@@ -143,7 +304,11 @@ public final class Restore {
   }
 
   private static List<String> next(
-      String name, RestoredCluster restored, boolean started, int port) {
+      String name,
+      RestoredCluster restored,
+      boolean started,
+      int port,
+      RestoreResult.@Nullable Delta delta) {
     List<String> next = new ArrayList<>();
     PostgresBinaries binaries =
         restored.binaries() != null
@@ -166,6 +331,13 @@ public final class Restore {
             + " it in postgresql.auto.conf as production needs it, restart, run holdfast protect "
             + name
             + " again with its URL, and record it");
+    if (delta != null && delta.setAside() != null) {
+      next.add(
+          "keep "
+              + delta.setAside()
+              + " until you are sure that no commit is missing: the pg_wal that was there is in it, with"
+              + " the settings; commits that were never recorded are nowhere else");
+    }
     return next;
   }
 

@@ -22,6 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param notes what else is otherwise than in production, or should be known
  * @param server the running server; null when it was not to be started
  * @param next what to do now, as commands and sentences
+ * @param delta what was done to a directory that was there; null when it was absent or empty
  * @param replaySeconds until the started server took writes; 0 when it was not started
  */
 public record RestoreResult(
@@ -40,6 +41,7 @@ public record RestoreResult(
     List<Setting> overridden,
     List<String> notes,
     @Nullable Server server,
+    @Nullable Delta delta,
     List<String> next,
     double walSeconds,
     double baseSeconds,
@@ -62,6 +64,30 @@ public record RestoreResult(
    * @param log where it writes its messages until it is started again
    */
   public record Server(int port, String version, String binaries, String log) {}
+
+  /**
+   * What was done to a data directory that was there.
+   *
+   * @param digest of the plan
+   * @param filesAdded that were not there
+   * @param bytesKept of files, that were there as they are to be
+   * @param bytesFetched of the base backup, as stored
+   * @param bytesWritten of files
+   * @param bytesRemoved of files
+   * @param setAside the folder with the pg_wal and the settings that were there; null for none
+   */
+  public record Delta(
+      String digest,
+      int filesKept,
+      int filesChanged,
+      int filesAdded,
+      int filesRemoved,
+      long bytesKept,
+      long bytesFetched,
+      long bytesWritten,
+      long bytesRemoved,
+      @Nullable String setAside,
+      double comparingSeconds) {}
 
   /** Copies the lists. */
   public RestoreResult {

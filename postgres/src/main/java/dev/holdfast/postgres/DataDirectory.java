@@ -16,7 +16,7 @@ final class DataDirectory {
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
   /** Folders a server needs and a base backup leaves out, or holds empty. */
-  private static final List<String> FOLDERS =
+  static final List<String> FOLDERS =
       List.of(
           "pg_commit_ts",
           "pg_dynshmem",

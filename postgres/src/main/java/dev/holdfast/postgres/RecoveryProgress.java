@@ -10,6 +10,9 @@ public interface RecoveryProgress {
   /** A restore needs this much room, for a base backup and WAL; told before it begins. */
   default void needs(long bytes, long base, long wal) {}
 
+  /** This many bytes of the base backup's {@code total} are compared with what is there. */
+  default void compared(long bytes, long total) {}
+
   /** This many bytes of the base backup's {@code total} are in place. */
   default void fetched(long bytes, long total) {}
 

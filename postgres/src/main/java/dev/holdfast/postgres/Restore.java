@@ -52,21 +52,21 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  */
 public final class Restore {
-  private static final String CONTROL_PARTIAL = BackupFiles.CONTROL + ".restoring";
+  static final String CONTROL_PARTIAL = BackupFiles.CONTROL + ".restoring";
 
   /** Room for what a server writes while it recovers. */
-  private static final long SERVER_BYTES = 64L << 20;
+  static final long SERVER_BYTES = 64L << 20;
 
   private static final String SOCKETS = "/tmp";
 
-  private static final Pattern TABLESPACE = Pattern.compile("pg_tblspc/(\\d+)(?:/.*)?");
+  static final Pattern TABLESPACE = Pattern.compile("pg_tblspc/(\\d+)(?:/.*)?");
 
   private final ClusterStore cluster;
   private final RecoveryTarget target;
   private final RestoreOptions options;
-  private final String what;
+  final String what;
 
-  private Restore(ClusterStore cluster, RecoveryTarget target, RestoreOptions options) {
+  Restore(ClusterStore cluster, RecoveryTarget target, RestoreOptions options) {
     this.cluster = cluster;
     this.target = target;
     this.options = options;
@@ -98,14 +98,7 @@ public final class Restore {
     checkFolders(production, tablespaces);
     long walBytes = RestoredWal.bytes(route, target);
     long needed = checkRoom(files, walBytes, tablespaces);
-    PostgresBinaries binaries = options.start() ? PostgresBinaries.of(base.major()) : null;
-    if (options.start() && options.port() != null && !LastingServer.isFree(options.port())) {
-      throw new OperatorException(
-          Kind.REFUSED,
-          what,
-          "port " + options.port() + " is taken on this machine",
-          "choose another --port, or leave it out");
-    }
+    PostgresBinaries binaries = binaries(base);
     options.progress().needs(needed, base.bytes(), walBytes);
 
     String next = "name a folder that is absent or empty, or move this one out of the way";
@@ -130,6 +123,19 @@ public final class Restore {
     } finally {
       folders.reversed().forEach(RestoreFolder::close);
     }
+  }
+
+  /** The programs to start it with; null when that is not asked for. */
+  @Nullable PostgresBinaries binaries(BaseManifest base) {
+    PostgresBinaries binaries = options.start() ? PostgresBinaries.of(base.major()) : null;
+    if (options.start() && options.port() != null && !LastingServer.isFree(options.port())) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          what,
+          "port " + options.port() + " is taken on this machine",
+          "choose another --port, or leave it out");
+    }
+    return binaries;
   }
 
   private static String mappingHint(Map<Long, String> production, long oid) {
@@ -161,7 +167,7 @@ public final class Restore {
   }
 
   /** Whether who is to own the files gets to them: a folder above may be closed to others. */
-  private void checkReachable(List<RestoreFolder> folders) {
+  void checkReachable(List<RestoreFolder> folders) {
     if (!options.owner().isAnother()) {
       return;
     }
@@ -238,7 +244,7 @@ public final class Restore {
     }
   }
 
-  private static Path existing(Path path) {
+  static Path existing(Path path) {
     Path at = path;
     while (!Files.exists(at)) {
       at = Objects.requireNonNull(at.getParent());
@@ -285,8 +291,37 @@ public final class Restore {
             options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
           }
         });
-    directory.empty("pg_replslot"); // slots would keep WAL for standbys that are not there
     long baseFetched = System.nanoTime();
+    return complete(
+        route,
+        wal,
+        tablespaces,
+        folders,
+        binaries,
+        Duration.ofNanos(walFetched - began),
+        Duration.ofNanos(baseFetched - walFetched));
+  }
+
+  /**
+   * What comes when all files of the base backup and the WAL are there: the settings, that all of
+   * it is on the disk, and the names that let a server start.
+   *
+   * @param folders the data directory's, then those of tablespaces
+   */
+  RestoredCluster complete(
+      RecoveryRoute route,
+      RestoredWal wal,
+      Map<Long, Path> tablespaces,
+      List<RestoreFolder> folders,
+      @Nullable PostgresBinaries binaries,
+      Duration walFetch,
+      Duration baseFetch)
+      throws IOException {
+    long began = System.nanoTime();
+    Path data = options.directory();
+    BaseManifest base = route.base();
+    DataDirectory directory = new DataDirectory(data);
+    directory.empty("pg_replslot"); // slots would keep WAL for standbys that are not there
     RestoredConfiguration configuration = new RestoredConfiguration(data);
     configuration.settle(
         route, wal, RestoredConfiguration.minimums(base.settings(), wal.settings()), this::port);
@@ -333,9 +368,9 @@ public final class Restore {
         configuration.port(),
         binaries,
         folders.getFirst().startedOver(),
-        Duration.ofNanos(walFetched - began),
-        Duration.ofNanos(baseFetched - walFetched),
-        Duration.ofNanos(System.nanoTime() - baseFetched));
+        walFetch,
+        baseFetch,
+        Duration.ofNanos(System.nanoTime() - began));
   }
 
   /** A server that can make none of its sockets does not start. */

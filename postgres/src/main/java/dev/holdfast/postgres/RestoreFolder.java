@@ -34,6 +34,15 @@ final class RestoreFolder implements AutoCloseable {
   /** Lines of the marker that name other folders of the same restore. */
   private static final String ALSO = "also: ";
 
+  /**
+   * The line of a marker whose folder held somebody's cluster before: not all in it is ours. Then
+   * the system identifier.
+   */
+  private static final String DELTA = "delta: ";
+
+  /** The line that names the folder in which what must not be lost is put. */
+  private static final String ASIDE = "set aside in: ";
+
   private static final int NAMES_MAX = 3;
 
   private final Path path;
@@ -41,15 +50,109 @@ final class RestoreFolder implements AutoCloseable {
   private final boolean startedOver;
   private final FileChannel marker;
   private final FileLock lock;
+
+  /** Whether a cluster was here that is brought back: nothing is thrown away when that fails. */
+  private final boolean takenOver;
+
+  /** Of one taken over, whether anything in it may have been changed. */
+  private boolean changed;
+
   private boolean finished;
 
   private RestoreFolder(
-      Path path, List<Path> made, boolean startedOver, FileChannel marker, FileLock lock) {
+      Path path,
+      List<Path> made,
+      boolean startedOver,
+      FileChannel marker,
+      FileLock lock,
+      boolean takenOver) {
     this.path = path;
     this.made = made;
     this.startedOver = startedOver;
     this.marker = marker;
     this.lock = lock;
+    this.takenOver = takenOver;
+  }
+
+  /**
+   * What a marker says.
+   *
+   * @param system of the cluster that is brought back, as {@link #takeOver} was told; null when the
+   *     folder was absent or empty, so that all in it is ours
+   * @param aside where what must not be lost is put; null for nowhere
+   * @param also other folders of the same restore
+   */
+  record Marker(@Nullable String system, @Nullable Path aside, List<Path> also) {}
+
+  /** The marker in a folder; null for none. */
+  static @Nullable Marker marker(Path path) throws IOException {
+    Path file = path.resolve(MARKER);
+    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      return null;
+    }
+    String system = null;
+    Path aside = null;
+    List<Path> also = new ArrayList<>();
+    for (String line : Files.readAllLines(file)) {
+      if (line.startsWith(DELTA)) {
+        system = line.substring(DELTA.length());
+      } else if (line.startsWith(ASIDE)) {
+        aside = Path.of(line.substring(ASIDE.length()));
+      } else if (line.startsWith(ALSO)) {
+        also.add(Path.of(line.substring(ALSO.length())));
+      }
+    }
+    return new Marker(system, aside, also);
+  }
+
+  /**
+   * Makes a folder ours with what is in it, which stays, whether the restore succeeds or not. It
+   * has been looked at before.
+   *
+   * @param system whose cluster it is
+   * @param aside where what must not be lost is put; null for nowhere
+   * @param also other folders of the same restore
+   * @throws OperatorException REFUSED when another restore is at it
+   */
+  static RestoreFolder takeOver(
+      Path path, String system, @Nullable Path aside, List<Path> also, String what)
+      throws IOException {
+    boolean interrupted = marker(path) != null;
+    FileChannel channel =
+        FileChannel.open(
+            path.resolve(MARKER),
+            StandardOpenOption.CREATE,
+            StandardOpenOption.WRITE,
+            LinkOption.NOFOLLOW_LINKS);
+    boolean taken = false;
+    try {
+      FileLock lock = locked(channel);
+      if (lock == null) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            what,
+            "another restore into " + path + " is running",
+            "wait until it has ended, or stop it; then run the same command again");
+      }
+      RestoreFolder folder = new RestoreFolder(path, List.of(), interrupted, channel, lock, true);
+      StringBuilder text = new StringBuilder(DELTA).append(system).append('\n');
+      if (aside != null) {
+        text.append(ASIDE).append(aside).append('\n');
+      }
+      also.forEach(other -> text.append(ALSO).append(other).append('\n'));
+      folder.mark(
+          """
+          A restore --delta by Holdfast goes on here, or was interrupted: what is in this folder is not complete.
+          To have it whole, run the same holdfast restore --delta again. No server must be started on it before.
+          """
+              + text);
+      taken = true;
+      return folder;
+    } finally {
+      if (!taken) {
+        channel.close();
+      }
+    }
   }
 
   /**
@@ -80,8 +183,18 @@ final class RestoreFolder implements AutoCloseable {
    * Of a restore that was interrupted after its last file, that a server may have been started on
    * it since: then it is somebody's data. Null for any that was interrupted before.
    */
-  private static @Nullable String whole(Path path) {
-    return Files.exists(path.resolve(BackupFiles.CONTROL))
+  private static @Nullable String whole(Path path) throws IOException {
+    Marker marker = marker(path);
+    boolean control = Files.exists(path.resolve(BackupFiles.CONTROL), LinkOption.NOFOLLOW_LINKS);
+    if (marker != null && marker.system != null) {
+      if (control) {
+        return path + " is the data directory of a PostgreSQL server";
+      }
+      return path
+          + " holds a cluster that a restore --delta has not brought back completely: to have it"
+          + " whole, run that again";
+    }
+    return control
         ? "%s holds a restored cluster that is whole: to keep it, remove only the file %s in it"
             .formatted(path, MARKER)
         : null;
@@ -147,7 +260,7 @@ final class RestoreFolder implements AutoCloseable {
       if (interrupted) {
         clearOthers(path);
       }
-      RestoreFolder folder = new RestoreFolder(path, made, interrupted, marker, lock);
+      RestoreFolder folder = new RestoreFolder(path, made, interrupted, marker, lock, false);
       folder.clear();
       folder.mark(also);
       Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rwx------"));
@@ -178,17 +291,22 @@ final class RestoreFolder implements AutoCloseable {
             To have it whole, run the same holdfast restore again. To be rid of it, remove the folder.
             """);
     also.forEach(other -> text.append(ALSO).append(other).append('\n'));
+    mark(text.toString());
+  }
+
+  private void mark(String text) throws IOException {
     marker.truncate(0);
-    marker.write(ByteBuffer.wrap(text.toString().getBytes(StandardCharsets.UTF_8)), 0);
+    marker.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)), 0);
     marker.force(true);
     sync(path);
   }
 
   /** An interrupted restore may have had other tablespace folders than this one will. */
   private static void clearOthers(Path path) throws IOException {
-    for (String line : Files.readAllLines(path.resolve(MARKER))) {
-      Path other = line.startsWith(ALSO) ? Path.of(line.substring(ALSO.length())) : null;
-      if (other != null && Files.isRegularFile(other.resolve(MARKER))) {
+    Marker marker = marker(path);
+    for (Path other : marker == null ? List.<Path>of() : marker.also) {
+      Marker its = marker(other);
+      if (its != null && its.system == null) {
         clearOther(other);
       }
     }
@@ -264,6 +382,10 @@ final class RestoreFolder implements AutoCloseable {
     if (finished) {
       return;
     }
+    if (takenOver) {
+      leave();
+      return;
+    }
     try {
       clear();
       Files.deleteIfExists(path.resolve(MARKER));
@@ -273,6 +395,23 @@ final class RestoreFolder implements AutoCloseable {
       }
     } catch (IOException e) {
       return; // what stopped the restore is the failure to tell; the marker says the rest
+    } finally {
+      release();
+    }
+  }
+
+  /** From now on a folder that was taken over is not what it was: its marker stays. */
+  void change() {
+    changed = true;
+  }
+
+  private void leave() {
+    try {
+      if (!changed && !startedOver) {
+        Files.deleteIfExists(path.resolve(MARKER));
+      }
+    } catch (IOException e) {
+      return; // what stopped the restore is the failure to tell
     } finally {
       release();
     }

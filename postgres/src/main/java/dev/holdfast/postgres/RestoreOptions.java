@@ -33,4 +33,10 @@ public record RestoreOptions(
   public RestoreOptions {
     tablespaces = Map.copyOf(tablespaces);
   }
+
+  /** The same, with another listener. */
+  public RestoreOptions telling(RecoveryProgress listener) {
+    return new RestoreOptions(
+        directory, tablespaces, tablespacesBelow, owner, port, start, threads, listener);
+  }
 }

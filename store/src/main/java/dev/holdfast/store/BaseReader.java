@@ -17,7 +17,6 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -262,6 +261,16 @@ public final class BaseReader {
         e);
   }
 
+  /** For bringing a directory that is there to what is restored from here. */
+  public BaseDelta delta() {
+    return new BaseDelta(this, below);
+  }
+
+  /** The whole name of this layer's manifest, as failures name it. */
+  String manifestName() {
+    return folder + BaseStore.MANIFEST;
+  }
+
   /** Writes every file of the chain, folded, as one layer. */
   void foldInto(BaseWriter writer, int threads, LongConsumer onBytes) {
     Map<String, Long> files = files();
@@ -399,7 +408,11 @@ public final class BaseReader {
     /** Counts all that a part says it holds; reads its table of contents. */
     void add(BaseDocument.Part part) {
       String name = name(part);
-      TableOfContents contents = contents(name, part);
+      add(name, contents(name, part));
+    }
+
+    /** As {@link #add(BaseDocument.Part)}, of a table of contents that was read. */
+    void add(String name, TableOfContents contents) {
       for (TableOfContents.Frame frame : contents.frames()) {
         for (TableOfContents.Piece piece : frame.pieces()) {
           add(name, piece.path(), piece.offset(), piece.length());
@@ -446,11 +459,17 @@ public final class BaseReader {
    */
   void checkContent(BaseDocument.Part part, LongConsumer onBytes) {
     String name = name(part);
-    TableOfContents contents = contents(name, part);
+    PartTrailer trailer = trailer(name, part);
+    TableOfContents contents = contents(name, part, trailer);
+    BlockSums sums = sums(name, trailer, contents);
     byte[] content = new byte[PartWriter.EXTENT];
     long read = 0;
+    int block = 0;
     for (TableOfContents.Frame frame : contents.frames()) {
       readFrame(name, frame, content);
+      if (sums != null) {
+        block = sums.check(name, frame, content, block);
+      }
       onBytes.accept(frame.storedLength());
       read += frame.storedLength();
     }
@@ -514,7 +533,7 @@ public final class BaseReader {
     }
   }
 
-  private void readFrame(String name, TableOfContents.Frame frame, byte[] content) {
+  void readFrame(String name, TableOfContents.Frame frame, byte[] content) {
     byte[] stored = objects.get(name, frame.position(), frame.storedLength());
     if (stored.length != frame.storedLength()) {
       throw new DamagedObjectException(name, "it ends inside a frame");
@@ -529,32 +548,13 @@ public final class BaseReader {
     }
   }
 
-  private TableOfContents contents(String name, BaseDocument.Part part) {
-    Envelope.header(name, Envelope.BASE_PART, objects.get(name, 0, Envelope.HEADER_BYTES));
-    byte[] trailer =
-        objects.get(
-            name, part.storedBytes() - PartWriter.TRAILER_BYTES, PartWriter.TRAILER_BYTES + 1);
-    if (trailer.length != PartWriter.TRAILER_BYTES) {
-      throw new DamagedObjectException(
-          name, "it has not the %d bytes that the manifest says".formatted(part.storedBytes()));
-    }
-    ByteBuffer bytes = ByteBuffer.wrap(trailer);
-    if (!Arrays.equals(trailer, 32, 40, PartWriter.TRAILER_MAGIC, 0, 8)
-        || Envelope.boundChecksum(name, trailer, 0, 28) != bytes.getInt(28)
-        || bytes.getInt(16) != part.contentsChecksum()) {
-      throw new DamagedObjectException(name, "its trailer does not hold");
-    }
-    long position = bytes.getLong(0);
-    int storedLength = bytes.getInt(8);
-    int contentLength = bytes.getInt(12);
-    if (position < Envelope.HEADER_BYTES
-        || storedLength < 0
-        || contentLength < 0
-        || position + storedLength + PartWriter.TRAILER_BYTES != part.storedBytes()) {
-      throw new DamagedObjectException(name, "its trailer points out of it");
-    }
-    byte[] stored = objects.get(name, position, storedLength);
-    byte[] content = new byte[contentLength];
+  TableOfContents contents(String name, BaseDocument.Part part) {
+    return contents(name, part, trailer(name, part));
+  }
+
+  TableOfContents contents(String name, BaseDocument.Part part, PartTrailer trailer) {
+    byte[] stored = objects.get(name, trailer.position(), trailer.storedLength());
+    byte[] content = new byte[trailer.contentLength()];
     Envelope.decompress(name, stored, 0, stored.length, content, content.length);
     int found = Envelope.checksum(content, 0, content.length);
     if (found != part.contentsChecksum()) {
@@ -562,6 +562,24 @@ public final class BaseReader {
           name, "its table of contents: " + Envelope.mismatch(part.contentsChecksum(), found));
     }
     return TableOfContents.decode(name, content);
+  }
+
+  /** The sums of a part's blocks; null when it was written without. */
+  @Nullable BlockSums sums(String name, PartTrailer trailer, TableOfContents contents) {
+    int length = trailer.sumsLength();
+    return BlockSums.decode(
+        name,
+        length == 0 ? new byte[0] : objects.get(name, trailer.position() - length, length),
+        trailer.sumsChecksum(),
+        contents);
+  }
+
+  PartTrailer trailer(String name, BaseDocument.Part part) {
+    Envelope.header(name, Envelope.BASE_PART, objects.get(name, 0, Envelope.HEADER_BYTES));
+    byte[] trailer =
+        objects.get(
+            name, part.storedBytes() - PartWriter.TRAILER_BYTES, PartWriter.TRAILER_BYTES + 1);
+    return PartTrailer.decode(name, part, trailer);
   }
 
   /** Keeps the last file open: a part holds a file's extents one after the other. */

@@ -213,7 +213,7 @@ public final class BaseWriter implements AutoCloseable {
 
   /** The part in which a file goes on after an extent. */
   PartWriter continueIn(PartWriter part) {
-    if (part.storedBytes() < partBytesMax) {
+    if (part.storedBytes() < partBytesMax && !part.isFull()) {
       return part;
     }
     BaseDocument.Part done = part.finish();

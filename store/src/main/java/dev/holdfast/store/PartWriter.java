@@ -15,6 +15,9 @@ final class PartWriter implements AutoCloseable {
   /** Content bytes in a frame at most. */
   static final int EXTENT = 1 << 20;
 
+  /** Of 8192 bytes each; what shrinks to next to nothing would fill a part with terabytes. */
+  private static final int BLOCKS_MAX = 1 << 18;
+
   static final int TRAILER_BYTES = 40;
   static final byte[] TRAILER_MAGIC = "HOLDPART".getBytes(StandardCharsets.US_ASCII);
 
@@ -27,6 +30,7 @@ final class PartWriter implements AutoCloseable {
   private final byte[] compressed = new byte[Math.toIntExact(Zstd.compressBound(EXTENT))];
   private final List<TableOfContents.Frame> frames = new ArrayList<>();
   private final List<TableOfContents.Hole> holes = new ArrayList<>();
+  private final BlockSums sums = new BlockSums();
 
   private final byte[] extent = new byte[EXTENT];
   private final byte[] group = new byte[EXTENT];
@@ -48,6 +52,11 @@ final class PartWriter implements AutoCloseable {
   /** Bytes written so far. */
   long storedBytes() {
     return position;
+  }
+
+  /** Whether it holds so many blocks that their sums would not stay small in memory. */
+  boolean isFull() {
+    return sums.blocks() >= BLOCKS_MAX;
   }
 
   /** Where the file that has this part collects its next extent. */
@@ -91,6 +100,11 @@ final class PartWriter implements AutoCloseable {
   }
 
   private void frame(byte[] bytes, int from, int length, List<TableOfContents.Piece> pieces) {
+    int at = from;
+    for (TableOfContents.Piece piece : pieces) {
+      sums.add(bytes, at, piece.length());
+      at += piece.length();
+    }
     int stored =
         compressor.compressByteArray(compressed, 0, compressed.length, bytes, from, length);
     frames.add(
@@ -112,12 +126,14 @@ final class PartWriter implements AutoCloseable {
   /** Ends the part and makes it durable. */
   BaseDocument.Part finish() {
     flushGroup();
+    byte[] blockSums = sums.encode();
+    write(blockSums, blockSums.length);
     byte[] contents = new TableOfContents(frames, holes).encode();
     byte[] stored = Zstd.compress(contents, compressionLevel);
     int checksum = Envelope.checksum(contents, 0, contents.length);
     ByteBuffer trailer = ByteBuffer.allocate(TRAILER_BYTES);
     trailer.putLong(position).putInt(stored.length).putInt(contents.length).putInt(checksum);
-    trailer.position(28);
+    trailer.putInt(blockSums.length).putInt(Envelope.checksum(blockSums, 0, blockSums.length));
     trailer.putInt(Envelope.boundChecksum(name, trailer.array(), 0, 28)).put(TRAILER_MAGIC);
     write(stored, stored.length);
     write(trailer.array(), TRAILER_BYTES);

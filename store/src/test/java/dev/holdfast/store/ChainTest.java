@@ -41,10 +41,10 @@ final class ChainTest {
   @TempDir private Path temporary;
 
   /** Pages that differ from the layer before are written, and what lies past its end. */
-  private static final class Cluster {
+  static final class Cluster {
     private final Random random;
     private final long partBytesMax;
-    private final TreeMap<String, byte[]> files = new TreeMap<>();
+    final TreeMap<String, byte[]> files = new TreeMap<>();
     private TreeMap<String, byte[]> before = new TreeMap<>();
     private int layers;
     private @Nullable String newest;
