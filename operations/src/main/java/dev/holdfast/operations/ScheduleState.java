@@ -147,9 +147,13 @@ public record ScheduleState(
     return ended(at, FAILED, why, lastSucceededAt, failures + 1, at.plus(retry.next()));
   }
 
-  /** Holdfast was stopped under it, which is nobody's failure: it is done as soon as one can. */
-  ScheduleState interrupted(Instant at, String why) {
-    return ended(at, INTERRUPTED, why, lastSucceededAt, failures, at);
+  /**
+   * Holdfast was stopped under it, which is nobody's failure: it is done when somebody can.
+   *
+   * @param again from when on
+   */
+  ScheduleState interrupted(Instant at, Instant again, String why) {
+    return ended(at, INTERRUPTED, why, lastSucceededAt, failures, again);
   }
 
   private ScheduleState ended(

@@ -38,6 +38,7 @@ final class Schedules {
   private static final Duration LOOK_MAX = Duration.ofSeconds(30);
 
   private static final Duration LEASE_LOOK = Duration.ofSeconds(10);
+  private static final Duration STOPPED_PAUSE = Duration.ofMinutes(1);
   private static final int FAILURES_CRITICAL = 3;
 
   private final ClusterStore cluster;
@@ -233,7 +234,7 @@ final class Schedules {
       if (now.runningBy() != null) {
         now =
             now.interrupted(
-                time.instant(), "%s, which ran it, is gone".formatted(now.runningBy()));
+                time.instant(), time.instant(), "%s, which ran it, is gone".formatted(now.runningBy()));
       }
       jobs.put(job, keep(fenced, job, now));
     }
@@ -277,7 +278,7 @@ final class Schedules {
       return keep(fenced, job, running.succeeded(now));
     }
     if (end.stopped()) {
-      return keep(fenced, job, running.interrupted(now, "holdfast record was stopped"));
+      return keep(fenced, job, running.interrupted(now, now.plus(STOPPED_PAUSE), "it was stopped"));
     }
     boolean looked = job == ScheduledJob.PROVE || job == ScheduledJob.VERIFY;
     boolean found =
