@@ -8,6 +8,7 @@ import java.time.OffsetDateTime;
 import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -22,8 +23,7 @@ final class CronTest {
     List<String> times = new ArrayList<>();
     Instant at = OffsetDateTime.parse(from).toInstant();
     for (int i = 0; i < count; i++) {
-      at = parsed.next(at);
-      assertThat(at).isNotNull();
+      at = Objects.requireNonNull(parsed.next(at));
       times.add(at.atZone(BERLIN).toOffsetDateTime().toString());
     }
     return times;

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
@@ -13,10 +14,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -86,7 +90,7 @@ final class SchedulesTest {
         assertThat(++atOnce).as("one at a time").isEqualTo(1);
       }
       runs.add(
-          clock.instant().truncatedTo(java.time.temporal.ChronoUnit.MINUTES)
+          clock.instant().truncatedTo(ChronoUnit.MINUTES)
               + " "
               + String.join(" ", arguments));
       End end = ends.apply(String.join(" ", arguments));
@@ -137,9 +141,8 @@ final class SchedulesTest {
     for (String job : jobs) {
       lines.add("    " + job);
     }
-    ClusterSchedule schedule = configured(lines.toArray(String[]::new)).schedule("acme");
-    assertThat(schedule).isNotNull();
-    return schedule;
+    return Objects.requireNonNull(
+        configured(lines.toArray(String[]::new)).schedule("acme"));
   }
 
   private List<String> run(
@@ -150,9 +153,7 @@ final class SchedulesTest {
   }
 
   private ScheduleState state(String job) {
-    ScheduleState state = cluster().schedules(ScheduleState.class).get(job);
-    assertThat(state).isNotNull();
-    return state;
+    return Objects.requireNonNull(cluster().schedules(ScheduleState.class).get(job));
   }
 
   @Test
@@ -185,7 +186,7 @@ final class SchedulesTest {
     assertThat(full.runningBy()).isNull();
     assertThat(full.nextAt())
         .isBetween(Instant.parse("2026-12-06T03:00:00Z"), Instant.parse("2026-12-06T03:01:00Z"));
-    assertThat(cluster().leaseHolder(Schedules.ROLE).released()).isTrue();
+    assertThat(Objects.requireNonNull(cluster().leaseHolder(Schedules.ROLE)).released()).isTrue();
     assertThat(Repository.open(repository).verify()).isEmpty();
   }
 
@@ -234,11 +235,11 @@ final class SchedulesTest {
     assertThat(alarms)
         .extracting(RecordingAlarm::alarm, RecordingAlarm::level)
         .containsExactly(
-            org.assertj.core.groups.Tuple.tuple("schedule", "warning"),
-            org.assertj.core.groups.Tuple.tuple("schedule", "warning"),
-            org.assertj.core.groups.Tuple.tuple("schedule", "critical"),
-            org.assertj.core.groups.Tuple.tuple("schedule", "critical"),
-            org.assertj.core.groups.Tuple.tuple("schedule", "note"));
+            tuple("schedule", "warning"),
+            tuple("schedule", "warning"),
+            tuple("schedule", "critical"),
+            tuple("schedule", "critical"),
+            tuple("schedule", "note"));
     assertThat(alarms.getFirst().what())
         .startsWith(
             "backup.full of acme failed: cannot reach acme: connection refused; it is tried again"
@@ -382,14 +383,18 @@ final class SchedulesTest {
 
   @Test
   void jobs_of_many_clusters_do_not_all_begin_in_one_second() {
-    Cron daily = Cron.parse("0 3 * * *", java.time.ZoneOffset.UTC);
-    Cron minutely = Cron.parse("* * * * *", java.time.ZoneOffset.UTC);
+    Cron daily = Cron.parse("0 3 * * *", ZoneOffset.UTC);
+    Cron minutely = Cron.parse("* * * * *", ZoneOffset.UTC);
     Instant now = Instant.parse("2026-11-20T00:00:00Z");
     List<Long> waits = new ArrayList<>();
     for (int i = 0; i < 50; i++) {
-      Instant at = ScheduleState.begun(ScheduledJob.FULL, daily, now).runsAt(daily, "cluster " + i);
+      Instant at =
+          Objects.requireNonNull(
+              ScheduleState.begun(ScheduledJob.FULL, daily, now).runsAt(daily, "cluster " + i));
       Instant soon =
-          ScheduleState.begun(ScheduledJob.FULL, minutely, now).runsAt(minutely, "cluster " + i);
+          Objects.requireNonNull(
+              ScheduleState.begun(ScheduledJob.FULL, minutely, now)
+                  .runsAt(minutely, "cluster " + i));
       assertThat(at)
           .isEqualTo(
               ScheduleState.begun(ScheduledJob.FULL, daily, now).runsAt(daily, "cluster " + i));
@@ -404,7 +409,7 @@ final class SchedulesTest {
   @Test
   void status_says_what_is_late_what_failed_and_how_to_begin() {
     Instant since = Instant.parse("2026-11-20T00:00:00Z");
-    Cron cron = Cron.parse("0 3 * * *", java.time.ZoneOffset.UTC);
+    Cron cron = Cron.parse("0 3 * * *", ZoneOffset.UTC);
     ScheduleState never =
         ScheduleState.begun(ScheduledJob.FULL, cron, since)
             .nextAt(Instant.parse("2026-11-20T03:00:00Z"));

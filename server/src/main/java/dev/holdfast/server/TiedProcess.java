@@ -78,7 +78,9 @@ public final class TiedProcess {
     }
   }
 
-  /** Waits for its end and returns its exit code: 128 and the signal's number where one ended it. */
+  /**
+   * Waits for its end and returns its exit code: 128 and the signal's number where one ended it.
+   */
   public int await() throws InterruptedException {
     int code = process.waitFor();
     // What it left running may hold its output open.

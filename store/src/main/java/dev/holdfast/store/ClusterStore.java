@@ -13,15 +13,18 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
 
 /** What is recorded about one cluster. May be used by several threads. */
 public final class ClusterStore {
+  private static final Logger LOG = LoggerFactory.getLogger(ClusterStore.class);
   static final String KIND = "cluster";
   static final String SCHEDULE = "schedule";
   static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
   private static final Pattern DOCUMENT_KIND = Pattern.compile("[a-z]+");
-  private static final Set<String> RESERVED = 
+  private static final Set<String> RESERVED =
       Set.of("bases", "wal", "summaries", "catalogs", "leases", "schedules");
 
   private final ObjectStore objects;
@@ -129,7 +132,7 @@ public final class ClusterStore {
         try {
           found.put(job, JsonDocument.unwrap(name, SCHEDULE, objects.get(name), type));
         } catch (NoSuchObjectException | DamagedObjectException e) {
-          continue;
+          LOG.warn("how the job {} stands cannot be read; it is taken for one that never ran", job);
         }
       }
     }

@@ -5,6 +5,8 @@ import dev.holdfast.store.objects.ObjectStore;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The states of one lease, as objects with rising numbers: the one with the highest number counts.
@@ -16,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * ones then, which he sees when he looks, as he must.
  */
 final class LeaseFolder {
+  private static final Logger LOG = LoggerFactory.getLogger(LeaseFolder.class);
   static final int KEPT = 8;
   private static final String KIND = "lease";
   private static final Pattern STATE = Pattern.compile("[0-9]{12}\\.json");
@@ -55,7 +58,7 @@ final class LeaseFolder {
         return new State(
             number, JsonDocument.unwrap(name, KIND, objects.get(name), LeaseDocument.class));
       } catch (NoSuchObjectException e) {
-        continue; // removed since: there are newer ones
+        LOG.debug("{} was removed since: there are newer ones", name);
       } catch (DamagedObjectException e) {
         return new State(number, null);
       }

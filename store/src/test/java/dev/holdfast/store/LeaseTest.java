@@ -18,6 +18,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -67,9 +68,7 @@ final class LeaseTest {
   private final Machine other = new Machine(Long.MAX_VALUE - 1000, Duration.ofDays(-2000));
 
   private static Lease taken(LeaseCandidate candidate) {
-    Lease lease = candidate.ask().lease();
-    assertThat(lease).isNotNull();
-    return lease;
+    return Objects.requireNonNull(candidate.ask().lease());
   }
 
   private static void refused(LeaseCandidate candidate) {
@@ -86,8 +85,8 @@ final class LeaseTest {
       LeaseCandidate.Answer answer = waiting.ask();
       assertThat(answer.lease()).isNull();
       assertThat(answer.holder()).isNotNull();
-      assertThat(answer.holder().holder().purpose()).isEqualTo("holdfast record acme");
-      assertThat(answer.holder().holder().pid()).isEqualTo(ProcessHandle.current().pid());
+      assertThat(Objects.requireNonNull(answer.holder()).holder().purpose()).isEqualTo("holdfast record acme");
+      assertThat(Objects.requireNonNull(answer.holder()).holder().pid()).isEqualTo(ProcessHandle.current().pid());
       one.passes(Duration.ofSeconds(10));
       other.passes(Duration.ofSeconds(10));
       held.renew();
@@ -95,10 +94,12 @@ final class LeaseTest {
     held.check();
     assertThat(objects.children(FOLDER)).hasSizeLessThan(12);
     assertThatThrownBy(() -> waiting.take("record acme too"))
-        .isInstanceOfSatisfying(OperatorException.class, e -> {
-          assertThat(e.kind()).isEqualTo(Kind.REFUSED);
-          assertThat(e.why()).contains("holdfast record acme does (").contains("process ");
-        });
+        .isInstanceOfSatisfying(
+            OperatorException.class,
+            e -> {
+              assertThat(e.kind()).isEqualTo(Kind.REFUSED);
+              assertThat(e.why()).contains("holdfast record acme does (").contains("process ");
+            });
   }
 
   @Test
@@ -303,7 +304,7 @@ final class LeaseTest {
       List<Lease> holders =
           answers.stream()
               .map(each -> each.orTimeout(60, TimeUnit.SECONDS).join().lease())
-              .filter(java.util.Objects::nonNull)
+              .filter(Objects::nonNull)
               .toList();
       assertThat(holders).as("round %d", round).hasSize(1);
       if (round % 2 == 0) {
