@@ -134,7 +134,7 @@ class RecorderStandbyTest {
         assertThat(alarm.get("level").asString()).isEqualTo("warning");
         assertThat(alarm.get("what").asString()).contains("it is tried again at ");
         assertThat(HoldfastProcess.run(home, "status").out())
-            .contains("backup.full of acme failed once: its process was ended by signal 9");
+            .contains("has not succeeded since ", ": its process was ended by signal 9");
         recorder.kill();
       }
 

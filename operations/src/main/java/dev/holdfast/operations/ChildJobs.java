@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.MissingNode;
 
 /**
  * Runs jobs as processes of their own: what one takes of memory, or dies of, recording does not
@@ -69,13 +70,9 @@ public final class ChildJobs implements JobRunner {
   /** What the command said went wrong, in one line; else the end of what it said. */
   static String why(int code, String errors) {
     for (String line : errors.lines().toList().reversed()) {
-      try {
-        JsonNode error = JSON.readTree(line).path("error");
-        if (error.isObject()) {
-          return error.path("what").asString() + ": " + error.path("why").asString();
-        }
-      } catch (JacksonException e) {
-        continue; // not every line is JSON: the JVM's are not
+      JsonNode error = error(line);
+      if (error.isObject()) {
+        return error.path("what").asString() + ": " + error.path("why").asString();
       }
     }
     String said = errors.strip();
@@ -83,5 +80,14 @@ public final class ChildJobs implements JobRunner {
             ? "its process was ended by signal " + (code - 128)
             : "exit code " + code)
         + (said.isEmpty() ? "" : ": " + said.substring(Math.max(0, said.length() - SAID_MAX)));
+  }
+
+  /** Not every line is JSON: the JVM's are not. */
+  private static JsonNode error(String line) {
+    try {
+      return JSON.readTree(line).path("error");
+    } catch (JacksonException e) {
+      return MissingNode.getInstance();
+    }
   }
 }

@@ -39,8 +39,7 @@ public record Configuration(
     @Nullable String keyCommand,
     @Nullable Recording record,
     @Nullable Map<String, Scheduling> schedule) {
-  private static final Configuration NONE =
-      new Configuration(null, null, null, null, null, null);
+  private static final Configuration NONE = new Configuration(null, null, null, null, null, null);
 
   /**
    * What is scheduled for one cluster; null where the file does not say.

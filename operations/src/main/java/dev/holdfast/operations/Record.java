@@ -106,7 +106,9 @@ public final class Record {
     this.schedule = configuration.schedule(opened.document().name());
     this.jobs = jobs;
     this.scheduledElsewhere =
-        configuration.schedule() == null ? List.of() : List.copyOf(configuration.schedule().keySet());
+        configuration.schedule() == null
+            ? List.of()
+            : List.copyOf(configuration.schedule().keySet());
     return this;
   }
 

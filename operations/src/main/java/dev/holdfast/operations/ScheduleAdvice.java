@@ -27,7 +27,8 @@ final class ScheduleAdvice {
                   backup:
                     full: "0 3 * * 0"
                     incremental: "0 3 * * 1-6"
-                  prove: "0 8 * * 0\""""
+                  prove: "0 8 * * 0\"\
+              """
                   .formatted(name, name)));
       return advice;
     }
@@ -76,7 +77,8 @@ final class ScheduleAdvice {
         advice.add(
             new Advice(
                 "warning",
-                "%s of %s was due at %s, and nobody has begun it".formatted(job.job(), name, job.nextAt()),
+                "%s of %s was due at %s, and nobody has begun it"
+                    .formatted(job.job(), name, job.nextAt()),
                 "holdfast record " + name + ", which runs what is scheduled in its holdfast.yaml"));
       }
     }

@@ -126,7 +126,19 @@ public record ScheduleState(
 
   ScheduleState started(Instant at, String by) {
     return new ScheduleState(
-        job, when, timeZone, since, at, null, null, null, lastSucceededAt, failures, null, by, null);
+        job,
+        when,
+        timeZone,
+        since,
+        at,
+        null,
+        null,
+        null,
+        lastSucceededAt,
+        failures,
+        null,
+        by,
+        null);
   }
 
   ScheduleState succeeded(Instant at) {

@@ -6,26 +6,26 @@ import java.util.Locale;
 /** What can be scheduled: commands of ours. */
 public enum ScheduledJob {
   /** A base backup that stands alone. */
-  FULL("backup.full", "backup", List.of("--full")),
+  FULL("backup.full", "backup", "--full"),
   /** A base backup of what changed, or a full one where there is none to stand on. */
-  INCREMENTAL("backup.incremental", "backup", List.of()),
+  INCREMENTAL("backup.incremental", "backup", ""),
   /** The newest chain folded into a new full base backup. */
-  ROLLUP("rollup", "rollup", List.of()),
+  ROLLUP("rollup", "rollup", ""),
   /** What need not be kept is removed. */
-  EXPIRE("expire", "expire", List.of("--unattended")),
+  EXPIRE("expire", "expire", "--unattended"),
   /** A restore is tried. */
-  PROVE("prove", "prove", List.of()),
+  PROVE("prove", "prove", ""),
   /** What is stored is looked at. */
-  VERIFY("verify", "verify", List.of());
+  VERIFY("verify", "verify", "");
 
   private final String setting;
   private final String command;
-  private final List<String> options;
+  private final String option;
 
-  ScheduledJob(String setting, String command, List<String> options) {
+  ScheduledJob(String setting, String command, String option) {
     this.setting = setting;
     this.command = command;
-    this.options = options;
+    this.option = option;
   }
 
   /** As holdfast.yaml, status and alarms name it. */
@@ -45,6 +45,6 @@ public enum ScheduledJob {
 
   /** What it is always given. */
   List<String> options() {
-    return options;
+    return option.isEmpty() ? List.of() : List.of(option);
   }
 }

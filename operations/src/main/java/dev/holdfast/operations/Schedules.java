@@ -234,7 +234,9 @@ final class Schedules {
       if (now.runningBy() != null) {
         now =
             now.interrupted(
-                time.instant(), time.instant(), "%s, which ran it, is gone".formatted(now.runningBy()));
+                time.instant(),
+                time.instant(),
+                "%s, which ran it, is gone".formatted(now.runningBy()));
       }
       jobs.put(job, keep(fenced, job, now));
     }

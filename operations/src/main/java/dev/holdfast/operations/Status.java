@@ -125,8 +125,7 @@ public final class Status {
     if (!bases.isEmpty()) {
       advice.addAll(ProofAdvice.of(document.name(), proofs, now));
     }
-    List<ScheduleState> schedules =
-        List.copyOf(cluster.schedules(ScheduleState.class).values());
+    List<ScheduleState> schedules = List.copyOf(cluster.schedules(ScheduleState.class).values());
     advice.addAll(ScheduleAdvice.of(document.name(), schedules, now));
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);

@@ -89,10 +89,7 @@ final class SchedulesTest {
       synchronized (this) {
         assertThat(++atOnce).as("one at a time").isEqualTo(1);
       }
-      runs.add(
-          clock.instant().truncatedTo(ChronoUnit.MINUTES)
-              + " "
-              + String.join(" ", arguments));
+      runs.add(clock.instant().truncatedTo(ChronoUnit.MINUTES) + " " + String.join(" ", arguments));
       End end = ends.apply(String.join(" ", arguments));
       synchronized (this) {
         atOnce--;
@@ -141,8 +138,7 @@ final class SchedulesTest {
     for (String job : jobs) {
       lines.add("    " + job);
     }
-    return Objects.requireNonNull(
-        configured(lines.toArray(String[]::new)).schedule("acme"));
+    return Objects.requireNonNull(configured(lines.toArray(String[]::new)).schedule("acme"));
   }
 
   private List<String> run(
@@ -180,7 +176,9 @@ final class SchedulesTest {
             "2026-12-01T06:00:00Z expire acme --unattended",
             "2026-12-01T12:00:00Z rollup acme");
     assertThat(alarms).isEmpty();
-    assertThat(told).anyMatch(line -> line.startsWith("scheduled: backup.full at 0 3 * * 0 (UTC), next 2026-11-29T03:00:"));
+    assertThat(told)
+        .anyMatch(line ->
+            line.startsWith("scheduled: backup.full at 0 3 * * 0 (UTC), next 2026-11-29T03:00:"));
     ScheduleState full = state("full");
     assertThat(full.lastResult()).isEqualTo("succeeded");
     assertThat(full.runningBy()).isNull();
@@ -260,11 +258,14 @@ final class SchedulesTest {
     assertThat(runs)
         .containsExactly("2026-11-20T03:00:00Z prove acme", "2026-11-21T03:00:00Z prove acme");
     assertThat(alarms).extracting(RecordingAlarm::level).containsOnly("critical");
-    assertThat(ScheduleAdvice.of("acme", List.of(state("prove")), Instant.parse("2026-11-21T04:00:00Z")))
+    assertThat(
+            ScheduleAdvice.of(
+                "acme", List.of(state("prove")), Instant.parse("2026-11-21T04:00:00Z")))
         .singleElement()
         .satisfies(advice -> {
           assertThat(advice.level()).isEqualTo("danger");
-          assertThat(advice.what()).startsWith("prove of acme found something wrong at 2026-11-21T");
+          assertThat(advice.what())
+              .startsWith("prove of acme found something wrong at 2026-11-21T");
         });
   }
 
@@ -329,8 +330,7 @@ final class SchedulesTest {
         };
     CompletableFuture<Void> running =
         CompletableFuture.runAsync(
-            () ->
-                new Schedules(cluster(), schedule, first, alarms::add, told::add, waiting).run(),
+            () -> new Schedules(cluster(), schedule, first, alarms::add, told::add, waiting).run(),
             Thread::startVirtualThread);
     CompletableFuture<Void> beside =
         CompletableFuture.runAsync(
@@ -442,15 +442,19 @@ final class SchedulesTest {
   void what_cannot_be_read_names_the_file_the_line_and_what_is_right() {
     Path file = home.resolve("holdfast.yaml");
     assertThatThrownBy(() -> schedule("backup:", "  full: '0 3 * *'"))
-        .isInstanceOfSatisfying(OperatorException.class, e -> {
-          assertThat(e.kind()).isEqualTo(Kind.USAGE);
-          assertThat(e.what()).isEqualTo("cannot use the configuration " + file + ", line 5");
-          assertThat(e.why())
-              .isEqualTo(
-                  "\"0 3 * *\" is not a time for backup.full: it has 4 fields, and five are needed");
-          assertThat(e.next()).contains("\"0 3 * * *\" is every day at 03:00");
-        });
-    assertThatThrownBy(() -> configured("schedule:", "  acme:", "    timeZone: Berlin", "    prove: '@daily'").schedule("acme"))
+        .isInstanceOfSatisfying(
+            OperatorException.class,
+            e -> {
+              assertThat(e.kind()).isEqualTo(Kind.USAGE);
+              assertThat(e.what()).isEqualTo("cannot use the configuration " + file + ", line 5");
+              assertThat(e.why())
+                  .isEqualTo(
+                      "\"0 3 * *\" is not a time for backup.full: it has 4 fields, and five are needed");
+              assertThat(e.next()).contains("\"0 3 * * *\" is every day at 03:00");
+            });
+    assertThatThrownBy(() ->
+            configured("schedule:", "  acme:", "    timeZone: Berlin", "    prove: '@daily'")
+                .schedule("acme"))
         .hasMessageContaining(file + ", line 3")
         .hasMessageContaining("\"Berlin\" is no time zone");
     assertThatThrownBy(() -> schedule("verify: '@daily'", "verifyReadData: lots"))
@@ -461,6 +465,7 @@ final class SchedulesTest {
             OperatorException.class,
             e -> assertThat(e.next()).contains("did you mean \"backup\"?"));
     assertThatThrownBy(() -> schedule("prove: ['@daily']")).isInstanceOf(OperatorException.class);
-    assertThat(configured("schedule:", "  other:", "    prove: '@daily'").schedule("acme")).isNull();
+    assertThat(configured("schedule:", "  other:", "    prove: '@daily'").schedule("acme"))
+        .isNull();
   }
 }

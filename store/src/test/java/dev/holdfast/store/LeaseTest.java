@@ -85,8 +85,10 @@ final class LeaseTest {
       LeaseCandidate.Answer answer = waiting.ask();
       assertThat(answer.lease()).isNull();
       assertThat(answer.holder()).isNotNull();
-      assertThat(Objects.requireNonNull(answer.holder()).holder().purpose()).isEqualTo("holdfast record acme");
-      assertThat(Objects.requireNonNull(answer.holder()).holder().pid()).isEqualTo(ProcessHandle.current().pid());
+      assertThat(Objects.requireNonNull(answer.holder()).holder().purpose())
+          .isEqualTo("holdfast record acme");
+      assertThat(Objects.requireNonNull(answer.holder()).holder().pid())
+          .isEqualTo(ProcessHandle.current().pid());
       one.passes(Duration.ofSeconds(10));
       other.passes(Duration.ofSeconds(10));
       held.renew();
