@@ -113,17 +113,17 @@ final class RecordCommand extends CliCommand {
     refuseWhatDoesNotFit();
     Record recorder =
         new Record(
-            repository.location(holdfast.repository, environment),
-            name,
-            repository
-                .configuration(holdfast.repository, environment)
-                .recording(
-                    url,
-                    flushSeconds,
-                    synchronous,
-                    degradeSeconds,
-                    !noBackupAfterGap,
-                    !noStandby))
+                repository.location(holdfast.repository, environment),
+                name,
+                repository
+                    .configuration(holdfast.repository, environment)
+                    .recording(
+                        url,
+                        flushSeconds,
+                        synchronous,
+                        degradeSeconds,
+                        !noBackupAfterGap,
+                        !noStandby))
             .scheduling(
                 repository.configuration(holdfast.repository, environment),
                 new ChildJobs(

@@ -26,7 +26,9 @@ import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Recorders as processes: paused, killed, and taken over from; and the jobs that one of them runs. */
+/**
+ * Recorders as processes: paused, killed, and taken over from; and the jobs that one of them runs.
+ */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 class RecorderStandbyTest {
   /** A recorder that is paused leaves the server waiting for it, and its slot taken. */
@@ -61,8 +63,7 @@ class RecorderStandbyTest {
           assertThat(second.err()).doesNotContain("receiving WAL");
           assertThat(status(home, environment).get("recorder").get("pid").asLong())
               .isEqualTo(first.pid());
-          HoldfastProcess.Ended third =
-              run(home, environment, "record", "acme", "--no-standby");
+          HoldfastProcess.Ended third = run(home, environment, "record", "acme", "--no-standby");
           assertThat(third.exitCode()).isEqualTo(3);
           assertThat(third.err())
               .contains("another recorder is at work", "process " + first.pid(), "--no-standby");
@@ -106,8 +107,7 @@ class RecorderStandbyTest {
       assertThat(wrong.exitCode()).isEqualTo(2);
       assertThat(wrong.err()).contains(config + ", line 1", "it has 4 fields, and five are needed");
 
-      Files.writeString(
-          config, "schedule: {acme: {timeZone: UTC, backup: {full: '0 3 * * *'}}}\n");
+      Files.writeString(config, "schedule: {acme: {timeZone: UTC, backup: {full: '0 3 * * *'}}}\n");
       String[] record = {"record", "acme", "--json", "--config", config.toString()};
       int before = status(home, Map.of()).get("bases").size();
       missed(home);
@@ -189,7 +189,10 @@ class RecorderStandbyTest {
   }
 
   private static JsonNode alarm(HoldfastProcess recorder, String about) {
-    return recorder.out().lines().map(JsonMapper.shared()::readTree)
+    return recorder
+        .out()
+        .lines()
+        .map(JsonMapper.shared()::readTree)
         .filter(line -> line.path("alarm").asString("").equals(about))
         .findFirst()
         .orElseThrow();
@@ -209,8 +212,7 @@ class RecorderStandbyTest {
 
   private static boolean isJob(Path process, Path home) {
     try {
-      List<String> words =
-          List.of(Files.readString(process.resolve("cmdline")).split("\0", -1));
+      List<String> words = List.of(Files.readString(process.resolve("cmdline")).split("\0", -1));
       return words.getFirst().endsWith("/java")
           && words.contains("backup")
           && words.contains(home.resolve("repository").toString());
@@ -219,14 +221,12 @@ class RecorderStandbyTest {
     }
   }
 
-  private static void protect(
-      TestServer server, Map<String, String> environment, String... more) {
+  private static void protect(TestServer server, Map<String, String> environment, String... more) {
     List<String> line =
         new ArrayList<>(
             List.of("protect", "acme", server.url("postgres"), "--environment", "staging"));
     line.addAll(List.of(more));
-    HoldfastProcess.Ended made =
-        run(server.folder(), environment, line.toArray(String[]::new));
+    HoldfastProcess.Ended made = run(server.folder(), environment, line.toArray(String[]::new));
     assertThat(made.exitCode()).as(made.err()).isZero();
   }
 
@@ -247,7 +247,8 @@ class RecorderStandbyTest {
   }
 
   private static void signal(String signal, HoldfastProcess process) {
-    assertThat(Processes.run(List.of("kill", "-" + signal, Long.toString(process.pid()))).exitCode())
+    assertThat(
+            Processes.run(List.of("kill", "-" + signal, Long.toString(process.pid()))).exitCode())
         .isZero();
   }
 
