@@ -64,6 +64,13 @@ final class ExpireCommand extends CliCommand {
   @Option(names = "--apply", paramLabel = "DIGEST", description = "Apply the plan of this digest.")
   @Nullable String digest;
 
+  @Option(
+      names = "--unattended",
+      description =
+          "Apply the plan as it is, without showing it first: for schedules. Look once at what --dry-run says under"
+              + " the same rules.")
+  boolean unattended;
+
   @Mixin RepositoryOptions repository = new RepositoryOptions();
 
   ExpireCommand(Terminal terminal, Map<String, String> environment) {
@@ -75,6 +82,15 @@ final class ExpireCommand extends CliCommand {
     String location = repository.location(holdfast.repository, environment);
     RetentionRules rules =
         repository.configuration(holdfast.repository, environment).retention(keepWindow, keepFull);
+    if (unattended && (dryRun || digest != null || name == null)) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot expire unattended",
+          name == null
+              ? "no NAME says whose backups"
+              : (dryRun ? "--dry-run" : "--apply") + " wants the plan looked at",
+          "holdfast expire NAME --unattended");
+    }
     if (digest != null && (dryRun || name == null)) {
       throw new OperatorException(
           Kind.USAGE,
@@ -92,7 +108,7 @@ final class ExpireCommand extends CliCommand {
   private void expire(Expire expire, boolean alone) {
     Expire.Planned planned = expire.plan();
     ExpirePlan plan = planned.plan();
-    String agreed = digest;
+    String agreed = unattended && !plan.removesNothing() ? plan.digest() : digest;
     if (agreed == null) {
       print(plan, () -> text(plan));
       if (plan.removesNothing() || dryRun || !alone || output.json || !terminal.outIsTerminal()) {

@@ -3,6 +3,7 @@ package dev.holdfast.cli;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.operations.ArchiveResult;
+import dev.holdfast.operations.ChildJobs;
 import dev.holdfast.operations.LogEntry;
 import dev.holdfast.operations.Record;
 import dev.holdfast.operations.RecordingAlarm;
@@ -29,6 +30,14 @@ import picocli.CommandLine.Parameters;
       "With --synchronous commits wait until the repository has them, and nothing is lost. See whether you want"
           + " that: a commit then takes a write to the repository longer, and when the recorder is killed commits hang"
           + " until it is back, unless a second standby can stand in: ANY 1 (\"holdfast:NAME\", STANDBY).%n",
+      "One recorder of a cluster is at work at a time. Another one stands by, on whatever machine, and takes over when"
+          + " the first ends, or has not been heard of for some 30 s (in holdfast.yaml record.takeoverAfterSeconds).%n",
+      "It also does what holdfast.yaml schedules for the cluster, one job at a time, each as a process of its own, and"
+          + " tells when one fails; `holdfast status` shows them. Stopping it stops a job that runs, within 8 s. Times"
+          + " have cron's five fields:%n",
+      "  schedule:%n    acme:%n      timeZone: Europe/Berlin   # else this machine's%n      backup:%n        full:"
+          + " \"0 3 * * 0\"%n        incremental: \"0 3 * * 1-6\"%n      rollup: \"0 12 1 * *\"%n      expire: \"0 6 * *"
+          + " *\"%n      prove: \"0 8 * * 0\"%n      verify: \"0 12 * * *\"%n      verifyReadData: 5%%%n",
     })
 final class RecordCommand extends CliCommand {
   @Parameters(paramLabel = "NAME", description = "The protected database server.")
@@ -71,6 +80,13 @@ final class RecordCommand extends CliCommand {
   boolean noBackupAfterGap;
 
   @Option(
+      names = "--no-standby",
+      description =
+          "When another recorder of the same cluster is at work, leave (exit code 3) instead of standing by and"
+              + " taking over when that one ends or dies.")
+  boolean noStandby;
+
+  @Option(
       names = "--from-directory",
       paramLabel = "DIR",
       description =
@@ -97,11 +113,21 @@ final class RecordCommand extends CliCommand {
     refuseWhatDoesNotFit();
     Record recorder =
         new Record(
-            repository.location(holdfast.repository, environment),
-            name,
-            repository
-                .configuration(holdfast.repository, environment)
-                .recording(url, flushSeconds, synchronous, degradeSeconds, !noBackupAfterGap));
+                repository.location(holdfast.repository, environment),
+                name,
+                repository
+                    .configuration(holdfast.repository, environment)
+                    .recording(
+                        url,
+                        flushSeconds,
+                        synchronous,
+                        degradeSeconds,
+                        !noBackupAfterGap,
+                        !noStandby))
+            .scheduling(
+                repository.configuration(holdfast.repository, environment),
+                new ChildJobs(
+                    OwnProgram.command(), repository.options(holdfast.repository, environment)));
     CountDownLatch ended = new CountDownLatch(1);
     Shutdown.onSignal(recorder::stop, ended);
     Record.Listener listener =

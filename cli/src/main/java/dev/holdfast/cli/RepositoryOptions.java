@@ -3,6 +3,8 @@ package dev.holdfast.cli;
 import dev.holdfast.operations.Configuration;
 import dev.holdfast.operations.RepositoryKeys;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -61,6 +63,29 @@ final class RepositoryOptions {
         here ? keyCommand : general.keyCommand,
         configuration,
         environment);
+  }
+
+  /**
+   * What makes another command work on the same repository. The environment is the same.
+   *
+   * @param general what was given before the command
+   */
+  List<String> options(RepositoryOptions general, Map<String, String> environment) {
+    List<String> options = new ArrayList<>(List.of("--repository", location(general, environment)));
+    Path chosen = config != null ? config : general.config;
+    if (chosen != null) {
+      options.addAll(List.of("--config", chosen.toString()));
+    }
+    boolean here = passphraseFile != null || keyCommand != null;
+    Path passphrase = here ? passphraseFile : general.passphraseFile;
+    String key = here ? keyCommand : general.keyCommand;
+    if (passphrase != null) {
+      options.addAll(List.of("--passphrase-file", passphrase.toString()));
+    }
+    if (key != null) {
+      options.addAll(List.of("--key-command", key));
+    }
+    return options;
   }
 
   /**

@@ -5,6 +5,7 @@ import dev.holdfast.operations.ClusterStatus;
 import dev.holdfast.operations.Outlook;
 import dev.holdfast.operations.ProofDocument;
 import dev.holdfast.operations.RepositoryKeys;
+import dev.holdfast.operations.ScheduleState;
 import dev.holdfast.operations.Status;
 import java.time.Duration;
 import java.time.Instant;
@@ -93,6 +94,20 @@ final class StatusCommand extends CliCommand {
     table.row("kept by the server", kept(cluster.slot()));
     table.row("encryption", encryption(cluster.encryption()));
     table.row("last proof", proof(cluster));
+    ClusterStatus.Recorder recorder = cluster.recorder();
+    if (recorder != null) {
+      table.row(
+          "recorder",
+          "%s, process %d, since %s; last heard of %s"
+              .formatted(
+                  recorder.host(),
+                  recorder.pid(),
+                  Texts.time(recorder.since()),
+                  at(recorder.lastHeardOfAt())));
+    }
+    for (ScheduleState job : cluster.schedules()) {
+      table.row("scheduled", scheduled(job));
+    }
     text.append(
         table.format("  ").lines().skip(1).map(line -> line + "\n").reduce("", String::concat));
     for (Advice advice : cluster.advice()) {
@@ -156,6 +171,25 @@ final class StatusCommand extends CliCommand {
             : cluster.lastProof() == null
                 ? "; never proven"
                 : "; proven " + at(cluster.lastProof()) + measured);
+  }
+
+  private static String scheduled(ScheduleState job) {
+    String last =
+        job.lastResult() == null
+            ? job.lastStartedAt() == null ? "never run" : "begun " + at(job.lastStartedAt())
+            : "last "
+                + job.lastResult()
+                + " "
+                + (job.lastFinishedAt() == null ? "" : Texts.time(job.lastFinishedAt()));
+    return "%s at %s (%s); next %s; %s"
+        .formatted(
+            job.job(),
+            job.when(),
+            job.timeZone(),
+            job.runningBy() != null
+                ? "when this run has ended, on " + job.runningBy()
+                : job.nextAt() == null ? "never" : Texts.time(job.nextAt()),
+            last);
   }
 
   private static String kept(ClusterStatus.@Nullable Slot slot) {

@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.postgres.SlotState;
+import dev.holdfast.store.LeaseDocument;
 import java.time.Instant;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -25,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * @param outlook what would be lost, and for how long, if the machine vanished now
  * @param gaps WAL that was lost: no moment in it can be reached, and nothing is known of it
  * @param slot what recording costs the server's disk; null when it did not answer
+ * @param recorder the process that records; null when none is known to
+ * @param schedules the scheduled jobs and how they stand
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -49,7 +52,26 @@ public record ClusterStatus(
     Outlook outlook,
     List<Gap> gaps,
     @Nullable Slot slot,
+    @Nullable Recorder recorder,
+    List<ScheduleState> schedules,
     List<Advice> advice) {
+  /**
+   * Who records.
+   *
+   * @param host its machine's name
+   * @param pid its process there
+   * @param since when it began, by its clock
+   * @param lastHeardOfAt when it last said that it is there, by its clock
+   */
+  public record Recorder(String host, long pid, Instant since, Instant lastHeardOfAt) {
+    static @Nullable Recorder of(@Nullable LeaseDocument lease) {
+      return lease == null || lease.released()
+          ? null
+          : new Recorder(
+              lease.holder().host(), lease.holder().pid(), lease.acquiredAt(), lease.renewedAt());
+    }
+  }
+
   /**
    * Positions between which WAL was lost.
    *

@@ -4,12 +4,20 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.DateTimeException;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.JsonParser;
+import tools.jackson.databind.DeserializationContext;
 import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.ValueDeserializer;
+import tools.jackson.databind.annotation.JsonDeserialize;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
 import tools.jackson.dataformat.yaml.YAMLMapper;
 
@@ -22,14 +30,131 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * @param passphraseFile holds the passphrase of the repository; null when the file does not say
  * @param keyCommand asks a service for the repository's key; null when the file does not say
  * @param record how {@code holdfast record} records; null when the file does not say
+ * @param schedule what is done when, by cluster; null when the file does not say
  */
 public record Configuration(
     @Nullable String repository,
     @Nullable Expiry expire,
     @Nullable String passphraseFile,
     @Nullable String keyCommand,
-    @Nullable Recording record) {
-  private static final Configuration NONE = new Configuration(null, null, null, null, null);
+    @Nullable Recording record,
+    @Nullable Map<String, Scheduling> schedule) {
+  private static final Configuration NONE = new Configuration(null, null, null, null, null, null);
+
+  /**
+   * What is scheduled for one cluster; null where the file does not say.
+   *
+   * @param timeZone whose clock the times mean, such as {@code Europe/Berlin}; else the machine's
+   * @param verifyReadData how much {@code verify} reads of contents: {@code 5%}
+   */
+  public record Scheduling(
+      @Nullable Located timeZone,
+      @Nullable Backups backup,
+      @Nullable Located rollup,
+      @Nullable Located expire,
+      @Nullable Located prove,
+      @Nullable Located verify,
+      @Nullable Located verifyReadData) {}
+
+  /** When base backups are taken; null where the file does not say. */
+  public record Backups(@Nullable Located full, @Nullable Located incremental) {}
+
+  /**
+   * A text, and where it stands.
+   *
+   * @param place the file and the line
+   */
+  @JsonDeserialize(using = LocatedReader.class)
+  public record Located(String text, String place) {}
+
+  /** The attribute that holds the file's name. */
+  private static final String FILE = "holdfast.file";
+
+  static final class LocatedReader extends ValueDeserializer<Located> {
+    @Override
+    public Located deserialize(JsonParser parser, DeserializationContext context) {
+      int line = parser.currentTokenLocation().getLineNr();
+      String text = parser.getValueAsString();
+      if (text == null) {
+        return (Located) context.handleUnexpectedToken(context.constructType(String.class), parser);
+      }
+      return new Located(text, context.getAttribute(FILE) + ", line " + line);
+    }
+  }
+
+  /**
+   * What is scheduled for a cluster.
+   *
+   * @return null when nothing is
+   * @throws OperatorException USAGE naming the line that cannot be used
+   */
+  @Nullable ClusterSchedule schedule(String cluster) {
+    Scheduling said = schedule == null ? null : schedule.get(cluster);
+    if (said == null) {
+      return null;
+    }
+    ZoneId zone = ZoneId.systemDefault();
+    if (said.timeZone != null) {
+      try {
+        zone = ZoneId.of(said.timeZone.text());
+      } catch (DateTimeException e) {
+        throw wrong(
+            said.timeZone,
+            "\"%s\" is no time zone".formatted(said.timeZone.text()),
+            "write one such as Europe/Berlin or UTC, or leave the line out for this machine's ("
+                + zone
+                + ")",
+            e);
+      }
+    }
+    var times = new TreeMap<ScheduledJob, Cron>();
+    if (said.backup != null) {
+      add(times, ScheduledJob.FULL, said.backup.full, zone);
+      add(times, ScheduledJob.INCREMENTAL, said.backup.incremental, zone);
+    }
+    add(times, ScheduledJob.ROLLUP, said.rollup, zone);
+    add(times, ScheduledJob.EXPIRE, said.expire, zone);
+    add(times, ScheduledJob.PROVE, said.prove, zone);
+    add(times, ScheduledJob.VERIFY, said.verify, zone);
+    List<String> verify = List.of();
+    if (said.verifyReadData != null) {
+      String share = said.verifyReadData.text().strip();
+      if (!SHARE.matcher(share).matches()) {
+        throw wrong(
+            said.verifyReadData,
+            "\"%s\" is no share of the contents".formatted(share),
+            "write verifyReadData: 5%, or another number from 0 to 100",
+            null);
+      }
+      verify = List.of("--read-data", share);
+    }
+    return times.isEmpty() ? null : new ClusterSchedule(zone, times, verify);
+  }
+
+  private static void add(
+      Map<ScheduledJob, Cron> times, ScheduledJob job, @Nullable Located when, ZoneId zone) {
+    if (when == null) {
+      return;
+    }
+    try {
+      times.put(job, Cron.parse(when.text(), zone));
+    } catch (IllegalArgumentException e) {
+      throw wrong(
+          when,
+          "\"%s\" is not a time for %s: %s".formatted(when.text(), job.setting(), e.getMessage()),
+          "write five fields (minute, hour, day of the month, month, day of the week), in quotes:"
+              + " \"0 3 * * *\" is every day at 03:00, \"0 3 * * 0\" every Sunday; or @daily, @weekly",
+          e);
+    }
+  }
+
+  private static OperatorException wrong(
+      Located where, String why, String next, @Nullable Throwable cause) {
+    return new OperatorException(
+        Kind.USAGE, "cannot use the configuration " + where.place(), why, next, cause);
+  }
+
+  private static final Pattern SHARE = Pattern.compile("([0-9]{1,2}(\\.[0-9]+)?|100)%?");
 
   /**
    * How {@code holdfast record} records; null where the file does not say. See {@link
@@ -38,7 +163,8 @@ public record Configuration(
   public record Recording(
       @Nullable Double flushIntervalSeconds,
       @Nullable Boolean synchronous,
-      @Nullable Double degradeAfterSeconds) {}
+      @Nullable Double degradeAfterSeconds,
+      @Nullable Double takeoverAfterSeconds) {}
 
   /**
    * How to record.
@@ -48,6 +174,7 @@ public record Configuration(
    * @param synchronous what {@code --synchronous} said; null when it was not given
    * @param degradeSeconds what {@code --degrade-after} said; null when it was not given
    * @param backupAfterGap whether a base backup is taken by itself when WAL was lost
+   * @param standBy whether to wait while another recorder is at work
    * @throws OperatorException USAGE when a duration is none
    */
   public RecordOptions recording(
@@ -55,10 +182,11 @@ public record Configuration(
       @Nullable Double flushSeconds,
       @Nullable Boolean synchronous,
       @Nullable Double degradeSeconds,
-      boolean backupAfterGap) {
+      boolean backupAfterGap,
+      boolean standBy) {
     RecordOptions usual = RecordOptions.DEFAULT;
     RecordOptions options = usual.withUrl(url);
-    Recording said = record == null ? new Recording(null, null, null) : record;
+    Recording said = record == null ? new Recording(null, null, null, null) : record;
     Double flush = flushSeconds == null ? said.flushIntervalSeconds : flushSeconds;
     if (flush != null) {
       options = options.withFlushSeconds(flush);
@@ -68,6 +196,12 @@ public record Configuration(
       Double degrade = degradeSeconds == null ? said.degradeAfterSeconds : degradeSeconds;
       options =
           options.synchronously(degrade == null ? usual.degradeAfter().toNanos() / 1e9 : degrade);
+    }
+    if (said.takeoverAfterSeconds != null) {
+      options = options.withTakeoverAfterSeconds(said.takeoverAfterSeconds);
+    }
+    if (!standBy) {
+      options = options.notStandingBy();
     }
     return backupAfterGap ? options : options.tellingGaps();
   }
@@ -189,7 +323,10 @@ public record Configuration(
       if (Files.size(file) == 0) {
         return NONE;
       }
-      return MAPPER.readValue(file, Configuration.class);
+      return MAPPER
+          .readerFor(Configuration.class)
+          .withAttribute(FILE, file)
+          .readValue(file.toFile());
     } catch (UnrecognizedPropertyException e) {
       throw new OperatorException(
           Kind.USAGE,

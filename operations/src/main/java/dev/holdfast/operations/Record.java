@@ -9,6 +9,8 @@ import dev.holdfast.postgres.CatalogReader;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Lease;
+import dev.holdfast.store.LeaseLostException;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
@@ -38,11 +40,14 @@ import org.slf4j.LoggerFactory;
 public final class Record {
   private static final Logger LOG = LoggerFactory.getLogger(Record.class);
 
-  private final ClusterStore cluster;
+  private final ClusterStore opened;
   private final PostgresUrl recorder;
-  private final WalReceiver receiver;
-  private final Watcher watcher;
-  private final Summariser summariser = new Summariser();
+
+  /** Refuses to be changed once another recorder has taken over. */
+  private ClusterStore cluster;
+
+  private Watcher watcher;
+  private Summariser summariser = new Summariser();
   private static final Duration ARCHIVE_LOOK = Duration.ofSeconds(1);
   private static final Duration ARCHIVE_GAP = Duration.ofSeconds(30);
 
@@ -51,6 +56,10 @@ public final class Record {
   private @Nullable Listener hearing;
   private @Nullable GapHealing healing;
   private @Nullable SynchronousRecording synchronous;
+  private @Nullable WalReceiver receiver;
+  private @Nullable ClusterSchedule schedule;
+  private @Nullable JobRunner jobs;
+  private List<String> scheduledElsewhere = List.of();
 
   /** Told what happens while recording; from several threads, one at a time. */
   public interface Listener {
@@ -80,32 +89,113 @@ public final class Record {
   }
 
   Record(ClusterStore cluster, RecordOptions options) {
+    this.opened = cluster;
     this.cluster = cluster;
     this.options = options;
     this.recorder = Connections.recorder(cluster.document(), options.url());
     this.watcher = new Watcher();
+  }
+
+  /**
+   * Does what is scheduled for the cluster while it records.
+   *
+   * @param jobs runs it
+   * @throws OperatorException USAGE when a time cannot be read
+   */
+  public Record scheduling(Configuration configuration, JobRunner jobs) {
+    this.schedule = configuration.schedule(opened.document().name());
+    this.jobs = jobs;
+    this.scheduledElsewhere =
+        configuration.schedule() == null
+            ? List.of()
+            : List.copyOf(configuration.schedule().keySet());
+    return this;
+  }
+
+  private @Nullable Schedules schedules(Listener heard) {
+    ClusterSchedule times = schedule;
+    JobRunner runner = jobs;
+    if (times == null || runner == null) {
+      if (runner != null) {
+        heard.say(
+            "nothing is scheduled for %s%s"
+                .formatted(
+                    opened.document().name(),
+                    scheduledElsewhere.isEmpty()
+                        ? ""
+                        : " (holdfast.yaml has a schedule of "
+                            + String.join(", ", scheduledElsewhere)
+                            + ")"));
+      }
+      return null;
+    }
+    return new Schedules(opened, times, runner, heard::alarm, heard::say, Schedules.Time.REAL);
+  }
+
+  private WalReceiver receiver() {
     WalReceiver.Options receiving =
         WalReceiver.Options.DEFAULT
             .withSlot(cluster.document().slot())
             .withFlushInterval(options.flushInterval())
             .healing();
-    this.receiver =
-        new WalReceiver(
-            recorder,
-            cluster,
-            options.synchronous() ? receiving.synchronously() : receiving,
-            watcher);
+    return new WalReceiver(
+        recorder, cluster, options.synchronous() ? receiving.synchronously() : receiving, watcher);
   }
 
   /**
-   * Records until {@link #stop}.
+   * Records until {@link #stop}. While another recorder of the cluster is at work it stands by, and
+   * takes over when that one ends or dies.
    *
-   * @throws OperatorException when it cannot go on: wrong server, repository unreachable
+   * @throws OperatorException when it cannot go on: wrong server, repository unreachable; REFUSED
+   *     when another one is at work and standing by is not wanted
    */
   public void run(Listener listener) {
     Listener heard = new OneAtATime(listener);
     hearing = heard;
-    GapHealing gaps = new GapHealing(cluster, recorder, options.backupAfterGap(), heard::alarm);
+    RecorderPlace place = new RecorderPlace(opened, options, heard::alarm, stopped);
+    while (true) {
+      try (Lease lease = place.take()) {
+        if (lease == null) {
+          return; // told to stop while standing by
+        }
+        try {
+          record(lease, heard);
+          return;
+        } catch (LeaseLostException e) {
+          LOG.warn("stopped recording: {}", e.why());
+          heard.alarm(
+              RecordingAlarm.of(
+                  "recorder",
+                  "critical",
+                  "this recorder of %s has stopped: %s"
+                      .formatted(opened.document().name(), e.why()),
+                  "nothing for now: the other one records; see why this process, its machine or its"
+                      + " way to the repository stood still"));
+          if (!options.standBy()) {
+            throw e;
+          }
+        }
+      }
+    }
+  }
+
+  /**
+   * @throws LeaseLostException when another recorder has taken over
+   */
+  private void record(Lease lease, Listener heard) {
+    cluster = opened.fencedBy(lease);
+    watcher = new Watcher();
+    summariser = new Summariser();
+    WalReceiver receiver = receiver();
+    synchronized (this) {
+      this.receiver = receiver;
+      if (stopped.getCount() == 0) {
+        receiver.stop();
+      }
+    }
+    lease.keep(receiver::stop);
+    // A base backup harms nobody, and must be able to remove what it leaves unfinished.
+    GapHealing gaps = new GapHealing(opened, recorder, options.backupAfterGap(), heard::alarm);
     healing = gaps;
     RecordingWatch watch =
         new RecordingWatch(
@@ -130,13 +220,21 @@ public final class Record {
     if (waitedFor != null) {
       waitedFor.begin();
     }
+    Schedules schedules = schedules(heard);
+    if (schedules != null) {
+      schedules.begin();
+    }
     try {
       heard.say("recording " + cluster.document().name() + " from " + recorder.redacted());
       receiver.run();
+      lease.check(); // it may be over because another one has taken over
       heard.say("recorded through " + receiver.storedThrough());
     } finally {
       if (waitedFor != null) {
         waitedFor.end();
+      }
+      if (schedules != null) {
+        schedules.end();
       }
       gaps.end();
       watch.end();
@@ -165,6 +263,10 @@ public final class Record {
             heard::alarm);
     watcher.begin(heard);
     summariser.begin(heard);
+    Schedules schedules = once ? null : schedules(heard);
+    if (schedules != null) {
+      schedules.begin();
+    }
     long taken = 0;
     long removed = 0;
     ArchiveFolder.Pass pass;
@@ -194,6 +296,9 @@ public final class Record {
       throw new OperatorException(
           Kind.INTERRUPTED, "recording ended", "interrupted", "run the same command again", e);
     } finally {
+      if (schedules != null) {
+        schedules.end();
+      }
       watcher.end();
       summariser.end();
     }
@@ -221,8 +326,12 @@ public final class Record {
     if (waitedFor != null) {
       waitedFor.end(); // until nobody waits for it, it goes on acknowledging
     }
-    stopped.countDown();
-    receiver.stop();
+    synchronized (this) {
+      stopped.countDown();
+      if (receiver != null) {
+        receiver.stop();
+      }
+    }
   }
 
   private record OneAtATime(Listener listener) implements Listener {
@@ -341,11 +450,17 @@ public final class Record {
       long behindMax = 4L * cluster.document().walSegmentSize();
       while (!ending) {
         long waited = System.nanoTime() - begun;
-        boolean catchingUp = receiver.behind() > behindMax;
-        if (waited > (catchingUp ? CATCHING_UP_MAX : PAUSE).toNanos()) {
+        if (waited > (behind() > behindMax ? CATCHING_UP_MAX : PAUSE).toNanos()) {
           return;
         }
         Thread.sleep(100); // in steps, so that stopping does not wait
+      }
+    }
+
+    /** Bytes; 0 for who takes WAL from a folder. */
+    private long behind() {
+      synchronized (Record.this) {
+        return receiver == null ? 0 : receiver.behind();
       }
     }
   }

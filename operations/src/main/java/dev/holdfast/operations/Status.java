@@ -125,6 +125,8 @@ public final class Status {
     if (!bases.isEmpty()) {
       advice.addAll(ProofAdvice.of(document.name(), proofs, now));
     }
+    List<ScheduleState> schedules = List.copyOf(cluster.schedules(ScheduleState.class).values());
+    advice.addAll(ScheduleAdvice.of(document.name(), schedules, now));
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
@@ -160,6 +162,8 @@ public final class Status {
             .map(gap -> new ClusterStatus.Gap(gap.from().toString(), gap.to().toString()))
             .toList(),
         answer.slot == null ? null : ClusterStatus.Slot.of(answer.slot),
+        ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE)),
+        schedules,
         List.copyOf(advice));
   }
 

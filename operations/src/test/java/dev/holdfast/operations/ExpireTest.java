@@ -375,6 +375,48 @@ final class ExpireTest {
     }
   }
 
+  /** Runs something, once, after so many objects. */
+  private static Progress meanwhile(int objects, Runnable other) {
+    int[] left = {objects};
+    return new Progress() {
+      @Override
+      public Phase begin(String name, long total, Unit unit) {
+        return new Phase() {
+          @Override
+          public void advance(long amount) {
+            if (--left[0] == -1) {
+              other.run();
+            }
+          }
+
+          @Override
+          public void close() {}
+        };
+      }
+
+      @Override
+      public void say(String line) {}
+    };
+  }
+
+  @Test
+  void two_at_once_under_different_rules_leave_what_both_keep() {
+    RetentionRules shorter = new RetentionRules(Duration.ofDays(2), 1, Duration.ofDays(400));
+    PastCluster alone = copy();
+    apply(expire(alone, shorter));
+    assertThat(bases(alone)).hasSizeLessThan(3).contains(label(21));
+    long objects = expire(past, WEEK).plan().plan().objects();
+    for (int after = 0; after < objects; after++) {
+      PastCluster copy = copy();
+      Expire.Planned planned = expire(copy, WEEK).plan();
+      planned.apply(planned.plan().digest(), meanwhile(after, () -> apply(expire(copy, shorter))));
+      assertThat(problems(copy)).as("the other one after %d", after).isEmpty();
+      assertThat(bases(copy)).isEqualTo(bases(alone));
+      assertThat(segments(copy)).isEqualTo(segments(alone));
+      assertThat(copy.cluster.bases().unpublished()).isEmpty();
+    }
+  }
+
   private PastCluster copy() {
     Path from = Path.of(past.location);
     Path to = folder.resolve("copy-" + copies++);

@@ -15,7 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 
-/** Runs a program to its end. The only place that does. */
+/** Runs a program to its end, or beside us. The only place that does. */
 public final class Processes {
   /**
    * All of ours, as one may hold a password in a URL or a token in a command; all of AWS, as some
@@ -115,6 +115,18 @@ public final class Processes {
           "interrupted",
           "run the same command again",
           e);
+    }
+  }
+
+  /**
+   * Starts a program that may take hours, and ends when we do. It has our whole environment: it is
+   * one of our own commands.
+   */
+  public static TiedProcess start(List<String> command) {
+    try {
+      return TiedProcess.start(command);
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot run " + command.getFirst(), e);
     }
   }
 

@@ -5,17 +5,27 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.NoSuchObjectException;
 import dev.holdfast.store.objects.ObjectName;
 import dev.holdfast.store.objects.ObjectStore;
+import java.time.Duration;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
 
 /** What is recorded about one cluster. May be used by several threads. */
 public final class ClusterStore {
+  private static final Logger LOG = LoggerFactory.getLogger(ClusterStore.class);
   static final String KIND = "cluster";
+  static final String SCHEDULE = "schedule";
   static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
   private static final Pattern DOCUMENT_KIND = Pattern.compile("[a-z]+");
-  private static final Set<String> RESERVED = Set.of("bases", "wal", "summaries", "catalogs");
+  private static final Set<String> RESERVED =
+      Set.of("bases", "wal", "summaries", "catalogs", "leases", "schedules");
 
   private final ObjectStore objects;
   private final ClusterDocument document;
@@ -70,6 +80,72 @@ public final class ClusterStore {
   /** What its WAL did, segment by segment. */
   public SummaryStore summaries() {
     return summaries;
+  }
+
+  /**
+   * For what only one process should do at a time.
+   *
+   * @param role lower-case letters: {@code record}, {@code schedule}
+   * @param purpose what is done, as the others are told: {@code holdfast record acme}
+   * @param term how long the holder may stay silent before another takes its place
+   */
+  public LeaseCandidate candidate(String role, String purpose, Duration term) {
+    return new LeaseCandidate(
+        leases(role), role, purpose, term, System::nanoTime, InstantSource.system());
+  }
+
+  /** Who holds, or last held, a lease; null when nobody ever did, or it cannot be told. */
+  public @Nullable LeaseDocument leaseHolder(String role) {
+    return leases(role).newest().document();
+  }
+
+  LeaseFolder leases(String role) {
+    return new LeaseFolder(objects, folder + "leases/" + checkKind(role) + "/");
+  }
+
+  /** The same, changed as long as the lease is held, and refused from then on. */
+  public ClusterStore fencedBy(Lease lease) {
+    return new ClusterStore(new FencedObjects(objects, lease), document, compressionLevel);
+  }
+
+  /**
+   * Keeps how a scheduled job stands, in the place of what was kept before.
+   *
+   * @param job lower-case letters
+   * @param state a record Jackson can write
+   */
+  public void putSchedule(String job, Object state) {
+    String name = scheduleName(job);
+    objects.replace(name, JsonDocument.wrap(name, SCHEDULE, state));
+  }
+
+  /**
+   * How the scheduled jobs stand, by job, sorted. What does not hold is left out: the job is then
+   * one that never ran.
+   */
+  public <T> SortedMap<String, T> schedules(Class<T> type) {
+    var found = new TreeMap<String, T>();
+    for (String child : objects.children(folder + "schedules/")) {
+      if (child.endsWith(".json")) {
+        String job = child.substring(0, child.length() - ".json".length());
+        String name = folder + "schedules/" + child;
+        try {
+          found.put(job, JsonDocument.unwrap(name, SCHEDULE, objects.get(name), type));
+        } catch (NoSuchObjectException | DamagedObjectException e) {
+          LOG.warn("how the job {} stands cannot be read; it is taken for one that never ran", job);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Forgets a job that is scheduled no longer. */
+  public void removeSchedule(String job) {
+    objects.delete(scheduleName(job));
+  }
+
+  private String scheduleName(String job) {
+    return folder + "schedules/" + checkKind(job) + ".json";
   }
 
   /**
