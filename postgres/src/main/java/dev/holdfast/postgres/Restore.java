@@ -411,7 +411,7 @@ public final class Restore {
         total += path.toFile().length();
       }
     }
-    AtomicReference<@Nullable IOException> failure = new AtomicReference<>();
+    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     AtomicLong synced = new AtomicLong();
     long all = total;
     try (ExecutorService executor = Executors.newFixedThreadPool(options.threads())) {
@@ -426,16 +426,19 @@ public final class Restore {
               synchronized (synced) {
                 options.progress().synced(synced.addAndGet(size), all);
               }
-            } catch (IOException e) {
+            } catch (Throwable e) {
               failure.compareAndSet(null, e);
             }
           }
         });
       }
     }
-    IOException failed = failure.get();
-    if (failed != null) {
-      throw failed;
+    switch (failure.get()) {
+      case null -> {}
+      case IOException e -> throw e;
+      case RuntimeException e -> throw e;
+      case Error e -> throw e;
+      case Throwable e -> throw new IllegalStateException(e);
     }
     for (Path folder : folders) {
       RestoreFolder.sync(folder);
