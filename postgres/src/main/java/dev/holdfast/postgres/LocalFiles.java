@@ -6,7 +6,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
@@ -154,10 +153,9 @@ final class LocalFiles implements ServerFiles {
     }
   }
 
+  /** Nothing is wrong: dropped, as a rule, or a link out of the data directory. */
   private static void tell(Piece piece, IOException e) {
-    if (!(e instanceof NoSuchFileException)) { // dropped, as a rule
-      LOG.warn("{} is read through the server", piece.path(), e);
-    }
+    LOG.debug("{} is read through the server", piece.path(), e);
   }
 
   private int read(Piece piece, byte[] bytes) throws IOException {

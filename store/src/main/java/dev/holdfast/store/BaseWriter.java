@@ -213,28 +213,53 @@ public final class BaseWriter implements AutoCloseable {
 
   /** The part in which a file goes on after an extent. */
   PartWriter continueIn(PartWriter part) {
-    if (part.storedBytes() < partBytesMax && !part.isFull()) {
+    if (!isDone(part)) {
       return part;
     }
+    finish(part);
+    synchronized (this) {
+      return takePart();
+    }
+  }
+
+  private boolean isDone(PartWriter part) {
+    return part.storedBytes() >= partBytesMax || part.isFull();
+  }
+
+  private void finish(PartWriter part) {
     BaseDocument.Part done = part.finish();
     synchronized (this) {
       finished.add(done);
       open.remove(part);
       part.close();
-      return takePart();
     }
   }
 
-  synchronized void ended(String path, long size, PartWriter part) {
-    writing.remove(path);
-    files.put(path, size);
-    idle.push(part);
+  /** For the next file; ends the part where many small files have filled it. */
+  private void giveBack(PartWriter part) {
+    if (isDone(part)) {
+      finish(part);
+      return;
+    }
+    synchronized (this) {
+      idle.push(part);
+    }
   }
 
-  synchronized void ended(Map<String, Long> written, PartWriter part) {
-    written.forEach((path, bytes) -> held.merge(path, bytes, Long::sum));
-    pieceWriters--;
-    idle.push(part);
+  void ended(String path, long size, PartWriter part) {
+    giveBack(part);
+    synchronized (this) {
+      writing.remove(path);
+      files.put(path, size);
+    }
+  }
+
+  void ended(Map<String, Long> written, PartWriter part) {
+    giveBack(part);
+    synchronized (this) {
+      written.forEach((path, bytes) -> held.merge(path, bytes, Long::sum));
+      pieceWriters--;
+    }
   }
 
   /** Bytes of all files closed so far. */

@@ -5,8 +5,12 @@ import dev.holdfast.store.objects.ObjectStore;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
 
 /**
@@ -94,6 +98,8 @@ final class FillingSegment {
    * @throws DamagedObjectException when a stretch does not say what it holds
    */
   static FillingSegment look(ObjectStore objects, String folder, String segment) {
+    // Stretches are never replaced: those a look has seen need not be asked for again.
+    var seen = new HashMap<String, Stretch>();
     for (int look = 1; ; look++) {
       var found = new ArrayList<Stretch>();
       boolean vanished = false;
@@ -109,8 +115,13 @@ final class FillingSegment {
         if (segment.equals(segment(name))) {
           String object = prefix + name;
           try {
-            byte[] start = objects.get(object, 0, Envelope.STRETCH_HEADER_BYTES);
-            found.add(new Stretch(object, number(name), Envelope.stretch(object, start)));
+            Stretch stretch = seen.get(object);
+            if (stretch == null) {
+              byte[] start = objects.get(object, 0, Envelope.STRETCH_HEADER_BYTES);
+              stretch = new Stretch(object, number(name), Envelope.stretch(object, start));
+              seen.put(object, stretch);
+            }
+            found.add(stretch);
           } catch (NoSuchObjectException _) {
             vanished = true;
           }
@@ -241,12 +252,51 @@ final class FillingSegment {
   }
 
   /**
+   * Whether everything found is of the log that these bytes begin with: what is behind a gap, and
+   * what another recorder stored, as well.
+   *
+   * @param length how many there are; of a stretch that reaches further it cannot be told
+   */
+  boolean isAllOf(byte[] bytes, int length) {
+    var checksum = new CRC32C();
+    int summed = 0;
+    for (Stretch stretch :
+        stretches.stream().sorted(Comparator.comparingInt(Stretch::to)).toList()) {
+      if (stretch.to() > length) {
+        return true;
+      }
+      checksum.update(bytes, summed, stretch.to() - summed);
+      summed = stretch.to();
+      if ((int) checksum.getValue() != stretch.holds().checksum()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Whether these, and no others, are stored of the segment; costs a list. */
+  boolean isStill(ObjectStore objects, String folder) {
+    var names =
+        new HashSet<>(
+            objects.children(folder + FOLDER + "/").stream()
+                .filter(name -> segment.equals(segment(name)))
+                .map(name -> folder + FOLDER + "/" + name)
+                .toList());
+    return stretches.stream()
+        .filter(stretch -> stretch.number() > 0)
+        .map(Stretch::object)
+        .collect(Collectors.toSet())
+        .equals(names);
+  }
+
+  /**
    * The bytes stored, in an array of just that length.
    *
+   * @param had what was read before of objects that are never replaced, by name; more is added
    * @throws NoSuchObjectException when one has gone since the look
    * @throws DamagedObjectException when one does not hold, or does not continue those before it
    */
-  byte[] read(ObjectStore objects) {
+  byte[] read(ObjectStore objects, Map<String, byte[]> had) {
     byte[] bytes = new byte[bytes()];
     var checksum = new CRC32C();
     int reached = 0;
@@ -255,7 +305,8 @@ final class FillingSegment {
           stretch.number() == 0
               ? Envelope.unwrap(
                   stretch.object(), Envelope.PARTIAL_SEGMENT, objects.get(stretch.object()))
-              : Envelope.unwrapStretch(stretch.object(), objects.get(stretch.object()));
+              : had.computeIfAbsent(
+                  stretch.object(), object -> Envelope.unwrapStretch(object, objects.get(object)));
       if (content.length != stretch.bytes()) {
         if (stretch.number() == 0) {
           throw new NoSuchObjectException(objects.location(), stretch.object()); // replaced since

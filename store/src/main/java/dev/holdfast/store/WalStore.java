@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.TreeMap;
@@ -69,13 +70,17 @@ public final class WalStore {
           "a segment has %d bytes, not %d".formatted(segmentSize, bytes.length));
     }
     String name = name(segment);
-    FillingSegment stored = known(segment);
+    FillingSegment written = segment.equals(fillingName) ? filling : null;
+    FillingSegment stored =
+        written != null && written.isStill(objects, timelineFolder(segment))
+            ? written
+            : filling(segment); // another recorder may have been here
     if (objects.exists(name)) {
       if (!Arrays.equals(complete(name), bytes)) {
         throw diverged(segment);
       }
     } else {
-      if (!isPrefix(stored, bytes, bytes.length)) {
+      if (!stored.isAllOf(bytes, bytes.length)) {
         throw diverged(segment);
       }
       try {
@@ -197,6 +202,7 @@ public final class WalStore {
    */
   public byte[] read(String segment) {
     String name = name(segment);
+    var had = new HashMap<String, byte[]>();
     for (int look = 1; ; look++) {
       try {
         return complete(name);
@@ -204,10 +210,10 @@ public final class WalStore {
         try {
           FillingSegment beginning = filling(segment);
           if (!beginning.isEmpty()) {
-            return beginning.read(objects);
+            return beginning.read(objects, had);
           }
-          if (look < 2) {
-            continue; // completed between the two looks: the complete one is there now
+          if (look < LOOKS_MAX && objects.exists(name)) {
+            continue; // completed between the two looks
           }
         } catch (NoSuchObjectException replaced) {
           if (look < LOOKS_MAX) {
@@ -373,11 +379,6 @@ public final class WalStore {
     return objects.folders(folder).stream()
         .filter(timeline -> TIMELINE.matcher(timeline).matches())
         .toList();
-  }
-
-  private static boolean isPrefix(FillingSegment stored, byte[] bytes, int length) {
-    return stored.bytes() <= length
-        && Envelope.checksum(bytes, 0, stored.bytes()) == stored.checksum();
   }
 
   private OperatorException diverged(String what) {

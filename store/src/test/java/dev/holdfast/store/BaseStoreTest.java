@@ -338,6 +338,21 @@ final class BaseStoreTest {
     assertThat(repository.verify()).isEmpty();
   }
 
+  @Test
+  void small_files_end_a_part_that_has_grown_large_as_well() {
+    var random = new Random(3);
+    try (BaseWriter base = new BaseWriter(objects, FOLDER, Samples.LABEL, 100_000)) {
+      for (int i = 0; i < 3000; i++) {
+        byte[] bytes = new byte[1000];
+        random.nextBytes(bytes);
+        Samples.write(base, "pg_logical/" + i, bytes);
+      }
+      base.publish(Samples.manifest(Samples.LABEL));
+    }
+    assertThat(objects.list(FOLDER)).hasSizeBetween(4, 40);
+    assertThat(repository.verify()).isEmpty();
+  }
+
   private static Map<String, byte[]> contents(Path directory) throws IOException {
     var contents = new TreeMap<String, byte[]>();
     try (Stream<Path> files = Files.walk(directory)) {

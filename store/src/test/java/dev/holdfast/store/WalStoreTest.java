@@ -351,6 +351,23 @@ final class WalStoreTest {
   }
 
   @Test
+  void what_another_recorder_stored_meanwhile_is_held_against_the_complete_segment() {
+    WalStore other = Repository.open(objects).cluster("acme").wal();
+    byte[] parted = THIRD.clone();
+    parted[1500] ^= 1;
+    wal.putPartial(Samples.SEGMENT_3, THIRD, 1000);
+    other.putPartial(Samples.SEGMENT_3, parted, 2000);
+    other.putPartial(Samples.SEGMENT_3, parted, 3000, 2000);
+
+    assertThatThrownBy(() -> wal.put(Samples.SEGMENT_3, THIRD))
+        .hasMessageContaining("this server's log has parted");
+
+    assertThat(wal.read(Samples.SEGMENT_3)).isEqualTo(Arrays.copyOf(parted, 3000));
+    other.put(Samples.SEGMENT_3, parted);
+    assertThat(objects.list(WAL)).hasSize(1);
+  }
+
+  @Test
   void of_two_recorders_at_once_neither_loses_what_it_has_stored() throws Exception {
     try (var threads = Executors.newFixedThreadPool(2)) {
       var recording = new ArrayList<Future<?>>();
@@ -522,6 +539,47 @@ final class WalStoreTest {
     read.putPartial(Samples.SEGMENT_3, THIRD, 100);
     completing.armed = true;
     assertThat(read.read(Samples.SEGMENT_3)).isEqualTo(THIRD);
+  }
+
+  @Test
+  void what_a_reader_has_had_it_does_not_fetch_again() {
+    var counting =
+        new MemoryObjectStore() {
+          private boolean armed;
+          private boolean header;
+          private int gets;
+
+          @Override
+          public byte[] get(String name, long offset, int length) {
+            header = true;
+            try {
+              return super.get(name, offset, length);
+            } finally {
+              header = false;
+            }
+          }
+
+          @Override
+          public byte[] get(String name) {
+            gets += header ? 0 : 1;
+            byte[] bytes = super.get(name);
+            if (armed && !header && name.endsWith(".00000010")) {
+              armed = false; // as if the recorder had merged: what is read next is gone
+              delete(name.replace(".00000010", ".00000011"));
+            }
+            return bytes;
+          }
+        };
+    WalStore read = Repository.create(counting).register(Samples.cluster("acme", "1")).wal();
+    for (int flush = 1; flush <= 12; flush++) {
+      read.putPartial(Samples.SEGMENT_3, THIRD, flush * 1000);
+    }
+    counting.gets = 0;
+    counting.armed = true;
+
+    assertThat(read.read(Samples.SEGMENT_3)).isEqualTo(Arrays.copyOf(THIRD, 10_000));
+
+    assertThat(counting.gets).as("each stretch once").isLessThanOrEqualTo(10 + 1 + 2);
   }
 
   @Test
