@@ -98,12 +98,17 @@ final class StatusCommand extends CliCommand {
     if (recorder != null) {
       table.row(
           "recorder",
-          "%s, process %d, since %s; last heard of %s"
+          "%s, process %d, since %s; last heard of %s%s"
               .formatted(
                   recorder.host(),
                   recorder.pid(),
                   Texts.time(recorder.since()),
-                  at(recorder.lastHeardOfAt())));
+                  at(recorder.lastHeardOfAt()),
+                  switch (recorder.state()) {
+                    case "gone" -> ": that process is gone, and nothing has taken its place";
+                    case "silent" -> ": silent for too long, and nothing has taken its place";
+                    default -> "";
+                  }));
     }
     for (ScheduleState job : cluster.schedules()) {
       table.row("scheduled", scheduled(job));

@@ -10,6 +10,8 @@ import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Lease;
+import dev.holdfast.store.LeaseDocument;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
@@ -19,14 +21,17 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /** Takes a base backup, full or incremental; receives its WAL itself when nobody is recording. */
 public final class Backup {
   private static final Duration STORED_MAX = Duration.ofMinutes(10);
   private static final Duration CONNECTED_MAX = Duration.ofSeconds(30);
+  private static final Duration RECORDER_MAX = Duration.ofMinutes(1);
   private static final Duration ATTEMPT_MAX = Duration.ofSeconds(6);
   private static final long POLL_NANOS = 100_000_000L;
+  private static final long LOOK_NANOS = 500_000_000L;
   private static final int DAMAGED_PAGES_TOLD = 100;
 
   /** What kind is asked for. */
@@ -142,6 +147,7 @@ public final class Backup {
      */
     static @Nullable Receiving unlessRecorded(
         ClusterStore cluster, PostgresUrl recorder, Warnings warnings) {
+      awaitRecorder(cluster, recorder, warnings::add, RECORDER_MAX);
       long deadline = System.nanoTime() + CONNECTED_MAX.toNanos();
       while (!WalReceiver.isActive(recorder, cluster.document().name())) {
         Receiving own = new Receiving(cluster, recorder, warnings);
@@ -251,6 +257,46 @@ public final class Backup {
         thread.join();
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /**
+   * Waits for a recorder that is at work and not connected, which it will be in a moment: the slot
+   * is its own, and whoever takes it meanwhile keeps it away.
+   *
+   * @param max after which the backup does without it
+   */
+  static void awaitRecorder(
+      ClusterStore cluster, PostgresUrl recorder, Consumer<String> warnings, Duration max) {
+    String name = cluster.document().name();
+    long begun = System.nanoTime();
+    @Nullable LeaseDocument seen = null;
+    long seenAt = begun;
+    while (!WalReceiver.isActive(recorder, name)) {
+      LeaseDocument holder = cluster.leaseHolder(RecorderPlace.ROLE);
+      if (holder == null || Lease.isOver(holder)) {
+        return;
+      }
+      long now = System.nanoTime();
+      if (!holder.equals(seen)) {
+        seen = holder;
+        seenAt = now;
+      }
+      if (now - seenAt > (long) (holder.termSeconds() * 1.1 * 1e9)) {
+        return; // silent for so long that a recorder would take over
+      }
+      if (now - begun > max.toNanos()) {
+        warnings.accept(
+            ("a recorder is at work (%s) and not connected to the server; this base backup has"
+                    + " received its WAL itself. See what `holdfast record %s` says there")
+                .formatted(holder.holder().where(), name));
+        return;
+      }
+      LockSupport.parkNanos(LOOK_NANOS);
+      if (Thread.currentThread().isInterrupted()) {
+        throw new OperatorException(
+            Kind.INTERRUPTED, "the base backup was not begun", "interrupted", "take it again");
       }
     }
   }

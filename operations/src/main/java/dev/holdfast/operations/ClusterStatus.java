@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.postgres.SlotState;
+import dev.holdfast.store.Lease;
 import dev.holdfast.store.LeaseDocument;
 import java.time.Instant;
 import java.util.List;
@@ -26,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  * @param outlook what would be lost, and for how long, if the machine vanished now
  * @param gaps WAL that was lost: no moment in it can be reached, and nothing is known of it
  * @param slot what recording costs the server's disk; null when it did not answer
- * @param recorder the process that records; null when none is known to
+ * @param recorder the process that records, or last did and has not said that it ended; null when
+ *     there is none
  * @param schedules the scheduled jobs and how they stand
  * @param advice what should be looked at, worst first
  */
@@ -55,6 +57,9 @@ public record ClusterStatus(
     @Nullable Recorder recorder,
     List<ScheduleState> schedules,
     List<Advice> advice) {
+  /** As many terms of silence as make another one take over. */
+  private static final double SILENT = 1.1;
+
   /**
    * Who records.
    *
@@ -62,13 +67,30 @@ public record ClusterStatus(
    * @param pid its process there
    * @param since when it began, by its clock
    * @param lastHeardOfAt when it last said that it is there, by its clock
+   * @param termSeconds how long it may stay silent before another may take its place
+   * @param state {@code working}; {@code silent}: not heard of for longer than that, if the two
+   *     clocks agree; {@code gone}: a process of this machine that has ended without a word
    */
-  public record Recorder(String host, long pid, Instant since, Instant lastHeardOfAt) {
-    static @Nullable Recorder of(@Nullable LeaseDocument lease) {
-      return lease == null || lease.released()
-          ? null
-          : new Recorder(
-              lease.holder().host(), lease.holder().pid(), lease.acquiredAt(), lease.renewedAt());
+  public record Recorder(
+      String host,
+      long pid,
+      Instant since,
+      Instant lastHeardOfAt,
+      double termSeconds,
+      String state) {
+    static @Nullable Recorder of(@Nullable LeaseDocument lease, Instant now) {
+      if (lease == null || lease.released()) {
+        return null;
+      }
+      boolean silent =
+          lease.renewedAt().plusNanos((long) (lease.termSeconds() * SILENT * 1e9)).isBefore(now);
+      return new Recorder(
+          lease.holder().host(),
+          lease.holder().pid(),
+          lease.acquiredAt(),
+          lease.renewedAt(),
+          lease.termSeconds(),
+          Lease.isOver(lease) ? "gone" : silent ? "silent" : "working");
     }
   }
 

@@ -204,7 +204,9 @@ public final class Record {
         options.synchronous()
             ? new SynchronousRecording(
                 recorder,
-                receiver,
+                lease,
+                receiver::waiting,
+                receiver::disconnect,
                 cluster.document().name(),
                 cluster.document().major(),
                 options.degradeAfter(),

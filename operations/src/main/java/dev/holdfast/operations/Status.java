@@ -162,7 +162,7 @@ public final class Status {
             .map(gap -> new ClusterStatus.Gap(gap.from().toString(), gap.to().toString()))
             .toList(),
         answer.slot == null ? null : ClusterStatus.Slot.of(answer.slot),
-        ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE)),
+        ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE), now),
         schedules,
         List.copyOf(advice));
   }

@@ -6,10 +6,12 @@ import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.SynchronousCommits;
 import dev.holdfast.postgres.SynchronousStandbys;
 import dev.holdfast.postgres.WalReceiver;
+import dev.holdfast.store.Lease;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -19,6 +21,12 @@ import org.slf4j.LoggerFactory;
  * or stops, takes itself out of synchronous_standby_names, or leaves its place to another standby,
  * and says so. What a recorder that was killed leaves behind nobody can change but an
  * administrator, or the recorder when it is back: that is said beforehand.
+ *
+ * <p>All recorders of a cluster have one name in the list. So it belongs to the one that holds the
+ * lease: one that has lost it changes nothing there, and one whose term is over, as that of a
+ * process that was paused is, finds out first, for {@link #UNSURE_MAX} at most. Should it then
+ * still not be known, the repository is out of reach: it leaves, since commits that hang are worse,
+ * and another one that is at work takes the place in the list again.
  */
 final class SynchronousRecording {
   private static final Logger LOG = LoggerFactory.getLogger(SynchronousRecording.class);
@@ -29,10 +37,13 @@ final class SynchronousRecording {
   private static final Duration LEAVE_AGAIN_FIRST = Duration.ofMillis(250);
   private static final Duration LEAVE_AGAIN_MAX = Duration.ofSeconds(5);
   private static final Duration RELOADED_MAX = Duration.ofSeconds(5);
+  private static final Duration UNSURE_MAX = Duration.ofSeconds(5);
 
   private final PostgresUrl recorder;
   private final SynchronousCommits.Session session;
-  private final WalReceiver receiver;
+  private final Lease lease;
+  private final Supplier<Duration> waiting;
+  private final Runnable disconnect;
   private final String cluster;
   private final String standby;
   private final int major;
@@ -51,20 +62,35 @@ final class SynchronousRecording {
 
   private String told = "";
 
-  /** What the list was before this recorder left it, and what it left behind. */
+  /** When the term was first seen to be over, while it is; 0: it is not. */
+  private long unsureSince;
+
+  /**
+   * What the list was when it was last seen with this recorder in it, and what it is without: when
+   * just this one was taken out, by itself or by another recorder, it takes its place again.
+   */
   private @Nullable SynchronousStandbys before;
 
   private @Nullable SynchronousStandbys after;
 
+  /**
+   * @param lease the right to record, which is kept up elsewhere
+   * @param waiting for how long the oldest WAL that is not stored has waited
+   * @param disconnect ends the connection that acknowledges
+   */
   SynchronousRecording(
       PostgresUrl recorder,
-      WalReceiver receiver,
+      Lease lease,
+      Supplier<Duration> waiting,
+      Runnable disconnect,
       String cluster,
       int major,
       Duration degradeAfter,
       Consumer<RecordingAlarm> alarms) {
     this.recorder = recorder;
-    this.receiver = receiver;
+    this.lease = lease;
+    this.waiting = waiting;
+    this.disconnect = disconnect;
     this.cluster = cluster;
     this.standby = WalReceiver.applicationName(cluster);
     this.session = new SynchronousCommits.Session(recorder, standby);
@@ -78,8 +104,8 @@ final class SynchronousRecording {
   }
 
   /**
-   * Leaves, so that no commit waits for a recorder that is gone. Before the receiver is stopped:
-   * until this returns it goes on acknowledging.
+   * Leaves, so that no commit waits for a recorder that is gone, unless another has taken over.
+   * Before the receiver is stopped: until this returns it goes on acknowledging.
    */
   void end() {
     synchronized (this) {
@@ -97,6 +123,12 @@ final class SynchronousRecording {
       }
     }
     try (session) {
+      while (isUnsure()) {
+        LockSupport.parkNanos(Duration.ofMillis(STEP_MILLIS).toNanos());
+      }
+      if (lease.isLost()) {
+        return; // who took over has the same name, and commits wait for it
+      }
       SynchronousCommits commits = read();
       if (commits.standbys().cannotDoWithout(standby)) {
         leave(commits, "the recorder stops");
@@ -105,6 +137,18 @@ final class SynchronousRecording {
       LOG.warn("cannot see whether commits wait for the recorder of {}, or leave", cluster, e);
       cannotLeave("the recorder stops", e);
     }
+  }
+
+  /** Whether it is being found out if another has taken over, and may be waited for. */
+  private boolean isUnsure() {
+    if (lease.isHeld() || lease.isLost()) {
+      unsureSince = 0;
+      return false;
+    }
+    if (unsureSince == 0) {
+      unsureSince = System.nanoTime() | 1; // never 0
+    }
+    return System.nanoTime() - unsureSince < UNSURE_MAX.toNanos();
   }
 
   private SynchronousCommits read() {
@@ -137,10 +181,15 @@ final class SynchronousRecording {
     long triedAt = 0;
     Duration again = Duration.ZERO;
     while (!ending) {
-      boolean hanging = receiver.waiting().compareTo(degradeAfter) > 0;
+      // In this order: who was paused between the two has no reason to leave yet, or is unsure.
+      boolean hanging = waiting.get().compareTo(degradeAfter) > 0;
+      boolean unsure = isUnsure();
+      if (lease.isLost()) {
+        return; // the list is the other one's now
+      }
       try {
         if (hanging) {
-          if (!degraded && System.nanoTime() - triedAt >= again.toNanos()) {
+          if (!degraded && !unsure && System.nanoTime() - triedAt >= again.toNanos()) {
             degrade();
           }
         } else {
@@ -192,8 +241,7 @@ final class SynchronousRecording {
   }
 
   private String tookNothing() {
-    return "the repository has taken no WAL for %s s"
-        .formatted(receiver.waiting().toMillis() / 1000.0);
+    return "the repository has taken no WAL for %s s".formatted(waiting.get().toMillis() / 1000.0);
   }
 
   /** Returns whether all is as it should be. */
@@ -209,6 +257,8 @@ final class SynchronousRecording {
     if (!standbys.counts(standby)) {
       return join(commits);
     }
+    before = standbys;
+    after = standbys.without(standby);
     if (!commits.streaming()) {
       return false;
     }
@@ -297,12 +347,10 @@ final class SynchronousRecording {
               + (commits.mayChange() ? "" : " and when it stops, commits hang until it is back"));
       return true;
     }
-    if (!commits.streaming() || !receiver.waiting().isZero()) {
+    if (!commits.streaming() || !waiting.get().isZero()) {
       return false; // commits would wait until it has caught up
     }
     session.set(wanted);
-    before = null;
-    after = null;
     return false; // the next look tells what the server made of it
   }
 
@@ -313,7 +361,7 @@ final class SynchronousRecording {
     if (standbys.cannotDoWithout(standby)) {
       leave(commits, why);
     } else if (standbys.counts(standby)) {
-      receiver.disconnect();
+      disconnect.run();
       alarm(
           "critical",
           why + ": commits wait for the other standbys only (" + standbys + ")",

@@ -2,6 +2,9 @@ package dev.holdfast.operations;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Lease;
+import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.S3Server;
 import dev.holdfast.testkit.TestServer;
 import java.io.IOException;
@@ -17,9 +20,12 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -196,6 +202,54 @@ final class SynchronousRecordTest {
         commit(server, 1).orTimeout(60, TimeUnit.SECONDS).join();
       }
       assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(list);
+    }
+  }
+
+  @Test
+  void a_recorder_that_another_has_replaced_leaves_the_list_to_it() throws Exception {
+    try (TestServer server = TestServer.start(18)) {
+      String repository = server.folder().resolve("repository").toString();
+      protect(server, repository);
+      String list = "ANY 2 (\"holdfast:acme\", \"other\")"; // neither can be done without
+      server.execute(
+          "ALTER SYSTEM SET synchronous_standby_names = '" + list + "'", "SELECT pg_reload_conf()");
+      ClusterStore cluster = Repository.open(repository).cluster("acme");
+      Lease paused =
+          Objects.requireNonNull(
+              cluster
+                  .candidate(RecorderPlace.ROLE, "holdfast record acme", Duration.ofMillis(500))
+                  .ask()
+                  .lease());
+      RecordOptions options =
+          RecordOptions.DEFAULT.synchronously(2).withTakeoverAfter(Duration.ofSeconds(3));
+      try (paused;
+          HeardRecorder second = new HeardRecorder(repository, "acme", options)) {
+        second.await(() -> second.heard("note", "commits wait for the repository (" + list));
+
+        List<RecordingAlarm> heard = Collections.synchronizedList(new ArrayList<>());
+        SynchronousRecording first =
+            new SynchronousRecording(
+                Connections.recorder(cluster.document(), null),
+                paused,
+                () -> Duration.ofSeconds(90),
+                () -> {},
+                "acme",
+                18,
+                Duration.ofSeconds(2),
+                heard::add);
+        first.begin(); // it wakes up, and does not know yet
+        paused.keep(() -> {});
+        HeardRecorder.awaitUntil(() -> paused.isLost() || !heard.isEmpty());
+        first.end();
+        assertThat(heard).isEmpty();
+        assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo(list);
+
+        server.execute(
+            "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (\"other\")'",
+            "SELECT pg_reload_conf()");
+        second.await(() -> server.value("SHOW synchronous_standby_names").equals(list));
+      }
+      assertThat(server.value("SHOW synchronous_standby_names")).isEqualTo("ANY 1 (\"other\")");
     }
   }
 

@@ -49,6 +49,12 @@ final class FencedObjects implements ObjectStore {
   }
 
   @Override
+  public void put(String name, byte[] bytes, int length) {
+    lease.check();
+    stored.put(name, bytes, length);
+  }
+
+  @Override
   public void replace(String name, byte[] bytes) {
     lease.check();
     stored.replace(name, bytes);
@@ -91,7 +97,14 @@ final class FencedObjects implements ObjectStore {
   }
 
   @Override
+  public void deleteAll(List<String> names) {
+    lease.check();
+    stored.deleteAll(names);
+  }
+
+  @Override
   public void sweep(String prefix) {
+    lease.check();
     stored.sweep(prefix);
   }
 }

@@ -3,9 +3,9 @@ package dev.holdfast.store;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.ObjectExistsException;
 import java.time.Duration;
-import java.time.Instant;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -16,9 +16,10 @@ import org.slf4j.LoggerFactory;
  * cluster. It is renewed three times in a term, and given back when it is closed.
  *
  * <p>{@link #check} is the fence: whoever writes under a lease asks it before each write. As long
- * as this process's clock says that the term cannot be over it answers at once; else (the process
- * or its machine was paused, or the repository could not be reached) it renews the lease first, and
- * throws when another has taken it meanwhile. May be used by several threads.
+ * as this process's clock says that the term cannot be over it answers at once, also while a
+ * renewal is under way, however long that takes; else (the process or its machine was paused, or
+ * the repository could not be reached) it renews the lease first, and throws when another has taken
+ * it meanwhile. May be used by several threads.
  */
 public final class Lease implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Lease.class);
@@ -27,13 +28,27 @@ public final class Lease implements AutoCloseable {
   private final LongSupplier nanos;
   private final InstantSource clock;
   private final long termNanos;
-  private LeaseDocument document;
-  private long number;
-  private long renewedNanos;
-  private Instant renewedAt;
-  private @Nullable LeaseLostException lost;
-  private boolean closed;
+
+  /** Held by whoever puts a state; it may take as long as the repository does. */
+  private final ReentrantLock putting = new ReentrantLock();
+
+  /** Changed by whoever holds {@link #putting}, read by all. */
+  private volatile Renewed renewed;
+
+  private volatile @Nullable LeaseLostException lost;
+  private volatile boolean closed;
+
+  /** Guarded by {@link #putting}. */
+  private boolean givenBack;
+
   private @Nullable Thread renewing;
+
+  /**
+   * The newest state of ours.
+   *
+   * @param beganNanos before it was put: the term may have begun then
+   */
+  private record Renewed(long number, LeaseDocument document, long beganNanos) {}
 
   /**
    * @param begunNanos before its state was put: the term may have begun then
@@ -46,10 +61,7 @@ public final class Lease implements AutoCloseable {
       LongSupplier nanos,
       InstantSource clock) {
     this.folder = folder;
-    this.document = document;
-    this.number = number;
-    this.renewedNanos = begunNanos;
-    this.renewedAt = document.acquiredAt();
+    this.renewed = new Renewed(number, document, begunNanos);
     this.nanos = nanos;
     this.clock = clock;
     this.termNanos = (long) (document.termSeconds() * 1e9);
@@ -62,7 +74,7 @@ public final class Lease implements AutoCloseable {
       renewing =
           Thread.ofPlatform()
               .daemon()
-              .name("lease-" + document.role())
+              .name("lease-" + document().role())
               .start(() -> keep(pause, onLost));
     }
   }
@@ -74,12 +86,12 @@ public final class Lease implements AutoCloseable {
         try {
           renew();
         } catch (LeaseLostException e) {
-          if (!isClosed()) {
+          if (!closed) {
             onLost.run();
           }
           return;
         } catch (OperatorException e) {
-          LOG.info("the lease {} could not be renewed: {}", document.role(), e.why());
+          LOG.info("the lease {} could not be renewed: {}", document().role(), e.why());
         }
       }
     } catch (InterruptedException e) {
@@ -88,13 +100,36 @@ public final class Lease implements AutoCloseable {
   }
 
   /** Who holds it, and since when. */
-  public synchronized LeaseDocument document() {
-    return document;
+  public LeaseDocument document() {
+    return renewed.document();
   }
 
-  /** Whether another was seen to have taken it. */
-  public synchronized boolean isLost() {
+  /**
+   * Whether nobody holds it, for certain: it was given back, or its holder was a process of this
+   * machine that is gone. Of processes of other machines only their silence tells.
+   */
+  public static boolean isOver(LeaseDocument state) {
+    return state.released() || LocalProcess.isGone(state.holder());
+  }
+
+  /** Whether another was seen to have taken it. Answers at once. */
+  public boolean isLost() {
     return lost != null;
+  }
+
+  /**
+   * Whether no other can have it now, as far as this process's clock tells. Answers at once; when
+   * it is false, and it is not lost either, that is being found out.
+   */
+  public boolean isHeld() {
+    return lost == null && !closed && isWithinTerm();
+  }
+
+  private boolean isWithinTerm() {
+    Renewed newest = renewed;
+    // The second clock is for machines that were suspended: the first may have stood still.
+    return nanos.getAsLong() - newest.beganNanos() < termNanos
+        && clock.instant().isBefore(newest.document().renewedAt().plusNanos(termNanos));
   }
 
   /**
@@ -103,31 +138,53 @@ public final class Lease implements AutoCloseable {
    * @throws LeaseLostException when another has it
    * @throws OperatorException REPOSITORY_UNREACHABLE when that cannot be told
    */
-  public synchronized void check() {
+  public void check() {
     throwIfLost();
-    // The second clock is for machines that were suspended: the first may have stood still.
-    boolean fresh =
-        nanos.getAsLong() - renewedNanos < termNanos
-            && clock.instant().isBefore(renewedAt.plusNanos(termNanos));
-    if (!fresh) {
-      renew();
+    if (isWithinTerm()) {
+      return;
+    }
+    putting.lock();
+    try {
+      throwIfLost();
+      if (!isWithinTerm()) { // who held the lock may have renewed it
+        putNext();
+      }
+    } finally {
+      putting.unlock();
     }
   }
 
   /** As {@link #check}, and begins a new term. */
-  synchronized void renew() {
-    throwIfLost();
+  void renew() {
+    List<Long> numbers;
+    putting.lock();
+    try {
+      throwIfLost();
+      numbers = putNext();
+    } finally {
+      putting.unlock();
+    }
+    folder.clean(numbers, renewed.number()); // no write waits for this
+  }
+
+  /**
+   * Puts the next state.
+   *
+   * @return the numbers that are there
+   */
+  private List<Long> putNext() {
     while (true) {
+      long number = renewed.number();
       long before = nanos.getAsLong();
-      Instant at = clock.instant();
-      LeaseDocument next = document.renewed(at);
+      LeaseDocument next = document().renewed(clock.instant());
       try {
         folder.put(number + 1, next);
       } catch (ObjectExistsException e) {
         LeaseFolder.State newest = folder.newest();
         LeaseDocument there = newest.document();
         if (newest.number() > number && there != null && isOurs(there)) {
-          number = newest.number(); // put by an attempt of ours that was told it had failed
+          // Put by an attempt of ours that was told it had failed.
+          renewed = new Renewed(newest.number(), document(), renewed.beganNanos());
           continue;
         }
         throw lose(taker(there));
@@ -137,17 +194,13 @@ public final class Lease implements AutoCloseable {
       if (highest > number + 1) {
         throw lose(taker(folder.newest().document()));
       }
-      number++;
-      document = next;
-      renewedNanos = before;
-      renewedAt = at;
-      folder.clean(numbers, number);
-      return;
+      renewed = new Renewed(number + 1, next, before);
+      return numbers;
     }
   }
 
   private boolean isOurs(LeaseDocument there) {
-    return there.holder().token().equals(document.holder().token());
+    return there.holder().token().equals(document().holder().token());
   }
 
   private static String taker(@Nullable LeaseDocument there) {
@@ -162,50 +215,53 @@ public final class Lease implements AutoCloseable {
   }
 
   private LeaseLostException lose(String why) {
-    LeaseLostException failure =
-        new LeaseLostException(
-            document.holder().purpose() + " has to stop",
-            why,
-            "nothing: nothing was harmed, and it is done there now; run the same command again to"
-                + " stand by");
+    LeaseLostException failure = failure(why);
     lost = failure;
-    LocalProcess.forget(document.holder());
+    LocalProcess.forget(document().holder());
     return failure;
   }
 
-  private synchronized boolean isClosed() {
-    return closed;
+  private LeaseLostException failure(String why) {
+    return new LeaseLostException(
+        document().holder().purpose() + " has to stop",
+        why,
+        "nothing: nothing was harmed, and it is done there now; run the same command again to"
+            + " stand by");
   }
 
   private void throwIfLost() {
-    if (lost != null) {
-      throw lost;
+    LeaseLostException failure = lost;
+    if (failure != null) {
+      throw failure;
     }
     if (closed) {
-      throw lose("it was given back");
+      throw failure("it was given back");
     }
   }
 
   /** Gives it back, so that nobody has to wait; whoever cannot be told finds out by waiting. */
   @Override
   public void close() {
-    synchronized (this) {
-      if (closed) {
+    closed = true; // nothing is written under it any more, also while the lock is not to be had
+    putting.lock();
+    try {
+      if (givenBack) {
         return;
       }
-      closed = true;
-      if (renewing != null) {
-        renewing.interrupt();
-      }
-      try {
-        if (lost == null) {
-          folder.put(number + 1, document.givenBack(clock.instant()));
+      givenBack = true;
+      synchronized (this) {
+        if (renewing != null) {
+          renewing.interrupt();
         }
-      } catch (OperatorException e) {
-        LOG.info("the lease {} could not be given back: {}", document.role(), e.why());
-      } finally {
-        LocalProcess.forget(document.holder());
       }
+      if (lost == null) {
+        folder.put(renewed.number() + 1, document().givenBack(clock.instant()));
+      }
+    } catch (OperatorException e) {
+      LOG.info("the lease {} could not be given back: {}", document().role(), e.why());
+    } finally {
+      putting.unlock();
+      LocalProcess.forget(document().holder());
     }
   }
 }

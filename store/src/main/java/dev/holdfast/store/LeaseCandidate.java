@@ -71,6 +71,9 @@ public final class LeaseCandidate {
       // Who slept between the look and this has put a number that was used and removed since.
       LeaseFolder.State newest = folder.newest();
       taken = newest.number() == state.number() + 1;
+      if (taken) {
+        folder.clean(newest.numbers(), newest.number());
+      }
       return taken
           ? new Answer(new Lease(folder, document, newest.number(), now, nanos, clock), null)
           : new Answer(null, newest.document());
@@ -114,8 +117,7 @@ public final class LeaseCandidate {
     if (document == null) {
       return now - watchedSince >= TERM_UNKNOWN.toNanos();
     }
-    return document.released()
-        || LocalProcess.isGone(document.holder())
+    return Lease.isOver(document)
         || now - watchedSince >= (long) (document.termSeconds() * 1.1 * 1e9);
   }
 }

@@ -1,5 +1,6 @@
 package dev.holdfast.store;
 
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.NoSuchObjectException;
 import dev.holdfast.store.objects.ObjectStore;
 import java.util.List;
@@ -20,6 +21,10 @@ import org.slf4j.LoggerFactory;
 final class LeaseFolder {
   private static final Logger LOG = LoggerFactory.getLogger(LeaseFolder.class);
   static final int KEPT = 8;
+
+  /** Removed at a time: what many short lives have left is no reason to keep anybody waiting. */
+  static final int CLEANED_MAX = 100;
+
   private static final String KIND = "lease";
   private static final Pattern STATE = Pattern.compile("[0-9]{12}\\.json");
 
@@ -39,8 +44,9 @@ final class LeaseFolder {
    *
    * @param number 0: there never was one
    * @param document null when there is none, or it does not hold
+   * @param numbers of all states that are there
    */
-  record State(long number, @Nullable LeaseDocument document) {}
+  record State(long number, @Nullable LeaseDocument document, List<Long> numbers) {}
 
   String location() {
     return objects.location();
@@ -49,18 +55,21 @@ final class LeaseFolder {
   /** The one that counts now. */
   State newest() {
     while (true) {
-      long number = numbers().stream().mapToLong(each -> each).max().orElse(0);
+      List<Long> numbers = numbers();
+      long number = numbers.stream().mapToLong(each -> each).max().orElse(0);
       if (number == 0) {
-        return new State(0, null);
+        return new State(0, null, numbers);
       }
       String name = name(number);
       try {
         return new State(
-            number, JsonDocument.unwrap(name, KIND, objects.get(name), LeaseDocument.class));
+            number,
+            JsonDocument.unwrap(name, KIND, objects.get(name), LeaseDocument.class),
+            numbers);
       } catch (NoSuchObjectException e) {
         LOG.debug("{} was removed since: there are newer ones", name);
       } catch (DamagedObjectException e) {
-        return new State(number, null);
+        return new State(number, null, numbers);
       }
     }
   }
@@ -80,12 +89,25 @@ final class LeaseFolder {
     objects.put(name, JsonDocument.wrap(name, KIND, document));
   }
 
-  /** Removes what is too old to be looked at by anybody. */
+  /**
+   * Removes what is too old to be looked at by anybody, the oldest first, at most {@link
+   * #CLEANED_MAX}. Who cannot is none the worse for it: the next renewal tries again.
+   */
   void clean(List<Long> numbers, long newest) {
-    for (long number : numbers) {
-      if (number <= newest - KEPT) {
-        objects.delete(name(number));
-      }
+    List<String> old =
+        numbers.stream()
+            .filter(number -> number <= newest - KEPT)
+            .sorted()
+            .limit(CLEANED_MAX)
+            .map(this::name)
+            .toList();
+    if (old.isEmpty()) {
+      return;
+    }
+    try {
+      objects.deleteAll(old);
+    } catch (OperatorException e) {
+      LOG.info("old states in {} could not be removed: {}: {}", folder, e.what(), e.why());
     }
   }
 

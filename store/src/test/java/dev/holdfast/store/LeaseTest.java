@@ -22,6 +22,7 @@ import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -253,6 +254,104 @@ final class LeaseTest {
     held.renew();
     held.check();
     refused(other.candidate(objects, "second"));
+  }
+
+  @Test
+  void a_renewal_that_takes_long_holds_no_write_up_within_the_term() throws Exception {
+    var renewing = new CountDownLatch(1);
+    var answered = new CountDownLatch(1);
+    var slow = new AtomicBoolean();
+    ObjectStore storage =
+        new MemoryObjectStore() {
+          @Override
+          public void put(String name, byte[] bytes) {
+            if (slow.get() && name.startsWith(FOLDER)) {
+              renewing.countDown();
+              try {
+                answered.await();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+            }
+            super.put(name, bytes);
+          }
+        };
+    Lease held = taken(one.candidate(storage, "first"));
+    ObjectStore fenced = new FencedObjects(storage, held);
+    slow.set(true);
+    CompletableFuture<Void> renewal =
+        CompletableFuture.runAsync(held::renew, Thread::startVirtualThread);
+    CompletableFuture<Void> late;
+    try {
+      assertThat(renewing.await(60, TimeUnit.SECONDS)).isTrue();
+      one.passes(TERM.minusSeconds(1));
+      CompletableFuture.runAsync(
+              () -> {
+                fenced.put("wal", new byte[] {1});
+                assertThat(held.isHeld()).isTrue();
+                assertThat(held.isLost()).isFalse();
+                assertThat(held.document().released()).isFalse();
+              },
+              Thread::startVirtualThread)
+          .get(60, TimeUnit.SECONDS);
+      one.passes(Duration.ofSeconds(1));
+      assertThat(held.isHeld()).isFalse();
+      late =
+          CompletableFuture.runAsync(
+              () -> fenced.put("late", new byte[] {1}), Thread::startVirtualThread);
+      assertThat(late.isDone()).as("the term is over, and nobody knows yet").isFalse();
+      assertThat(storage.exists("late")).isFalse();
+    } finally {
+      answered.countDown();
+    }
+    renewal.get(60, TimeUnit.SECONDS);
+    late.get(60, TimeUnit.SECONDS);
+    assertThat(storage.exists("wal")).isTrue();
+    assertThat(storage.exists("late")).isTrue();
+  }
+
+  /** Keeps what was to be removed while told to. */
+  private static final class Hoarding extends MemoryObjectStore {
+    private boolean now = true;
+
+    @Override
+    public void delete(String name) {
+      if (now) {
+        throw new OperatorException(
+            Kind.REPOSITORY_UNREACHABLE, "cannot delete " + name, "not allowed", "allow it");
+      }
+      super.delete(name);
+    }
+  }
+
+  @Test
+  void old_states_that_cannot_be_removed_cost_nobody_the_lease_and_go_later() {
+    Hoarding storage = new Hoarding();
+    for (int i = 0; i < 2 * LeaseFolder.CLEANED_MAX; i++) {
+      taken(one.candidate(storage, "again and again")).close();
+    }
+    assertThat(storage.children(FOLDER)).hasSize(4 * LeaseFolder.CLEANED_MAX);
+    storage.now = false;
+    Lease held = taken(one.candidate(storage, "at last"));
+    assertThat(storage.children(FOLDER)).hasSize(3 * LeaseFolder.CLEANED_MAX + 1);
+    for (int i = 0; i < 3; i++) {
+      held.renew();
+    }
+    assertThat(storage.children(FOLDER)).hasSize(LeaseFolder.KEPT);
+    assertThat(storage.children(FOLDER).getLast())
+        .isEqualTo("%012d.json".formatted(4 * LeaseFolder.CLEANED_MAX + 4));
+    storage.now = true;
+    held.renew();
+    held.check();
+    refused(other.candidate(storage, "second"));
+  }
+
+  @Test
+  void one_that_starts_again_and_again_leaves_no_heap_of_states() {
+    for (int i = 0; i < 50; i++) {
+      taken(one.candidate(objects, "again and again")).close();
+    }
+    assertThat(objects.children(FOLDER)).hasSizeLessThan(LeaseFolder.KEPT + 2);
   }
 
   @Test

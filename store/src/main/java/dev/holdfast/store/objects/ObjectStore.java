@@ -1,7 +1,6 @@
 package dev.holdfast.store.objects;
 
 import java.time.Instant;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -18,6 +17,9 @@ import java.util.List;
  * <p>Names are checked by {@link ObjectName}. All methods may be called by several threads and
  * processes at once; all throw {@code OperatorException} (REPOSITORY_UNREACHABLE) when the storage
  * fails.
+ *
+ * <p>There are no default methods: one that is forgotten by who wraps a store would go by a slower
+ * way, or past what the wrapper is for.
  */
 public interface ObjectStore {
   /** What an operator calls this place. */
@@ -30,9 +32,7 @@ public interface ObjectStore {
   void put(String name, byte[] bytes);
 
   /** Stores a new object: the first bytes of an array. */
-  default void put(String name, byte[] bytes, int length) {
-    put(name, Arrays.copyOf(bytes, length));
-  }
+  void put(String name, byte[] bytes, int length);
 
   /** Stores an object, in the place of an older one if there is one, atomically. */
   void replace(String name, byte[] bytes);
@@ -80,9 +80,7 @@ public interface ObjectStore {
    * Removes objects that nobody needs any more, in any order; those that are absent too. Cheaper
    * than one by one.
    */
-  default void deleteAll(List<String> names) {
-    names.forEach(this::delete);
-  }
+  void deleteAll(List<String> names);
 
   /** Removes what interrupted writers left below the prefix a day or longer ago. */
   void sweep(String prefix);

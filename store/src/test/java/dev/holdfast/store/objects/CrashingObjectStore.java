@@ -77,6 +77,11 @@ public class CrashingObjectStore implements ObjectStore {
   }
 
   @Override
+  public void put(String name, byte[] bytes, int length) {
+    change(() -> disk.put(name, bytes, length));
+  }
+
+  @Override
   public void replace(String name, byte[] bytes) {
     change(() -> disk.replace(name, bytes));
   }
@@ -120,6 +125,12 @@ public class CrashingObjectStore implements ObjectStore {
   @Override
   public void delete(String name) {
     change(() -> disk.delete(name));
+  }
+
+  /** Each is a change of its own. */
+  @Override
+  public void deleteAll(List<String> names) {
+    names.forEach(this::delete);
   }
 
   @Override

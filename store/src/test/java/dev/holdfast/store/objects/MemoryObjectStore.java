@@ -52,6 +52,11 @@ public class MemoryObjectStore implements ObjectStore {
   }
 
   @Override
+  public void put(String name, byte[] bytes, int length) {
+    put(name, Arrays.copyOf(bytes, length));
+  }
+
+  @Override
   public void replace(String name, byte[] bytes) {
     stored.put(ObjectName.check(name), new Stored(bytes));
   }
@@ -110,6 +115,11 @@ public class MemoryObjectStore implements ObjectStore {
   @Override
   public void delete(String name) {
     stored.remove(ObjectName.check(name));
+  }
+
+  @Override
+  public void deleteAll(List<String> names) {
+    names.forEach(this::delete);
   }
 
   @Override
