@@ -45,7 +45,7 @@ final class BackupCommand extends CliCommand {
   @Option(
       names = "--url",
       paramLabel = "URL",
-      description = "Connect with this instead of what `protect` kept.")
+      description = "Connect with this instead of what `protect` kept. Else HOLDFAST_RECORDER_URL.")
   @Nullable String url;
 
   @Option(
@@ -75,7 +75,7 @@ final class BackupCommand extends CliCommand {
         new Backup(
             repository.location(holdfast.repository, environment),
             name,
-            url,
+            RepositoryOptions.recorderUrl(url, environment),
             connections,
             wanted());
     BackupResult result = (throughServer ? backup.throughServer() : backup).run(progress());

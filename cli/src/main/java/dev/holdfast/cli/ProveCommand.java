@@ -20,7 +20,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "%nRestores the whole cluster into a scratch folder by what `restore` does, replays, starts a server"
           + " that nobody else reaches, and checks: catalogs and files, heaps and B-trees (amcheck), every"
-          + " value of every table, and how far the recorder is behind. Then all of it is removed. Needs the"
+          + " value of every table, and how far the recorder is behind (asked where HOLDFAST_RECORDER_URL says,"
+          + " else where `protect` was told). Then all of it is removed. Needs the"
           + " room of the cluster and its WAL.%n",
       "The result is proven, failed or inconclusive (something could not be told on this machine; the"
           + " message says what to install). `holdfast status` shows the newest.%n",
@@ -101,7 +102,10 @@ final class ProveCommand extends CliCommand {
     Long drawn =
         !random ? null : seed != null ? seed : ThreadLocalRandom.current().nextInt(1_000_000);
     Prove.Outcome outcome =
-        new Prove(repository.location(holdfast.repository, environment), name)
+        new Prove(
+                repository.location(holdfast.repository, environment),
+                name,
+                RepositoryOptions.recorderUrl(null, environment))
             .run(
                 new Prove.Request(
                     target.target(),

@@ -37,7 +37,8 @@ import picocli.CommandLine.Parameters;
           + " have cron's five fields:%n",
       "  schedule:%n    acme:%n      timeZone: Europe/Berlin   # else this machine's%n      backup:%n        full:"
           + " \"0 3 * * 0\"%n        incremental: \"0 3 * * 1-6\"%n      rollup: \"0 12 1 * *\"%n      expire: \"0 6 * *"
-          + " *\"%n      prove: \"0 8 * * 0\"%n      verify: \"0 12 * * *\"%n      verifyReadData: 5%%%n",
+          + " *\"%n      prove: \"0 8 * * 0\"%n      verify: \"0 12 * * *\"%n      verifyReadData: 5%%%n      proveScratch: /big/disk   # room for the cluster and its"
+          + " WAL; else the system's temporary folder%n",
     })
 final class RecordCommand extends CliCommand {
   @Parameters(paramLabel = "NAME", description = "The protected database server.")
@@ -46,7 +47,9 @@ final class RecordCommand extends CliCommand {
   @Option(
       names = "--url",
       paramLabel = "URL",
-      description = "Connect with this instead of what `protect` kept.")
+      description =
+          "Connect with this instead of what `protect` kept, here and in scheduled jobs. Else"
+              + " HOLDFAST_RECORDER_URL.")
   @Nullable String url;
 
   @Option(
@@ -111,6 +114,7 @@ final class RecordCommand extends CliCommand {
   @Override
   public Integer call() {
     refuseWhatDoesNotFit();
+    String connection = RepositoryOptions.recorderUrl(url, environment);
     Record recorder =
         new Record(
                 repository.location(holdfast.repository, environment),
@@ -118,7 +122,7 @@ final class RecordCommand extends CliCommand {
                 repository
                     .configuration(holdfast.repository, environment)
                     .recording(
-                        url,
+                        connection,
                         flushSeconds,
                         synchronous,
                         degradeSeconds,
@@ -127,7 +131,9 @@ final class RecordCommand extends CliCommand {
             .scheduling(
                 repository.configuration(holdfast.repository, environment),
                 new ChildJobs(
-                    OwnProgram.command(), repository.options(holdfast.repository, environment)));
+                    OwnProgram.command(),
+                    repository.options(holdfast.repository, environment),
+                    OwnProgram.environment(environment, connection)));
     CountDownLatch ended = new CountDownLatch(1);
     Shutdown.onSignal(recorder::stop, ended);
     Record.Listener listener =

@@ -89,6 +89,24 @@ final class RepositoryOptions {
   }
 
   /**
+   * Tells a command how to connect as the recorder, where that is not as {@code protect} kept it.
+   */
+  static final String RECORDER_URL = "HOLDFAST_RECORDER_URL";
+
+  /**
+   * The recorder's connection.
+   *
+   * @param given what {@code --url} said; null when it was not given
+   * @return null: what {@code protect} kept
+   */
+  static @Nullable String recorderUrl(@Nullable String given, Map<String, String> environment) {
+    String fromEnvironment = environment.get(RECORDER_URL);
+    return given != null || fromEnvironment == null || fromEnvironment.isBlank()
+        ? given
+        : fromEnvironment;
+  }
+
+  /**
    * For a command that can do without.
    *
    * @param general what was given before the command

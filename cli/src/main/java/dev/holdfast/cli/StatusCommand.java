@@ -186,6 +186,10 @@ final class StatusCommand extends CliCommand {
                 + job.lastResult()
                 + " "
                 + (job.lastFinishedAt() == null ? "" : Texts.time(job.lastFinishedAt()));
+    if (job.unscheduledAt() != null) {
+      return "%s: not any more, since %s; %s"
+          .formatted(job.job(), Texts.time(job.unscheduledAt()), last);
+    }
     return "%s at %s (%s); next %s; %s"
         .formatted(
             job.job(),

@@ -4,6 +4,7 @@ import dev.holdfast.server.Processes;
 import dev.holdfast.server.TiedProcess;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -20,15 +21,18 @@ public final class ChildJobs implements JobRunner {
 
   private final List<String> program;
   private final List<String> options;
+  private final Map<String, String> environment;
   private @Nullable TiedProcess running;
 
   /**
    * @param program starts Holdfast: a command is added
    * @param options where the repository and its key are, added behind
+   * @param environment what is different for them from what it is for this process
    */
-  public ChildJobs(List<String> program, List<String> options) {
+  public ChildJobs(List<String> program, List<String> options, Map<String, String> environment) {
     this.program = List.copyOf(program);
     this.options = List.copyOf(options);
+    this.environment = Map.copyOf(environment);
   }
 
   @Override
@@ -39,7 +43,7 @@ public final class ChildJobs implements JobRunner {
     command.add("--json");
     TiedProcess child;
     synchronized (this) {
-      child = Processes.start(command);
+      child = Processes.start(command, environment);
       running = child;
     }
     int code;
@@ -53,7 +57,8 @@ public final class ChildJobs implements JobRunner {
         running = null;
       }
     }
-    return new End(code, code == 0 ? null : why(code, child.errors()), child.isStopped());
+    return new End(
+        code, code == 0 ? null : why(code, child.errors(), child.output()), child.isStopped());
   }
 
   @Override
@@ -67,25 +72,44 @@ public final class ChildJobs implements JobRunner {
     }
   }
 
-  /** What the command said went wrong, in one line; else the end of what it said. */
-  static String why(int code, String errors) {
+  /**
+   * What the command said went wrong, in one line; else what it answered was found; else the end of
+   * what it said.
+   */
+  static String why(int code, String errors, String output) {
     for (String line : errors.lines().toList().reversed()) {
-      JsonNode error = error(line);
+      JsonNode error = read(line).path("error");
       if (error.isObject()) {
         return error.path("what").asString() + ": " + error.path("why").asString();
       }
     }
-    String said = errors.strip();
+    List<JsonNode> problems =
+        output.lines().map(ChildJobs::read).filter(ChildJobs::isProblem).toList();
+    if (!problems.isEmpty()) {
+      JsonNode worst = problems.getFirst(); // in this order they are printed
+      return worst.path("object").asString()
+          + ": "
+          + worst.path("found").asString()
+          + (problems.size() == 1 ? "" : "; and %d more".formatted(problems.size() - 1));
+    }
+    String said = (errors.isBlank() ? output : errors).strip();
     return (code > 128 && code < 160
             ? "its process was ended by signal " + (code - 128)
             : "exit code " + code)
         + (said.isEmpty() ? "" : ": " + said.substring(Math.max(0, said.length() - SAID_MAX)));
   }
 
+  /** Whether it is one of what {@code verify} answers. */
+  private static boolean isProblem(JsonNode line) {
+    return line.path("found").isString()
+        && line.path("object").isString()
+        && !line.path("level").asString("").equals("note");
+  }
+
   /** Not every line is JSON: the JVM's are not. */
-  private static JsonNode error(String line) {
+  private static JsonNode read(String line) {
     try {
-      return JSON.readTree(line).path("error");
+      return JSON.readTree(line);
     } catch (JacksonException e) {
       return MissingNode.getInstance();
     }

@@ -46,6 +46,8 @@ public record Configuration(
    *
    * @param timeZone whose clock the times mean, such as {@code Europe/Berlin}; else the machine's
    * @param verifyReadData how much {@code verify} reads of contents: {@code 5%}
+   * @param proveScratch the folder in which {@code prove} restores; else the machine's temporary
+   *     one
    */
   public record Scheduling(
       @Nullable Located timeZone,
@@ -54,7 +56,8 @@ public record Configuration(
       @Nullable Located expire,
       @Nullable Located prove,
       @Nullable Located verify,
-      @Nullable Located verifyReadData) {}
+      @Nullable Located verifyReadData,
+      @Nullable Located proveScratch) {}
 
   /** When base backups are taken; null where the file does not say. */
   public record Backups(@Nullable Located full, @Nullable Located incremental) {}
@@ -128,7 +131,19 @@ public record Configuration(
       }
       verify = List.of("--read-data", share);
     }
-    return times.isEmpty() ? null : new ClusterSchedule(zone, times, verify);
+    List<String> prove = List.of();
+    if (said.proveScratch != null) {
+      String folder = said.proveScratch.text().strip();
+      if (!folder.startsWith("/")) {
+        throw wrong(
+            said.proveScratch,
+            "\"%s\" is no absolute path".formatted(folder),
+            "write proveScratch: /big/disk, a folder on a disk with the room of the cluster and its WAL",
+            null);
+      }
+      prove = List.of("--scratch", folder);
+    }
+    return times.isEmpty() ? null : new ClusterSchedule(zone, times, verify, prove);
   }
 
   private static void add(

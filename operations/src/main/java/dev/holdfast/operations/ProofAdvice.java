@@ -60,7 +60,7 @@ final class ProofAdvice {
   }
 
   /** What stopped it, or the first thing that was found. */
-  private static String reason(ProofDocument proof) {
+  static String reason(ProofDocument proof) {
     if (proof.reason() != null) {
       return proof.reason();
     }

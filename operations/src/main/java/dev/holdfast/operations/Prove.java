@@ -43,9 +43,20 @@ public final class Prove {
 
   private final ClusterStore cluster;
   private final String name;
+  private final @Nullable String recorderUrl;
 
   /** Of one cluster of a repository. */
   public Prove(String repository, String name) {
+    this(repository, name, null);
+  }
+
+  /**
+   * Of one cluster of a repository.
+   *
+   * @param recorderUrl the recorder's connection; null: what {@code protect} kept
+   */
+  public Prove(String repository, String name, @Nullable String recorderUrl) {
+    this.recorderUrl = recorderUrl;
     this.cluster = Repository.open(repository).cluster(name);
     this.name = name;
   }
@@ -155,7 +166,7 @@ public final class Prove {
     CheckFindings findings = new CheckFindings("recording");
     RecordingLag lag;
     try {
-      lag = RecordingLag.measure(cluster, RECORDED_MAX);
+      lag = RecordingLag.measure(cluster, recorderUrl, RECORDED_MAX);
     } catch (OperatorException e) {
       return CheckFindings.skipped(
           "recording",
@@ -192,7 +203,7 @@ public final class Prove {
       List<GivenTable> given = GivenTable.parse(request.tables);
       PostgresUrl url =
           request.url == null
-              ? Connections.recorder(cluster.document(), null)
+              ? Connections.recorder(cluster.document(), recorderUrl)
               : PostgresUrl.parse(request.url).withApplicationName("holdfast prove");
       snapshot =
           ProductionSnapshot.connect(

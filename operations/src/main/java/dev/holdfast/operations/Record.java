@@ -115,19 +115,20 @@ public final class Record {
   private @Nullable Schedules schedules(Listener heard) {
     ClusterSchedule times = schedule;
     JobRunner runner = jobs;
-    if (times == null || runner == null) {
-      if (runner != null) {
-        heard.say(
-            "nothing is scheduled for %s%s"
-                .formatted(
-                    opened.document().name(),
-                    scheduledElsewhere.isEmpty()
-                        ? ""
-                        : " (holdfast.yaml has a schedule of "
-                            + String.join(", ", scheduledElsewhere)
-                            + ")"));
-      }
+    if (runner == null) {
       return null;
+    }
+    if (times == null) {
+      heard.say(
+          "nothing is scheduled for %s%s"
+              .formatted(
+                  opened.document().name(),
+                  scheduledElsewhere.isEmpty()
+                      ? ""
+                      : " (holdfast.yaml has a schedule of "
+                          + String.join(", ", scheduledElsewhere)
+                          + ")"));
+      times = ClusterSchedule.NONE; // what was scheduled before must not look as if it still were
     }
     return new Schedules(opened, times, runner, heard::alarm, heard::say, Schedules.Time.REAL);
   }

@@ -27,11 +27,12 @@ record RecordingLag(long behindBytes, @Nullable Duration behind, boolean isAwait
   /**
    * Asks and waits.
    *
+   * @param given a URL of the operator's choice; null: what {@code protect} kept
    * @param patience no longer than this, and not at all where no recorder is connected
    * @throws OperatorException when production does not answer, or another server does
    */
-  static RecordingLag measure(ClusterStore cluster, Duration patience) {
-    PostgresUrl url = Connections.recorder(cluster.document(), null);
+  static RecordingLag measure(ClusterStore cluster, @Nullable String given, Duration patience) {
+    PostgresUrl url = Connections.recorder(cluster.document(), given);
     String found = ServerFacts.read(url).systemIdentifier();
     if (!found.equals(cluster.document().systemIdentifier())) {
       throw new OperatorException(

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** What should be looked at about what is scheduled. */
 final class ScheduleAdvice {
@@ -12,8 +13,27 @@ final class ScheduleAdvice {
 
   private ScheduleAdvice() {}
 
-  static List<Advice> of(String name, List<ScheduleState> jobs, Instant now) {
+  /**
+   * @param kept how every job stands that is or was scheduled
+   * @param provenAt when the newest proof came to its end; null when it proved nothing
+   */
+  static List<Advice> of(
+      String name, List<ScheduleState> kept, @Nullable Instant provenAt, Instant now) {
     List<Advice> advice = new ArrayList<>();
+    List<ScheduleState> dropped = kept.stream().filter(job -> job.unscheduledAt() != null).toList();
+    if (!dropped.isEmpty()) {
+      advice.add(
+          new Advice(
+              "note",
+              "not scheduled any more for %s, since %s: %s"
+                  .formatted(
+                      name,
+                      dropped.getFirst().unscheduledAt(),
+                      String.join(", ", dropped.stream().map(ScheduleState::job).toList())),
+              "nothing, if that is meant; else put it into the holdfast.yaml of the machine that records,"
+                  + " and start `holdfast record %s` again".formatted(name)));
+    }
+    List<ScheduleState> jobs = kept.stream().filter(job -> job.unscheduledAt() == null).toList();
     if (jobs.isEmpty()) {
       advice.add(
           new Advice(
@@ -39,12 +59,22 @@ final class ScheduleAdvice {
               ? ""
               : ": " + job.lastWhy();
       if (ScheduleState.FOUND.equals(job.lastResult())) {
+        if (isProvenSince(job, provenAt)) {
+          continue;
+        }
         advice.add(
             new Advice(
                 Advice.DANGER,
                 "%s of %s found something wrong at %s%s"
                     .formatted(job.job(), name, job.lastFinishedAt(), failed),
                 "holdfast %s %s, which says what it means".formatted(job.job(), name)));
+      } else if (ScheduleState.GAPS.equals(job.lastResult())) {
+        advice.add(
+            new Advice(
+                "warning",
+                "%s of %s, at %s: what is stored holds, and WAL is missing between%s"
+                    .formatted(job.job(), name, job.lastFinishedAt(), failed),
+                "holdfast %s %s, which says what it costs".formatted(job.job(), name)));
       } else if (job.isOverdue(now)) {
         advice.add(
             new Advice(
@@ -83,5 +113,13 @@ final class ScheduleAdvice {
       }
     }
     return advice;
+  }
+
+  /** Whether somebody has mended, and proven, what a proof had found. */
+  private static boolean isProvenSince(ScheduleState job, @Nullable Instant provenAt) {
+    return job.job().equals(ScheduledJob.PROVE.setting())
+        && provenAt != null
+        && job.lastFinishedAt() != null
+        && provenAt.isAfter(job.lastFinishedAt());
   }
 }

@@ -16,13 +16,16 @@ import org.jspecify.annotations.Nullable;
  * @param lastStartedAt null: never
  * @param lastFinishedAt null: never, or it is running
  * @param lastResult {@code succeeded}, {@code failed}, {@code found} (it did its work, and what it
- *     looked at is not as it should be) or {@code interrupted}; null: it has not ended yet
+ *     looked at is damaged), {@code gaps} (it did its work, all that is stored holds, and WAL is
+ *     missing between) or {@code interrupted}; null: it has not ended yet
  * @param lastWhy what a failure said; null without one
  * @param lastSucceededAt when it last ended well; null: never
  * @param failures in a row, up to now
  * @param retryAt when it is tried again; null when it waits for its time
  * @param runningBy the host and process that run it; null when none does
  * @param nextAt when it runs next, as far as is known
+ * @param unscheduledAt since when no line of the recording machine's holdfast.yaml schedules it;
+ *     null: it is scheduled
  */
 public record ScheduleState(
     String job,
@@ -37,10 +40,12 @@ public record ScheduleState(
     int failures,
     @Nullable Instant retryAt,
     @Nullable String runningBy,
-    @Nullable Instant nextAt) {
+    @Nullable Instant nextAt,
+    @Nullable Instant unscheduledAt) {
   static final String SUCCEEDED = "succeeded";
   static final String FAILED = "failed";
   static final String FOUND = "found";
+  static final String GAPS = "gaps";
   static final String INTERRUPTED = "interrupted";
 
   private static final Duration RETRY_FIRST = Duration.ofMinutes(1);
@@ -48,6 +53,15 @@ public record ScheduleState(
   private static final Duration JITTER_MAX = Duration.ofMinutes(1);
   private static final int JITTER_PART = 10;
   private static final int FAILURES_COUNTED = 20;
+
+  /** Each takes the room and the time of a whole restore. */
+  private static final int UNDECIDED_RETRIES = 2;
+
+  /** No two machines' clocks are the same. */
+  private static final Duration AHEAD_MAX = Duration.ofMinutes(1);
+
+  /** How long it is told that a job is not scheduled any more. */
+  private static final Duration UNSCHEDULED_MAX = Duration.ofDays(30);
 
   static ScheduleState begun(ScheduledJob job, Cron cron, Instant now) {
     return new ScheduleState(
@@ -63,10 +77,14 @@ public record ScheduleState(
         0,
         null,
         null,
+        null,
         null);
   }
 
-  /** The same under the times that hold now; other ones than before count from now on. */
+  /**
+   * The same under the times that hold now; other ones than before count from now on. Where it was
+   * not scheduled for a while, it has missed what it has missed: another machine may have recorded.
+   */
   ScheduleState under(Cron cron, Instant now) {
     boolean same = when.equals(cron.text()) && timeZone.equals(cron.zone().getId());
     return new ScheduleState(
@@ -82,7 +100,8 @@ public record ScheduleState(
         failures,
         retryAt,
         runningBy,
-        nextAt);
+        nextAt,
+        null);
   }
 
   /**
@@ -121,7 +140,8 @@ public record ScheduleState(
         failures,
         retryAt,
         runningBy,
-        at);
+        at,
+        unscheduledAt);
   }
 
   ScheduleState started(Instant at, String by) {
@@ -138,6 +158,7 @@ public record ScheduleState(
         failures,
         null,
         by,
+        null,
         null);
   }
 
@@ -157,6 +178,74 @@ public record ScheduleState(
       retry.next();
     }
     return ended(at, FAILED, why, lastSucceededAt, failures + 1, at.plus(retry.next()));
+  }
+
+  /** It did its work: what is stored holds, and not every moment can be reached. */
+  ScheduleState gaps(Instant at, String why) {
+    return ended(at, GAPS, why, at, 0, null);
+  }
+
+  /** It came to no verdict: after an hour it may come to one, twice; then it waits for its time. */
+  ScheduleState undecided(Instant at, String why) {
+    return ended(
+        at,
+        FAILED,
+        why,
+        lastSucceededAt,
+        failures + 1,
+        failures < UNDECIDED_RETRIES ? at.plus(RETRY_MAX) : null);
+  }
+
+  /** No line of holdfast.yaml schedules it; how it stood stays known. */
+  ScheduleState unscheduled(Instant at) {
+    return new ScheduleState(
+        job,
+        when,
+        timeZone,
+        since,
+        lastStartedAt,
+        lastFinishedAt,
+        lastResult,
+        lastWhy,
+        lastSucceededAt,
+        failures,
+        null,
+        null,
+        null,
+        unscheduledAt == null ? at : unscheduledAt);
+  }
+
+  /** Whether nobody needs to hear any more that it is not scheduled. */
+  boolean isForgotten(Instant now) {
+    return unscheduledAt != null && unscheduledAt.plus(UNSCHEDULED_MAX).isBefore(now);
+  }
+
+  /** Whether a clock that was ahead has left times that would keep it from running. */
+  boolean isAheadOf(Instant now) {
+    return !notAfter(now).equals(this);
+  }
+
+  /** The same with no time that lies ahead. */
+  ScheduleState notAfter(Instant now) {
+    return new ScheduleState(
+        job,
+        when,
+        timeZone,
+        bounded(since, now),
+        lastStartedAt == null ? null : bounded(lastStartedAt, now),
+        lastFinishedAt == null ? null : bounded(lastFinishedAt, now),
+        lastResult,
+        lastWhy,
+        lastSucceededAt == null ? null : bounded(lastSucceededAt, now),
+        failures,
+        retryAt != null && retryAt.isAfter(now.plus(RETRY_MAX).plus(AHEAD_MAX)) ? now : retryAt,
+        runningBy,
+        nextAt,
+        unscheduledAt == null ? null : bounded(unscheduledAt, now));
+  }
+
+  private static Instant bounded(Instant time, Instant now) {
+    return time.isAfter(now.plus(AHEAD_MAX)) ? now : time;
   }
 
   /**
@@ -188,7 +277,8 @@ public record ScheduleState(
         failed,
         again,
         null,
-        nextAt);
+        nextAt,
+        null);
   }
 
   /**

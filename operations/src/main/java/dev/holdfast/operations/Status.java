@@ -126,7 +126,9 @@ public final class Status {
       advice.addAll(ProofAdvice.of(document.name(), proofs, now));
     }
     List<ScheduleState> schedules = List.copyOf(cluster.schedules(ScheduleState.class).values());
-    advice.addAll(ScheduleAdvice.of(document.name(), schedules, now));
+    Instant provenAt =
+        proofs.latest().filter(ProofDocument::isProven).map(ProofDocument::finishedAt).orElse(null);
+    advice.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(

@@ -121,10 +121,12 @@ public final class Processes {
   /**
    * Starts a program that may take hours, and ends when we do. It has our whole environment: it is
    * one of our own commands.
+   *
+   * @param environment what is different for it; unlike arguments, others cannot read it
    */
-  public static TiedProcess start(List<String> command) {
+  public static TiedProcess start(List<String> command, Map<String, String> environment) {
     try {
-      return TiedProcess.start(command);
+      return TiedProcess.start(command, environment);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot run " + command.getFirst(), e);
     }

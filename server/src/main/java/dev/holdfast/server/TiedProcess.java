@@ -6,6 +6,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -16,7 +17,7 @@ public final class TiedProcess {
   /** What a program that is told to stop may take, before it is killed. */
   public static final int STOP_SECONDS = 5;
 
-  private static final int ERRORS_MAX = 16 << 10;
+  private static final int SAID_MAX = 64 << 10;
 
   private static final String SCRIPT =
       """
@@ -47,30 +48,36 @@ public final class TiedProcess {
       "if command -v nice >/dev/null 2>&1; then exec nice -n 10 \"$@\"; else exec \"$@\"; fi";
 
   private final Process process;
+  private final StringBuilder output = new StringBuilder();
   private final StringBuilder errors = new StringBuilder();
-  private final Thread reading;
+  private final Thread readingOutput;
+  private final Thread readingErrors;
   private volatile boolean stopped;
 
   private TiedProcess(Process process) {
     this.process = process;
-    this.reading = Thread.startVirtualThread(this::read);
+    this.readingOutput = Thread.startVirtualThread(() -> read(process.getInputStream(), output));
+    this.readingErrors = Thread.startVirtualThread(() -> read(process.getErrorStream(), errors));
   }
 
-  static TiedProcess start(List<String> command) throws IOException {
+  static TiedProcess start(List<String> command, Map<String, String> environment)
+      throws IOException {
     List<String> tied = new ArrayList<>(List.of("/bin/sh", "-c", SCRIPT, "holdfast-job"));
     tied.addAll(List.of("/bin/sh", "-c", POLITELY, "holdfast-job"));
     tied.addAll(command);
-    return new TiedProcess(
-        new ProcessBuilder(tied).redirectOutput(ProcessBuilder.Redirect.DISCARD).start());
+    ProcessBuilder builder = new ProcessBuilder(tied);
+    builder.environment().putAll(environment);
+    return new TiedProcess(builder.start());
   }
 
-  private void read() {
-    try (InputStream source = process.getErrorStream()) {
+  /** Everything, so that it never waits for us; the end of it is kept. */
+  private static void read(InputStream from, StringBuilder into) {
+    try (InputStream source = from) {
       byte[] chunk = new byte[4096];
       for (int read = source.read(chunk); read >= 0; read = source.read(chunk)) {
-        synchronized (errors) {
-          errors.append(new String(chunk, 0, read, StandardCharsets.UTF_8));
-          errors.delete(0, Math.max(0, errors.length() - ERRORS_MAX));
+        synchronized (into) {
+          into.append(new String(chunk, 0, read, StandardCharsets.UTF_8));
+          into.delete(0, Math.max(0, into.length() - SAID_MAX));
         }
       }
     } catch (IOException e) {
@@ -84,7 +91,8 @@ public final class TiedProcess {
   public int await() throws InterruptedException {
     int code = process.waitFor();
     // What it left running may hold its output open.
-    reading.join(TimeUnit.SECONDS.toMillis(1));
+    readingOutput.join(TimeUnit.SECONDS.toMillis(1));
+    readingErrors.join(TimeUnit.SECONDS.toMillis(1));
     return code;
   }
 
@@ -102,6 +110,13 @@ public final class TiedProcess {
   /** Whether it was told to stop. */
   public boolean isStopped() {
     return stopped;
+  }
+
+  /** The end of what it wrote on standard output. */
+  public String output() {
+    synchronized (output) {
+      return output.toString();
+    }
   }
 
   /** The end of what it wrote on standard error. */
