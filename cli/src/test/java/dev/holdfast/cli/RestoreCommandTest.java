@@ -163,6 +163,7 @@ class RestoreCommandTest {
             "bytesWritten",
             "bytesRemoved",
             "setAside",
+            "setAsideNames",
             "comparingSeconds");
     assertThat(Path.of(delta.get("setAside").asString()).resolve("pg_wal")).isNotEmptyDirectory();
     try (RunningServer restored = new RunningServer(data)) {
