@@ -250,7 +250,17 @@ public final class DeltaRestore {
             tablespaces,
             notes);
     return new Looked(
-        plan, route, reader, files, comparison, takenOver, control, named, aside, needed, comparing);
+        plan,
+        route,
+        reader,
+        files,
+        comparison,
+        takenOver,
+        control,
+        named,
+        aside,
+        needed,
+        comparing);
   }
 
   /** Several threads tell; a listener hears one at a time, and how much it is together. */
@@ -536,7 +546,7 @@ public final class DeltaRestore {
                 + ": "
                 + why,
             "move %s to a safe place yourself, then run the same command again"
-                .formatted(mounted ? "what is in " + wal : wal)
+                    .formatted(mounted ? "what is in " + wal : wal)
                 + (mounted ? " without that mount" : ""));
       }
     } else if (!Files.isWritable(in)) {
@@ -661,8 +671,7 @@ public final class DeltaRestore {
     for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
       folders.add(
           looked.takenOver.contains(one.getKey())
-              ? RestoreFolder.takeOver(
-                  one.getValue(), system, Aside.NOTHING, List.of(), what)
+              ? RestoreFolder.takeOver(one.getValue(), system, Aside.NOTHING, List.of(), what)
               : RestoreFolder.claim(
                   one.getValue(), List.of(), what, "name a folder that is absent or empty"));
     }
@@ -740,8 +749,7 @@ public final class DeltaRestore {
   }
 
   /** Puts pg_wal aside, once: what an attempt before this one has put there stays. */
-  private void moveWal(Looked looked, Path stage, List<RestoreFolder> folders)
-      throws IOException {
+  private void moveWal(Looked looked, Path stage, List<RestoreFolder> folders) throws IOException {
     Path aside = looked.aside.folder();
     if (aside == null || !looked.aside.names().contains(PG_WAL)) {
       return;

@@ -297,14 +297,17 @@ final class ExistingFiles {
     return removed;
   }
 
-  /** Bytes of the files that go, by the folder that they are in: the data directory, or a tablespace's. */
+  /**
+   * Bytes of the files that go, by the folder that they are in: the data directory, or a
+   * tablespace's.
+   */
   Map<Path, Long> bytesRemoved() {
     return bytesRemoved;
   }
 
   /**
-   * Everything that is in the folders now and belongs to the data directory, the folders
-   * themselves too: what is given to its owner and made durable. What was there beside is left out.
+   * Everything that is in the folders now and belongs to the data directory, the folders themselves
+   * too: what is given to its owner and made durable. What was there beside is left out.
    */
   List<Path> all() throws IOException {
     List<Path> all = new ArrayList<>();

@@ -381,12 +381,14 @@ final class RestoreFolder implements AutoCloseable {
 
     /** Locks go with their channels. */
     void release() {
-      for (FileLock lock : locks) {
-        try {
-          lock.acquiredBy().close();
-        } catch (IOException e) {
-          continue; // it goes with this process
-        }
+      locks.forEach(Held::release);
+    }
+
+    private static void release(FileLock lock) {
+      try {
+        lock.acquiredBy().close();
+      } catch (IOException e) {
+        return; // it goes with this process
       }
     }
   }

@@ -70,7 +70,9 @@ class DeltaRestoreTest {
             });
   }
 
-  /** What counts as a server that runs there: a process of that name with that folder for its own. */
+  /**
+   * What counts as a server that runs there: a process of that name with that folder for its own.
+   */
   private static Process pretendServer(Path program, Path data) {
     try {
       Files.copy(Path.of("/bin/sleep"), program, StandardCopyOption.COPY_ATTRIBUTES);
@@ -90,7 +92,8 @@ class DeltaRestoreTest {
 
   /** Who everything belongs to. */
   private static String owners(Path folder) {
-    return Processes.run(List.of("sh", "-c", "cd '" + folder + "' && find . -printf '%p %u\n' | sort"))
+    return Processes.run(
+            List.of("sh", "-c", "cd '" + folder + "' && find . -printf '%p %u\n' | sort"))
         .output();
   }
 
@@ -230,9 +233,10 @@ class DeltaRestoreTest {
       // Without a pg_wal the settings are kept all the same; what lies beside is nobody's business.
       Processes.run(List.of("rm", "-rf", data.resolve("pg_wal").toString()));
       Files.writeString(data.resolve("pg_hba.conf"), "# changed since");
-      Path beside = Files.createDirectory(moved.resolve("somebody's"));
+      Path beside = Files.createDirectory(moved.resolve("letters"));
       Files.writeString(beside.resolve("file"), "kept");
       String besides = owners(beside);
+      assertThat(besides).contains("./file ");
       DeltaPlan settings = DeltaRestore.plan(recorded.cluster(), target, options, false);
       Path aside = parent.resolve("data.set-aside-2");
       assertThat(settings.aside()).isEqualTo(aside);

@@ -29,7 +29,8 @@ class ExistingFilesTest {
 
   @BeforeEach
   void makeFolders() throws IOException {
-    data = Files.createDirectories(home.resolve("data/pg_tblspc")).getParent();
+    data = home.resolve("data");
+    Files.createDirectories(data.resolve("pg_tblspc"));
     space = home.resolve("space");
     Files.createDirectories(space.resolve(VERSION + "/5"));
     Files.createSymbolicLink(data.resolve("pg_tblspc/16400"), space);

@@ -173,8 +173,7 @@ class RestoreFolderTest {
   @Test
   void a_disk_that_is_full_leaves_no_marker_that_claims_what_was_there() throws IOException {
     assumeTrue(
-        Processes.run(
-                    List.of("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", home + ""))
+        Processes.run(List.of("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", home + ""))
                 .exitCode()
             == 0,
         "only root can make a small file system");

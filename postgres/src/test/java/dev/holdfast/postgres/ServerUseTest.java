@@ -23,7 +23,8 @@ class ServerUseTest {
     assumeTrue(
         Processes.run(List.of("unshare", "-m", "true")).exitCode() == 0,
         "only root can give a process its own file systems");
-    Path data = Files.createDirectories(home.resolve("data/pg_tblspc")).getParent();
+    Path data = home.resolve("data");
+    Files.createDirectories(data.resolve("pg_tblspc"));
     Path space = Files.createDirectory(home.resolve("space"));
     Path other = Files.createDirectory(home.resolve("other"));
     Path inside = Files.createDirectories(home.resolve("inside/data"));
@@ -50,8 +51,7 @@ class ServerUseTest {
         Thread.onSpinWait();
       }
       assertThat(ServerUse.ofData(data))
-          .isEqualTo(
-              "a PostgreSQL server runs in " + data + " (process " + process.pid() + ")");
+          .isEqualTo("a PostgreSQL server runs in " + data + " (process " + process.pid() + ")");
       assertThat(ServerUse.ofTablespace(space, other))
           .isEqualTo(
               "%s is a tablespace of the server that runs in %s (process %d)"

@@ -169,8 +169,7 @@ public final class ServerUser {
       return;
     }
     try {
-      UserPrincipalLookupService lookup =
-          FileSystems.getDefault().getUserPrincipalLookupService();
+      UserPrincipalLookupService lookup = FileSystems.getDefault().getUserPrincipalLookupService();
       UserPrincipal user = lookup.lookupPrincipalByName(name);
       GroupPrincipal its = lookup.lookupPrincipalByGroupName(group);
       for (Path path : paths) {
