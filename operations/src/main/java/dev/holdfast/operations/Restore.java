@@ -65,8 +65,7 @@ public final class Restore {
    */
   public RestoreResult run(Request request, Progress progress) {
     long began = System.nanoTime();
-    RestoreOptions options =
-        options(request, ServerUser.of(request.owner, cannotRestore(request)));
+    RestoreOptions options = options(request, ServerUser.of(request.owner, cannotRestore(request)));
     RecoveryTarget target = RecoveryTargets.resolve(cluster, "restore", request.target, progress);
     try (Forks.Told told = told(progress)) {
       RestoredCluster restored =
@@ -91,8 +90,7 @@ public final class Restore {
     return new Delta(
         RecoveryTargets.resolve(cluster, "restore", request.target, progress),
         options(
-            request,
-            ServerUser.ofData(request.owner, directory(request), cannotRestore(request))),
+            request, ServerUser.ofData(request.owner, directory(request), cannotRestore(request))),
         overwriteUnidentified);
   }
 
