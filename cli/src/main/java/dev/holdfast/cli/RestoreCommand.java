@@ -23,8 +23,8 @@ import picocli.CommandLine.Parameters;
       "production must not find itself doing twice is switched off, and told. Production is not touched.%n",
       "With --delta the folder is a data directory of the same server, damaged or out of date: what is",
       "there already is neither fetched nor written. First shows the plan; nothing is changed until its",
-      "digest is given with --apply (or typed, on a terminal). The pg_wal and the settings that are there",
-      "are moved aside, into DIR.set-aside; other files that the base backup has not are removed.%n",
+      "digest is given with --apply (or typed, on a terminal). The pg_wal that is there is moved aside,",
+      "into DIR.set-aside, and the settings copied; other files that the base backup has not are removed.%n",
       "Examples:",
       "  holdfast restore acme --to /var/lib/postgresql/restored",
       "  holdfast restore acme --before 812 --to /srv/acme --start",
@@ -59,7 +59,8 @@ final class RestoreCommand extends CliCommand {
       names = "--owner",
       paramLabel = "USER",
       description =
-          "As root: who owns the files and runs the server (default: postgres). Others: themselves.")
+          "As root: who owns the files and runs the server (default: postgres; with --delta whom the"
+              + " directory belongs to). Others: themselves.")
   @Nullable String owner;
 
   @Option(
@@ -203,9 +204,13 @@ final class RestoreCommand extends CliCommand {
     }
     if (plan.setAside() != null) {
       text.append(
-          "  kept in %s: the pg_wal that is there, with %s, and the settings%n"
-              .formatted(plan.setAside(), Texts.plural(plan.walSegmentsSetAside(), "WAL segment")));
+          plan.setAsideNames().contains("pg_wal")
+              ? "  kept in %s: the pg_wal that is there, with %s, and the settings%n"
+                  .formatted(
+                      plan.setAside(), Texts.plural(plan.walSegmentsSetAside(), "WAL segment"))
+              : "  kept in %s: the settings that are there%n".formatted(plan.setAside()));
     }
+    text.append("  all files will belong to ").append(plan.owner()).append('\n');
     for (String note : plan.notes()) {
       text.append(terminal.paint(Terminal.Colour.YELLOW, "note:"))
           .append(' ')
@@ -264,7 +269,10 @@ final class RestoreCommand extends CliCommand {
                   Texts.bytes(brought.bytesFetched()),
                   Texts.bytes(brought.bytesWritten())));
       if (brought.setAside() != null) {
-        text.append("  the pg_wal and the settings that were there: ")
+        text.append(
+                brought.setAsideNames().contains("pg_wal")
+                    ? "  the pg_wal and the settings that were there: "
+                    : "  the settings that were there: ")
             .append(brought.setAside())
             .append('\n');
       }

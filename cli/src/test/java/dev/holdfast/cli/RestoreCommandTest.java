@@ -116,6 +116,7 @@ class RestoreCommandTest {
         .containsPattern("added, since they are not there +1 ")
         .contains("removed, since base backup ")
         .contains("    base/extra\n")
+        .contains("all files will belong to ")
         .containsPattern("kept in " + data + ".set-aside: the pg_wal that is there, with \\d+ WAL")
         .containsPattern(
             "nothing has been changed yet; next: the same command with --apply [0-9a-f]{16}");
@@ -163,6 +164,7 @@ class RestoreCommandTest {
             "bytesWritten",
             "bytesRemoved",
             "setAside",
+            "setAsideNames",
             "comparingSeconds");
     assertThat(Path.of(delta.get("setAside").asString()).resolve("pg_wal")).isNotEmptyDirectory();
     try (RunningServer restored = new RunningServer(data)) {

@@ -65,7 +65,7 @@ public final class Restore {
    */
   public RestoreResult run(Request request, Progress progress) {
     long began = System.nanoTime();
-    RestoreOptions options = options(request);
+    RestoreOptions options = options(request, ServerUser.of(request.owner, cannotRestore(request)));
     RecoveryTarget target = RecoveryTargets.resolve(cluster, "restore", request.target, progress);
     try (Forks.Told told = told(progress)) {
       RestoredCluster restored =
@@ -89,7 +89,8 @@ public final class Restore {
   public Delta delta(Request request, boolean overwriteUnidentified, Progress progress) {
     return new Delta(
         RecoveryTargets.resolve(cluster, "restore", request.target, progress),
-        options(request),
+        options(
+            request, ServerUser.ofData(request.owner, directory(request), cannotRestore(request))),
         overwriteUnidentified);
   }
 
@@ -114,6 +115,7 @@ public final class Restore {
       try (Forks.Told told = told(progress)) {
         return Restore.this.plan(
             target,
+            options.owner(),
             DeltaRestore.plan(cluster, target, options.telling(told), overwriteUnidentified));
       }
     }
@@ -135,7 +137,7 @@ public final class Restore {
                 options.telling(told),
                 overwriteUnidentified,
                 now -> {
-                  RestorePlan again = Restore.this.plan(target, now);
+                  RestorePlan again = Restore.this.plan(target, options.owner(), now);
                   if (!again.digest().equals(digest)) {
                     throw new OperatorException(
                         Kind.REFUSED,
@@ -168,11 +170,12 @@ public final class Restore {
         done.bytesWritten(),
         plan.bytesRemoved(),
         aside == null ? null : aside.toString(),
+        plan.namesAside(),
         seconds(done.comparing()));
   }
 
   /** The target is not in the digest: while recording goes on the newest one is always another. */
-  private RestorePlan plan(RecoveryTarget target, DeltaPlan plan) {
+  private RestorePlan plan(RecoveryTarget target, ServerUser owner, DeltaPlan plan) {
     Path aside = plan.aside();
     List<String> removed = plan.removed().stream().sorted().toList();
     List<String> tablespaces =
@@ -182,6 +185,8 @@ public final class Restore {
     digest.add("found", plan.found());
     digest.add("differs", plan.bytesKept() + " " + plan.bytesDiffering() + " " + plan.added());
     digest.add("set aside", aside == null ? "nothing" : plan.walSegmentsAside() + " segments");
+    plan.namesAside().forEach(path -> digest.add("set aside", path));
+    digest.add("owner", owner.name());
     removed.forEach(path -> digest.add("removed", path));
     plan.changed().stream().sorted().forEach(path -> digest.add("changed", path));
     tablespaces.forEach(folder -> digest.add("tablespace", folder));
@@ -211,7 +216,9 @@ public final class Restore {
         plan.bytesRemoved(),
         plan.walBytes(),
         aside == null ? null : aside.toString(),
+        plan.namesAside(),
         plan.walSegmentsAside(),
+        owner.name(),
         removed,
         tablespaces,
         notes);
@@ -225,14 +232,20 @@ public final class Restore {
     return new Forks.Told("restore " + cluster.document().name(), progress);
   }
 
-  private RestoreOptions options(Request request) {
-    Path directory = request.to.toAbsolutePath().normalize();
+  private static Path directory(Request request) {
+    return request.to.toAbsolutePath().normalize();
+  }
+
+  private String cannotRestore(Request request) {
+    return "cannot restore " + cluster.document().name() + " to " + directory(request);
+  }
+
+  private static RestoreOptions options(Request request, ServerUser owner) {
     return new RestoreOptions(
-        directory,
+        directory(request),
         request.tablespaces,
         null,
-        ServerUser.of(
-            request.owner, "cannot restore " + cluster.document().name() + " to " + directory),
+        owner,
         request.port,
         request.start,
         request.threads == null
@@ -335,8 +348,10 @@ public final class Restore {
       next.add(
           "keep "
               + delta.setAside()
-              + " until you are sure that no commit is missing: the pg_wal that was there is in it, with"
-              + " the settings; commits that were never recorded are nowhere else");
+              + (delta.setAsideNames().contains("pg_wal")
+                  ? " until you are sure that no commit is missing: the pg_wal that was there is in it,"
+                      + " with the settings; commits that were never recorded are nowhere else"
+                  : " until you are sure that no setting is missing: those that were there are in it"));
     }
     return next;
   }

@@ -18,9 +18,11 @@ import org.jspecify.annotations.Nullable;
  * @param bytesDiffering of files, that differ, or may
  * @param bytesToFetch of the base backup, as stored
  * @param walBytes of WAL to fetch
- * @param setAside the folder that the pg_wal and the settings that are there are moved to; null for
- *     none
+ * @param setAside the folder that the pg_wal that is there is moved to, and the settings copied;
+ *     null for none
+ * @param setAsideNames what it is, as paths in the data directory: {@code pg_wal}, and settings
  * @param walSegmentsSetAside WAL segments in that pg_wal
+ * @param owner the operating system's user that all files are to belong to
  * @param removed paths of files and links that the base backup has not
  * @param tablespaces their folders
  * @param notes what else should be known
@@ -43,12 +45,15 @@ public record RestorePlan(
     long bytesRemoved,
     long walBytes,
     @Nullable String setAside,
+    List<String> setAsideNames,
     int walSegmentsSetAside,
+    String owner,
     List<String> removed,
     List<String> tablespaces,
     List<String> notes) {
   /** Copies the lists. */
   public RestorePlan {
+    setAsideNames = List.copyOf(setAsideNames);
     removed = List.copyOf(removed);
     tablespaces = List.copyOf(tablespaces);
     notes = List.copyOf(notes);

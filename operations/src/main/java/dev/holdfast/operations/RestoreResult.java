@@ -75,6 +75,7 @@ public record RestoreResult(
    * @param bytesWritten of files
    * @param bytesRemoved of files
    * @param setAside the folder with the pg_wal and the settings that were there; null for none
+   * @param setAsideNames what is in it, as paths in the data directory
    */
   public record Delta(
       String digest,
@@ -87,7 +88,13 @@ public record RestoreResult(
       long bytesWritten,
       long bytesRemoved,
       @Nullable String setAside,
-      double comparingSeconds) {}
+      List<String> setAsideNames,
+      double comparingSeconds) {
+    /** Copies the list. */
+    public Delta {
+      setAsideNames = List.copyOf(setAsideNames);
+    }
+  }
 
   /** Copies the lists. */
   public RestoreResult {

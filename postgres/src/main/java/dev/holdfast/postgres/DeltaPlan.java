@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * @param bytesToFetch stored bytes of the base backup
  * @param bytesRemoved of files
  * @param walBytes of WAL to fetch
- * @param aside where the old pg_wal and settings are put; null when there is none to keep
+ * @param aside where what must not be lost is put; null when there is nothing to keep
+ * @param namesAside paths of it in the data directory: the old pg_wal, and settings
  * @param walSegmentsAside segments in it
  * @param withoutSums whether the base backup, or one it stands on, has no sums to compare with
  * @param tablespaces their folders, by OID
@@ -43,6 +44,7 @@ public record DeltaPlan(
     long bytesRemoved,
     long walBytes,
     @Nullable Path aside,
+    List<String> namesAside,
     int walSegmentsAside,
     boolean withoutSums,
     Map<Long, Path> tablespaces,
@@ -51,6 +53,7 @@ public record DeltaPlan(
   public DeltaPlan {
     changed = Set.copyOf(changed);
     removed = Set.copyOf(removed);
+    namesAside = List.copyOf(namesAside);
     tablespaces = Map.copyOf(tablespaces);
     notes = List.copyOf(notes);
   }

@@ -2,6 +2,8 @@ package dev.holdfast.postgres;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.RestoreFolder.Aside;
+import dev.holdfast.postgres.RestoreFolder.Begun;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.store.BaseDelta;
 import dev.holdfast.store.BaseManifest;
@@ -10,11 +12,13 @@ import dev.holdfast.store.ClusterStore;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -49,7 +53,9 @@ import org.jspecify.annotations.Nullable;
  *   <li>{@code global/pg_control} loses its name before anything else is changed, and gets it back
  *       last but for the marker's end: no server starts on a directory that is neither what it was
  *       nor whole.
- *   <li>pg_wal is put aside, never removed: it may hold the only copy of the last commits.
+ *   <li>pg_wal is put aside, never removed: it may hold the only copy of the last commits. So are
+ *       copies of the settings, on the disk before anything that was there is changed.
+ *   <li>What lies beside a tablespace's own folder is neither read nor given to another owner.
  *   <li>A symbolic link in the directory is removed, never followed.
  * </ul>
  */
@@ -60,6 +66,10 @@ public final class DeltaRestore {
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
   private static final String ASIDE = ".set-aside";
+
+  /** What a copy that is put aside is called until it is whole. */
+  private static final String PARTIAL = ".partial";
+
   private static final String PG_WAL = "pg_wal";
 
   /** Kept with the old WAL: what ALTER SYSTEM and people set since is in no base backup. */
@@ -157,7 +167,7 @@ public final class DeltaRestore {
       String found, boolean interrupted, RestoreFolder.@Nullable Marker marker) {
     /** Whether all that is in it was put there by a restore of ours. */
     boolean isOurs() {
-      return interrupted && marker != null && marker.system() == null;
+      return interrupted && marker != null && marker.begun() == Begun.IN_NOTHING;
     }
   }
 
@@ -170,6 +180,8 @@ public final class DeltaRestore {
       BaseDelta.Comparison comparison,
       Set<Long> takenOver,
       @Nullable String control,
+      boolean named,
+      Aside aside,
       long needed,
       Duration comparing) {}
 
@@ -183,6 +195,7 @@ public final class DeltaRestore {
     Map<Long, Path> tablespaces = tablespaces(base);
     Set<Long> takenOver = checkTablespaces(base, identity, tablespaces);
     String control = control();
+    boolean named = Files.exists(data.resolve(BackupFiles.CONTROL), LinkOption.NOFOLLOW_LINKS);
     ExistingFiles files = ExistingFiles.of(data, tablespaces, takenOver, backup);
     long walBytes = RestoredWal.bytes(route, target);
     long needed = checkRoom(files, walBytes);
@@ -207,7 +220,7 @@ public final class DeltaRestore {
         added++;
       }
     }
-    Path aside = aside(identity);
+    Aside aside = aside(identity);
     List<String> notes = new ArrayList<>(files.notes());
     Path wal = data.resolve(PG_WAL);
     if (Files.isSymbolicLink(wal)) {
@@ -228,15 +241,26 @@ public final class DeltaRestore {
             comparison.bytesSame(),
             comparison.bytesDiffering(),
             comparison.bytesToFetch(),
-            files.bytesRemoved(),
+            files.bytesRemoved().values().stream().mapToLong(Long::longValue).sum(),
             walBytes,
-            aside,
-            aside == null ? 0 : segments(wal),
+            aside.folder(),
+            aside.names(),
+            aside.names().contains(PG_WAL) ? segments(kept(aside)) : 0,
             comparison.withoutSums(),
             tablespaces,
             notes);
     return new Looked(
-        plan, route, reader, files, comparison, takenOver, control, needed, comparing);
+        plan,
+        route,
+        reader,
+        files,
+        comparison,
+        takenOver,
+        control,
+        named,
+        aside,
+        needed,
+        comparing);
   }
 
   /** Several threads tell; a listener hears one at a time, and how much it is together. */
@@ -266,9 +290,14 @@ public final class DeltaRestore {
           "put the folder itself there; or restore into a new folder, without --delta");
     }
     RestoreFolder.Marker marker = RestoreFolder.marker(data);
+    if (marker != null && marker.begun() == Begun.UNKNOWN) {
+      throw refused(
+          RestoreFolder.unknown(data),
+          "if the data directory is this server's and no restore is running, remove that file; then run the same command again");
+    }
     boolean named = Files.exists(data.resolve(BackupFiles.CONTROL), LinkOption.NOFOLLOW_LINKS);
     boolean interrupted = marker != null && !named;
-    if (interrupted && marker != null && marker.system() == null) {
+    if (interrupted && marker != null && marker.begun() == Begun.IN_NOTHING) {
       return new Identity("what an interrupted restore left", true, marker);
     }
     String system = base.systemIdentifier();
@@ -375,16 +404,9 @@ public final class DeltaRestore {
     List<Path> seen = new ArrayList<>(List.of(real(data)));
     for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
       Path folder = one.getValue();
-      String hint =
-          "give it another place: --tablespace-mapping %s=NEW, with a folder that is absent or empty"
-              .formatted(production.get(one.getKey()));
+      String hint = Restore.mappingHint(production, one.getKey());
       Path real = real(folder);
-      for (Path other : seen) {
-        if (real.startsWith(other) || other.startsWith(real)) {
-          throw refused(
-              "the tablespace's folder " + folder + " and " + other + " lie in each other", hint);
-        }
-      }
+      restore.checkApart(folder, real, seen, hint);
       seen.add(real);
       String user = Files.exists(folder) ? ServerUse.ofTablespace(folder, data) : null;
       if (user != null) {
@@ -414,8 +436,20 @@ public final class DeltaRestore {
     return Files.exists(path) ? path.toRealPath() : path;
   }
 
-  /** By file system, what files get longer or are new by; what goes makes room. */
+  /**
+   * By file system, what files get longer or are new by; what goes makes room there, but not for
+   * the WAL, which comes before anything goes.
+   */
   private long checkRoom(ExistingFiles files, long walBytes) throws IOException {
+    long free =
+        Files.getFileStore(data).getUsableSpace() + bytes(data.resolve(ExistingFiles.WAL_STAGE));
+    if (free < walBytes) {
+      throw new NoRoomException(
+          what,
+          "the file system of %s has %,d MB free, and %,d MB of WAL have to be there before anything is removed"
+              .formatted(data, free >> 20, walBytes >> 20),
+          "make room there");
+    }
     Map<FileStore, Long> needs = new HashMap<>();
     Map<FileStore, Path> named = new HashMap<>();
     ObjLongConsumer<Path> need =
@@ -428,7 +462,8 @@ public final class DeltaRestore {
             throw new UncheckedIOException(e);
           }
         };
-    need.accept(data, walBytes + Restore.SERVER_BYTES - files.bytesRemoved());
+    need.accept(data, walBytes + Restore.SERVER_BYTES);
+    files.bytesRemoved().forEach((folder, bytes) -> need.accept(folder, -bytes));
     Map<Path, Long> byFolder = new HashMap<>();
     files
         .wanted()
@@ -439,45 +474,114 @@ public final class DeltaRestore {
         });
     byFolder.forEach(need::accept);
     for (Map.Entry<FileStore, Long> one : needs.entrySet()) {
-      long free = one.getKey().getUsableSpace();
-      if (free < one.getValue()) {
+      long has = one.getKey().getUsableSpace();
+      if (has < one.getValue()) {
         throw new NoRoomException(
             what,
             "the file system of %s has %,d MB free, and the restore needs %,d MB more there than is in use"
-                .formatted(named.get(one.getKey()), free >> 20, one.getValue() >> 20),
+                .formatted(named.get(one.getKey()), has >> 20, one.getValue() >> 20),
             "make room there");
       }
     }
     return Math.max(0, needs.values().stream().mapToLong(Long::longValue).sum());
   }
 
-  /** Where pg_wal goes; null when there is none, or what is there was fetched by us. */
-  private @Nullable Path aside(Identity identity) throws IOException {
+  /** Of the files in a folder, which may not be there. */
+  private static long bytes(Path folder) throws IOException {
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+      return 0;
+    }
+    try (Stream<Path> inside = Files.walk(folder)) {
+      return inside
+          .filter(path -> Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS))
+          .mapToLong(path -> path.toFile().length())
+          .sum();
+    }
+  }
+
+  /** What must not be lost, and where it goes; nothing where all that is there is ours. */
+  private Aside aside(Identity identity) throws IOException {
     if (identity.isOurs()) {
-      return null;
+      return Aside.NOTHING;
     }
     if (identity.interrupted && identity.marker != null) {
-      return identity.marker.aside(); // if null there was none, and what is there is ours
+      return identity.marker.aside(); // what is there else is ours
     }
-    if (!Files.exists(data.resolve(PG_WAL), LinkOption.NOFOLLOW_LINKS)) {
-      return null;
+    List<String> names = new ArrayList<>();
+    Path wal = data.resolve(PG_WAL);
+    if (Files.exists(wal, LinkOption.NOFOLLOW_LINKS)) {
+      names.add(PG_WAL);
+    }
+    for (String name : KEPT) {
+      if (Files.isRegularFile(settings(name), LinkOption.NOFOLLOW_LINKS)) {
+        names.add(name);
+      }
+    }
+    if (names.isEmpty()) {
+      return Aside.NOTHING;
     }
     Path beside = Objects.requireNonNull(data.toAbsolutePath().getParent(), "the root is refused");
     Path chosen = beside.resolve(data.getFileName() + ASIDE);
-    for (int number = 2; Files.exists(chosen, LinkOption.NOFOLLOW_LINKS); number++) {
+    for (int number = 2; isTaken(chosen); number++) {
       chosen = beside.resolve(data.getFileName() + ASIDE + "-" + number);
     }
-    if (!Files.isWritable(beside) || !Files.getFileStore(beside).equals(Files.getFileStore(data))) {
+    Path in = Files.exists(chosen) ? chosen : beside;
+    String cannotWrite = "%s cannot write there".formatted(System.getProperty("user.name"));
+    if (names.contains(PG_WAL)) {
+      boolean mounted =
+          Files.isDirectory(wal, LinkOption.NOFOLLOW_LINKS)
+              && !Files.getFileStore(wal).equals(Files.getFileStore(data));
+      String why =
+          mounted
+              ? "it is a file system of its own"
+              : !Files.isWritable(in)
+                  ? cannotWrite
+                  : Files.getFileStore(in).equals(Files.getFileStore(data))
+                      ? null
+                      : "that is another file system";
+      if (why != null) {
+        throw refused(
+            "its pg_wal may hold the only copy of the last commits and is kept, and cannot be moved to "
+                + chosen
+                + ": "
+                + why,
+            "move %s to a safe place yourself, then run the same command again"
+                    .formatted(mounted ? "what is in " + wal : wal)
+                + (mounted ? " without that mount" : ""));
+      }
+    } else if (!Files.isWritable(in)) {
       throw refused(
-          "its pg_wal may hold the only copy of the last commits and is kept, and cannot be moved to "
-              + chosen
-              + (Files.isWritable(beside)
-                  ? ": that is another file system"
-                  : ": %s cannot write there".formatted(System.getProperty("user.name"))),
-          "move %s to a safe place yourself, then run the same command again"
-              .formatted(data.resolve(PG_WAL)));
+          "its settings cannot be copied to " + chosen + ": " + cannotWrite,
+          "make that folder, empty, so that %s can write there; then run the same command again"
+              .formatted(System.getProperty("user.name")));
     }
-    return chosen;
+    return new Aside(chosen, names);
+  }
+
+  /** An empty folder may have been made for us. */
+  private static boolean isTaken(Path chosen) throws IOException {
+    if (!Files.isDirectory(chosen, LinkOption.NOFOLLOW_LINKS) || !Files.isWritable(chosen)) {
+      return Files.exists(chosen, LinkOption.NOFOLLOW_LINKS);
+    }
+    try (Stream<Path> inside = Files.list(chosen)) {
+      return inside.findAny().isPresent();
+    }
+  }
+
+  /** Where a file is that is put aside: pg_control may have lost its name. */
+  private Path settings(String name) {
+    Path named = data.resolve(name);
+    return name.equals(BackupFiles.CONTROL) && Files.notExists(named, LinkOption.NOFOLLOW_LINKS)
+        ? data.resolve(Restore.CONTROL_PARTIAL)
+        : named;
+  }
+
+  /** The pg_wal that is kept, where it is now. */
+  private Path kept(Aside aside) {
+    Path moved = aside.folder() == null ? null : aside.folder().resolve(PG_WAL);
+    return moved != null && Files.exists(moved, LinkOption.NOFOLLOW_LINKS)
+        ? moved
+        : data.resolve(PG_WAL);
   }
 
   private static int segments(Path wal) throws IOException {
@@ -507,6 +611,14 @@ public final class DeltaRestore {
       RestoredWal wal;
       try {
         wal = stage(route, stage);
+        // The operator has seen a directory that no server was at since; so it has to be now.
+        checkNotRunning();
+        if (!Objects.equals(looked.control, control())) {
+          throw refused(
+              "a server has run on %s meanwhile".formatted(data),
+              "see that nothing starts one, and run the same command again");
+        }
+        keepSettings(looked);
         staged = true;
       } finally {
         if (!staged) {
@@ -514,17 +626,9 @@ public final class DeltaRestore {
         }
       }
       long walFetched = System.nanoTime();
-      // The operator has seen a directory that no server was at since; so it has to be now.
-      checkNotRunning();
-      if (!Objects.equals(looked.control, control())) {
-        delete(stage);
-        throw refused(
-            "a server has run on %s meanwhile".formatted(data),
-            "see that nothing starts one, and run the same command again");
-      }
       folders.forEach(RestoreFolder::change);
       hideControl();
-      keep(plan.aside());
+      moveWal(looked, stage, folders);
       Path old = data.resolve(PG_WAL);
       delete(old); // fetched by an attempt that was interrupted, else it is no longer here
       Files.move(stage, old, StandardCopyOption.ATOMIC_MOVE);
@@ -547,6 +651,7 @@ public final class DeltaRestore {
               wal,
               plan.tablespaces(),
               folders,
+              files::all,
               binaries,
               Duration.ofNanos(walFetched - began),
               Duration.ofNanos(System.nanoTime() - walFetched));
@@ -562,11 +667,11 @@ public final class DeltaRestore {
     String system = looked.plan.systemIdentifier();
     folders.add(
         RestoreFolder.takeOver(
-            data, system, looked.plan.aside(), List.copyOf(tablespaces.values()), what));
+            data, system, looked.aside, List.copyOf(tablespaces.values()), what));
     for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
       folders.add(
           looked.takenOver.contains(one.getKey())
-              ? RestoreFolder.takeOver(one.getValue(), system, null, List.of(), what)
+              ? RestoreFolder.takeOver(one.getValue(), system, Aside.NOTHING, List.of(), what)
               : RestoreFolder.claim(
                   one.getValue(), List.of(), what, "name a folder that is absent or empty"));
     }
@@ -580,6 +685,14 @@ public final class DeltaRestore {
         what, cluster, route, target, stage, options.threads(), options.progress());
   }
 
+  /** Gives it back the name that it had when it was looked at. */
+  private void nameControl(Looked looked) throws IOException {
+    if (looked.named) {
+      Files.move(data.resolve(Restore.CONTROL_PARTIAL), data.resolve(BackupFiles.CONTROL));
+      RestoreFolder.sync(data.resolve("global"));
+    }
+  }
+
   /** Without its name no server starts. */
   private void hideControl() throws IOException {
     Path control = data.resolve(BackupFiles.CONTROL);
@@ -590,30 +703,75 @@ public final class DeltaRestore {
     }
   }
 
-  /** Puts pg_wal aside, once: what an attempt before this one has put there stays. */
-  private void keep(@Nullable Path aside) throws IOException {
+  /**
+   * Copies the settings aside, which may be another file system, and makes that durable. What an
+   * attempt before this one has put there stays: it is what was there first.
+   */
+  private void keepSettings(Looked looked) throws IOException {
+    Path aside = looked.aside.folder();
     if (aside == null) {
       return;
     }
-    Files.createDirectories(aside, PRIVATE_FOLDER);
-    if (Files.exists(aside.resolve(PG_WAL), LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
-    for (String name : KEPT) {
-      Path from = data.resolve(name.equals(BackupFiles.CONTROL) ? Restore.CONTROL_PARTIAL : name);
-      if (Files.isRegularFile(from, LinkOption.NOFOLLOW_LINKS)) {
-        Files.copy(
-            from, aside.resolve(Path.of(name).getFileName()), StandardCopyOption.REPLACE_EXISTING);
+    List<Path> made = new ArrayList<>();
+    boolean kept = false;
+    try {
+      if (Files.notExists(aside, LinkOption.NOFOLLOW_LINKS)) {
+        Files.createDirectory(aside, PRIVATE_FOLDER);
+        made.add(aside);
+      }
+      for (String name : looked.aside.names()) {
+        Path to = aside.resolve(Path.of(name).getFileName());
+        if (name.equals(PG_WAL) || Files.exists(to, LinkOption.NOFOLLOW_LINKS)) {
+          continue;
+        }
+        Path partial = to.resolveSibling(to.getFileName() + PARTIAL);
+        made.add(partial);
+        Files.copy(settings(name), partial, StandardCopyOption.REPLACE_EXISTING);
+        try (FileChannel copy = FileChannel.open(partial, StandardOpenOption.WRITE)) {
+          copy.force(true);
+        }
+        made.add(to);
+        Files.move(partial, to, StandardCopyOption.ATOMIC_MOVE);
+      }
+      options.owner().own(aside);
+      RestoreFolder.sync(aside);
+      if (made.contains(aside)) {
+        RestoreFolder.sync(Objects.requireNonNull(aside.getParent()));
+      }
+      kept = true;
+    } finally {
+      if (!kept) {
+        for (Path path : made.reversed()) {
+          Files.deleteIfExists(path);
+        }
       }
     }
-    Path wal = data.resolve(PG_WAL);
-    if (Files.exists(wal, LinkOption.NOFOLLOW_LINKS)) {
-      Files.move(wal, aside.resolve(PG_WAL), StandardCopyOption.ATOMIC_MOVE);
+  }
+
+  /** Puts pg_wal aside, once: what an attempt before this one has put there stays. */
+  private void moveWal(Looked looked, Path stage, List<RestoreFolder> folders) throws IOException {
+    Path aside = looked.aside.folder();
+    if (aside == null || !looked.aside.names().contains(PG_WAL)) {
+      return;
     }
-    options.owner().own(aside);
+    Path moved = aside.resolve(PG_WAL);
+    Path wal = data.resolve(PG_WAL);
+    if (Files.exists(moved, LinkOption.NOFOLLOW_LINKS)
+        || Files.notExists(wal, LinkOption.NOFOLLOW_LINKS)) {
+      return;
+    }
+    try {
+      Files.move(wal, moved, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      // Nothing else has changed: what was there can be started again.
+      nameControl(looked);
+      folders.forEach(RestoreFolder::spare);
+      delete(stage);
+      throw e;
+    }
     RestoreFolder.sync(aside);
-    RestoreFolder.sync(Objects.requireNonNull(aside.getParent()));
     RestoreFolder.sync(data);
+    options.owner().own(moved);
   }
 
   /** What is not in the base backup goes; folders, links, and files of their lengths come. */

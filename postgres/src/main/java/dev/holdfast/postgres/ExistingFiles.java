@@ -16,6 +16,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -26,17 +27,21 @@ import org.jspecify.annotations.Nullable;
  * is changed here.
  *
  * <p>What is neither counted nor touched: pg_wal, the marker, {@code lost+found}, and in a
- * tablespace's folder everything but the folder of the base backup's version.
+ * tablespace's folder everything but the folder of the base backup's version. Of these nothing is
+ * read either, and the last two keep their owners.
  */
 final class ExistingFiles {
   /** Where WAL is fetched to before anything else is changed. */
   static final String WAL_STAGE = "holdfast.restoring.wal";
 
+  private static final String LOST_AND_FOUND = "lost+found";
+
   private static final Pattern LINK = Pattern.compile("pg_tblspc/(\\d+)");
 
   /** Others deal with them, or they are the file system's. */
   private static final Set<String> LEFT_ALONE =
-      Set.of("pg_wal", WAL_STAGE, RestoreFolder.MARKER, "lost+found");
+      Set.of(
+          "pg_wal", WAL_STAGE, RestoreFolder.MARKER, RestoreFolder.MARKER_PARTIAL, LOST_AND_FOUND);
 
   private final Path data;
   private final Map<Long, Path> tablespaces;
@@ -52,7 +57,10 @@ final class ExistingFiles {
 
   private final Set<String> removed = new TreeSet<>();
   private final List<String> notes = new ArrayList<>();
-  private long bytesRemoved;
+
+  /** Bytes of files that are to go, by the data directory's or tablespace's folder. */
+  private final Map<Path, Long> bytesRemoved = new HashMap<>();
+
   private Path control;
 
   private ExistingFiles(Path data, Map<Long, Path> tablespaces, Map<String, Long> backup) {
@@ -124,14 +132,26 @@ final class ExistingFiles {
             if (folder.equals(root)) {
               return FileVisitResult.CONTINUE;
             }
-            String path = path(folder);
+            return leave(folder) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
+          }
+
+          /** Whether what is there stays as it is. */
+          private boolean leave(Path file) {
+            String path = path(file);
             if (tablespace && isBeside(path)) {
-              notes.add(folder + " is not in the base backup: it is left as it is");
-              return FileVisitResult.SKIP_SUBTREE;
+              notes.add(file + " is not in the base backup: it is left as it is");
+              return true;
             }
-            return !tablespace && LEFT_ALONE.contains(path)
-                ? FileVisitResult.SKIP_SUBTREE
-                : FileVisitResult.CONTINUE;
+            return !tablespace && LEFT_ALONE.contains(path);
+          }
+
+          /** A folder is opened before anybody is asked whether to go into it. */
+          @Override
+          public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+            if (file.equals(root) || !leave(file)) {
+              throw e;
+            }
+            return FileVisitResult.CONTINUE;
           }
 
           @Override
@@ -141,7 +161,7 @@ final class ExistingFiles {
             if (!tablespace) {
               inData(path, file, attributes);
             } else if (!isBeside(path)) {
-              settle(path, file, attributes);
+              settle(path, root, file, attributes);
             }
             return FileVisitResult.CONTINUE;
           }
@@ -178,7 +198,7 @@ final class ExistingFiles {
       return;
     }
     if (file.equals(control)) {
-      settle(BackupFiles.CONTROL, file, attributes);
+      settle(BackupFiles.CONTROL, data, file, attributes);
       return;
     }
     Path planned = tablespaceOf(path);
@@ -188,17 +208,24 @@ final class ExistingFiles {
             "the tablespace in %s is not in the base backup: its link goes, its files stay"
                 .formatted(Files.readSymbolicLink(file)));
       }
-      settle(path, file, attributes);
+      settle(path, data, file, attributes);
     } else if (!leadsTo(file, planned)) {
       surplus.add(file); // a link elsewhere, or a copy of the tablespace in the place of its link
-      bytesRemoved += attributes.isRegularFile() ? attributes.size() : 0;
+      removes(data, attributes);
       if (!LINK.matcher(path).matches()) {
         removed.add(path);
       }
     }
   }
 
-  private void settle(String path, Path file, BasicFileAttributes attributes) throws IOException {
+  private void removes(Path root, BasicFileAttributes attributes) {
+    if (attributes.isRegularFile()) {
+      bytesRemoved.merge(root, attributes.size(), Long::sum);
+    }
+  }
+
+  private void settle(String path, Path root, Path file, BasicFileAttributes attributes)
+      throws IOException {
     // A file with another name elsewhere (a copy by hard links) would be changed there too.
     if (wanted.containsKey(path) && attributes.isRegularFile() && names(file) == 1) {
       present.put(path, attributes.size());
@@ -207,7 +234,7 @@ final class ExistingFiles {
     surplus.add(file);
     if (!wanted.containsKey(path)) {
       removed.add(path);
-      bytesRemoved += attributes.isRegularFile() ? attributes.size() : 0;
+      removes(root, attributes);
     }
   }
 
@@ -270,8 +297,63 @@ final class ExistingFiles {
     return removed;
   }
 
-  long bytesRemoved() {
+  /**
+   * Bytes of the files that go, by the folder that they are in: the data directory, or a
+   * tablespace's.
+   */
+  Map<Path, Long> bytesRemoved() {
     return bytesRemoved;
+  }
+
+  /**
+   * Everything that is in the folders now and belongs to the data directory, the folders themselves
+   * too: what is given to its owner and made durable. What was there beside is left out.
+   */
+  List<Path> all() throws IOException {
+    List<Path> all = new ArrayList<>();
+    collect(data, path -> path.equals(LOST_AND_FOUND), all);
+    for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
+      String prefix = "pg_tblspc/" + one.getKey() + "/";
+      collect(one.getValue(), path -> isBeside(prefix + path), all);
+    }
+    return all;
+  }
+
+  /** Paths below a folder, and itself, but what is left out. */
+  private static void collect(Path root, Predicate<String> leftOut, List<Path> all)
+      throws IOException {
+    Files.walkFileTree(
+        root,
+        new SimpleFileVisitor<>() {
+          private boolean isLeftOut(Path file) {
+            return !file.equals(root) && leftOut.test(root.relativize(file).toString());
+          }
+
+          @Override
+          public FileVisitResult preVisitDirectory(Path folder, BasicFileAttributes attributes) {
+            if (isLeftOut(folder)) {
+              return FileVisitResult.SKIP_SUBTREE;
+            }
+            all.add(folder);
+            return FileVisitResult.CONTINUE;
+          }
+
+          @Override
+          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+            if (!isLeftOut(file)) {
+              all.add(file);
+            }
+            return FileVisitResult.CONTINUE;
+          }
+
+          @Override
+          public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+            if (!isLeftOut(file)) {
+              throw e;
+            }
+            return FileVisitResult.CONTINUE;
+          }
+        });
   }
 
   List<String> notes() {

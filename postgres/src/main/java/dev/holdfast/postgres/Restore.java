@@ -138,7 +138,7 @@ public final class Restore {
     return binaries;
   }
 
-  private static String mappingHint(Map<Long, String> production, long oid) {
+  static String mappingHint(Map<Long, String> production, long oid) {
     return "give it another place: --tablespace-mapping "
         + production.get(oid)
         + "=NEW, with a folder that is absent or empty";
@@ -152,28 +152,47 @@ public final class Restore {
     List<Path> seen = new ArrayList<>(List.of(options.directory()));
     for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
       String hint = mappingHint(production, one.getKey());
-      for (Path other : seen) {
-        if (one.getValue().startsWith(other) || other.startsWith(one.getValue())) {
-          throw new OperatorException(
-              Kind.REFUSED,
-              what,
-              "the tablespace's folder " + one.getValue() + " and " + other + " lie in each other",
-              hint);
-        }
-      }
+      checkApart(one.getValue(), one.getValue(), seen, hint);
       seen.add(one.getValue());
       RestoreFolder.check(one.getValue(), what, hint);
     }
   }
 
-  /** Whether who is to own the files gets to them: a folder above may be closed to others. */
-  void checkReachable(List<RestoreFolder> folders) {
+  /**
+   * Refuses a tablespace's folder that holds another one of the restore, or lies in one.
+   *
+   * @param folder as the operator knows it
+   * @param real where it is
+   * @param others where they are
+   */
+  void checkApart(Path folder, Path real, List<Path> others, String hint) {
+    for (Path other : others) {
+      if (real.startsWith(other) || other.startsWith(real)) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            what,
+            "the tablespace's folder " + folder + " and " + other + " lie in each other",
+            hint);
+      }
+    }
+  }
+
+  /**
+   * Whether who is to own the files gets to them: a folder above may be closed to others. What was
+   * there before is not given to it yet: nothing is decided.
+   */
+  void checkReachable(List<RestoreFolder> folders) throws IOException {
     if (!options.owner().isAnother()) {
       return;
     }
     for (RestoreFolder folder : folders) {
-      options.owner().own(folder.path());
-      if (!options.owner().canEnter(folder.path())) {
+      Stream<Path> entered = Stream.of(folder.path());
+      if (folder.isTakenOver()) {
+        entered = Stream.of(folder.path(), folder.path().toRealPath()).map(Path::getParent);
+      } else {
+        options.owner().own(folder.path());
+      }
+      if (!entered.allMatch(options.owner()::canEnter)) {
         throw new OperatorException(
             Kind.REFUSED,
             what,
@@ -297,9 +316,25 @@ public final class Restore {
         wal,
         tablespaces,
         folders,
+        () -> all(folders),
         binaries,
         Duration.ofNanos(walFetched - began),
         Duration.ofNanos(baseFetched - walFetched));
+  }
+
+  private static List<Path> all(List<RestoreFolder> folders) throws IOException {
+    List<Path> all = new ArrayList<>();
+    for (RestoreFolder folder : folders) {
+      try (Stream<Path> inside = Files.walk(folder.path())) {
+        inside.forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  /** Files, folders and links, as they are when it is asked. */
+  interface Contents {
+    List<Path> paths() throws IOException;
   }
 
   /**
@@ -307,12 +342,14 @@ public final class Restore {
    * it is on the disk, and the names that let a server start.
    *
    * @param folders the data directory's, then those of tablespaces
+   * @param contents of them what is the cluster's
    */
   RestoredCluster complete(
       RecoveryRoute route,
       RestoredWal wal,
       Map<Long, Path> tablespaces,
       List<RestoreFolder> folders,
+      Contents contents,
       @Nullable PostgresBinaries binaries,
       Duration walFetch,
       Duration baseFetch)
@@ -327,22 +364,16 @@ public final class Restore {
         route, wal, RestoredConfiguration.minimums(base.settings(), wal.settings()), this::port);
     directory.write("backup_label", base.backupLabel());
     directory.write("recovery.signal", "");
-    folders.forEach(folder -> options.owner().own(folder.path()));
+    options.owner().own(contents.paths());
     if (binaries != null && !hasSockets(binaries)) {
       configuration.set(
           "unix_socket_directories",
           binaries.setting("unix_socket_directories", data, options.owner()).orElse(null),
           SOCKETS,
           options.owner().name() + " cannot write there");
-      options.owner().own(data);
+      options.owner().own(List.of(data.resolve("postgresql.auto.conf")));
     }
-    List<Path> paths = new ArrayList<>();
-    for (RestoreFolder folder : folders) {
-      try (Stream<Path> inside = Files.walk(folder.path())) {
-        inside.filter(path -> !Files.isSymbolicLink(path)).forEach(paths::add);
-      }
-    }
-    sync(paths);
+    sync(contents.paths().stream().filter(path -> !Files.isSymbolicLink(path)).toList());
     // While it can be told from a whole one that a server may run on: nobody throws that away.
     for (RestoreFolder tablespace : folders.subList(1, folders.size())) {
       tablespace.finish();

@@ -12,9 +12,11 @@ import org.jspecify.annotations.Nullable;
  * Whether a PostgreSQL server of this machine is at a folder. A postmaster.pid alone tells neither
  * that one is (the process may be another's by now) nor that none is (somebody may have removed the
  * file): where the system tells (Linux), the servers' working directories count too, which are
- * their data directories.
+ * their data directories. They are compared through the links that the system keeps, which lead
+ * into the processes' own file systems: a server in a container has other names for its folders.
  *
- * <p>Not seen: servers on other machines and in other containers that share the folder.
+ * <p>Not seen: servers on other machines that share the folder, and those of whose processes this
+ * one is told nothing: where it runs in a container itself, or as a user who may not look at them.
  */
 final class ServerUse {
   private static final Path PROCESSES = Path.of("/proc");
@@ -36,8 +38,7 @@ final class ServerUse {
       }
     }
     for (long pid : servers()) {
-      Path at = workingDirectory(pid);
-      if (at != null && isSame(at, data)) {
+      if (isSame(workingDirectory(pid), data)) {
         return "a PostgreSQL server runs in " + data + " (process " + pid + ")";
       }
     }
@@ -50,18 +51,22 @@ final class ServerUse {
   static @Nullable String ofTablespace(Path folder, Path data) throws IOException {
     for (long pid : servers()) {
       Path at = workingDirectory(pid);
-      if (at != null && !isSame(at, data) && links(at.resolve("pg_tblspc"), folder)) {
+      if (!isSame(at, data) && links(pid, at.resolve("pg_tblspc"), folder)) {
         return "%s is a tablespace of the server that runs in %s (process %d)"
-            .formatted(folder, at, pid);
+            .formatted(folder, named(at), pid);
       }
     }
     return null;
   }
 
-  private static boolean links(Path tablespaces, Path folder) {
+  /** A link leads to where the server sees it, in its own file system. */
+  private static boolean links(long pid, Path tablespaces, Path folder) {
+    Path root = PROCESSES.resolve(pid + "/root");
     try (DirectoryStream<Path> links = Files.newDirectoryStream(tablespaces)) {
       for (Path link : links) {
-        if (isSame(link, folder)) {
+        Path to = Files.isSymbolicLink(link) ? Files.readSymbolicLink(link) : link;
+        if (isSame(link, folder)
+            || isSame(root.resolve(to.toString().replaceFirst("^/+", "")), folder)) {
           return true;
         }
       }
@@ -78,7 +83,7 @@ final class ServerUse {
       return true;
     }
     Path at = workingDirectory(pid);
-    return isServer(name) && (at == null || isSame(at, data));
+    return isServer(name) && (named(at) == null || isSame(at, data));
   }
 
   private static List<Long> servers() {
@@ -106,9 +111,14 @@ final class ServerUse {
     }
   }
 
-  private static @Nullable Path workingDirectory(long pid) {
+  private static Path workingDirectory(long pid) {
+    return PROCESSES.resolve(pid + "/cwd");
+  }
+
+  /** As the process itself names it; null when we are not told. */
+  private static @Nullable Path named(Path workingDirectory) {
     try {
-      return Files.readSymbolicLink(PROCESSES.resolve(pid + "/cwd"));
+      return Files.readSymbolicLink(workingDirectory);
     } catch (IOException e) {
       return null;
     }

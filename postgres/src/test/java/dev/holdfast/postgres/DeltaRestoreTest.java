@@ -16,8 +16,11 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -65,6 +68,33 @@ class DeltaRestoreTest {
               assertThat(e.why()).contains(why);
               assertThat(e.next()).contains(next);
             });
+  }
+
+  /**
+   * What counts as a server that runs there: a process of that name with that folder for its own.
+   */
+  private static Process pretendServer(Path program, Path data) {
+    try {
+      Files.copy(Path.of("/bin/sleep"), program, StandardCopyOption.COPY_ATTRIBUTES);
+      Process process =
+          new ProcessBuilder(program.toString(), "600").directory(data.toFile()).start();
+      Path name = Path.of("/proc", Long.toString(process.pid()), "comm");
+      long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+      while (!Files.readString(name).strip().equals("postgres")) {
+        assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+        Thread.onSpinWait();
+      }
+      return process;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Who everything belongs to. */
+  private static String owners(Path folder) {
+    return Processes.run(
+            List.of("sh", "-c", "cd '" + folder + "' && find . -printf '%p %u\n' | sort"))
+        .output();
   }
 
   private static void copy(Path from, Path to) {
@@ -146,7 +176,28 @@ class DeltaRestoreTest {
       Files.move(parent.resolve("global"), data.resolve("global"));
       Files.write(data.resolve("global/pg_control"), control);
 
-      // A server that ran between looking and writing.
+      // A server that ran between looking and writing; one that runs now.
+      Processes.run(List.of("chown", "-R", "nobody", data.toString()));
+      String owners = owners(data);
+      List<Process> servers = new ArrayList<>();
+      try {
+        refused(
+            () ->
+                DeltaRestore.run(
+                    recorded.cluster(),
+                    target,
+                    options,
+                    false,
+                    _ -> servers.add(pretendServer(parent.resolve("postgres"), data))),
+            "a PostgreSQL server runs in " + data,
+            "stop it");
+      } finally {
+        servers.forEach(Process::destroyForcibly);
+      }
+      servers.getFirst().waitFor();
+      assertThat(data.resolve(RestoreFolder.MARKER)).doesNotExist();
+      assertThat(data.resolve(ExistingFiles.WAL_STAGE)).doesNotExist();
+      assertThat(owners(data)).isEqualTo(owners);
       refused(
           () ->
               DeltaRestore.run(
@@ -178,6 +229,29 @@ class DeltaRestoreTest {
       assertThat(parent.resolve("data.set-aside/pg_wal")).isNotEmptyDirectory();
       assertThat(data.resolve(RestoreFolder.MARKER)).doesNotExist();
       assertThat(moved.resolve(RestoreFolder.MARKER)).doesNotExist();
+
+      // Without a pg_wal the settings are kept all the same; what lies beside is nobody's business.
+      Processes.run(List.of("rm", "-rf", data.resolve("pg_wal").toString()));
+      Files.writeString(data.resolve("pg_hba.conf"), "# changed since");
+      Path beside = Files.createDirectory(moved.resolve("letters"));
+      Files.writeString(beside.resolve("file"), "kept");
+      String besides = owners(beside);
+      assertThat(besides).contains("./file ");
+      DeltaPlan settings = DeltaRestore.plan(recorded.cluster(), target, options, false);
+      Path aside = parent.resolve("data.set-aside-2");
+      assertThat(settings.aside()).isEqualTo(aside);
+      assertThat(settings.namesAside()).contains("pg_hba.conf").doesNotContain("pg_wal");
+      DeltaRestore.run(recorded.cluster(), target, options, false, _ -> {});
+      assertThat(aside.resolve("pg_hba.conf")).hasContent("# changed since");
+      assertThat(aside.toFile().list())
+          .containsExactlyInAnyOrder(
+              "postgresql.conf",
+              "postgresql.auto.conf",
+              "pg_hba.conf",
+              "pg_ident.conf",
+              "pg_control");
+      assertThat(data.resolve("pg_hba.conf")).content().doesNotContain("# changed since");
+      assertThat(owners(beside)).isEqualTo(besides);
       // Production has all it had.
       recorded.server().restart(PostgresServer.Stop.FAST);
       assertThat(recorded.server().value("SELECT count(*) FROM t")).isEqualTo("2");
@@ -248,6 +322,35 @@ class DeltaRestoreTest {
       RestoreOptions options = into(data, Map.of());
       Restore.run(recorded.cluster(), target, options);
       String whole = listing(data);
+
+      // What is going to be removed makes no room for the WAL, which comes first.
+      Path extra = data.resolve("base/extra");
+      Processes.run(List.of("fallocate", "-l", "100m", extra.toString()));
+      fill(filler, 8 << 20);
+      assertThatThrownBy(() -> DeltaRestore.plan(recorded.cluster(), target, options, false))
+          .isInstanceOfSatisfying(
+              NoRoomException.class,
+              e -> assertThat(e.why()).contains("before anything is removed"));
+      Files.delete(extra);
+      Files.delete(filler);
+
+      // A pg_wal that cannot be moved, be it known before or not.
+      Path wal = data.resolve("pg_wal");
+      mount("-t", "tmpfs", "none", wal + "");
+      refused(
+          () -> DeltaRestore.plan(recorded.cluster(), target, options, false),
+          "it is a file system of its own",
+          "move what is in " + wal + " to a safe place");
+      umount(wal);
+      mount("--bind", Files.createDirectory(small.resolve("wal")).toString(), wal + "");
+      assertThatThrownBy(
+              () -> DeltaRestore.run(recorded.cluster(), target, options, false, _ -> {}))
+          .isInstanceOfSatisfying(
+              OperatorException.class, e -> assertThat(e.kind()).isEqualTo(Kind.FAILED));
+      umount(wal);
+      assertThat(listing(data)).isEqualTo(whole);
+      Processes.run(List.of("rm", "-rf", data + ".set-aside"));
+
       Processes.run(List.of("sh", "-c", "rm -rf " + data + "/base/*"));
       // Sizes are made first, as holes: the room goes when they are filled.
       AtomicBoolean filled = new AtomicBoolean();
@@ -258,14 +361,7 @@ class DeltaRestoreTest {
               if (filled.getAndSet(true)) {
                 return;
               }
-              try (FileChannel file =
-                  FileChannel.open(filler, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                while (true) {
-                  file.write(ByteBuffer.wrap(new byte[1 << 16]), file.size());
-                }
-              } catch (IOException e) {
-                return; // it is full
-              }
+              fill(filler, 0);
             }
           };
       assertThatThrownBy(() ->
@@ -285,7 +381,29 @@ class DeltaRestoreTest {
       assertThat(listing(data)).isEqualTo(whole);
       assertThat(done.plan().kept()).isPositive();
     } finally {
-      Processes.run(List.of("umount", small.toString()));
+      Processes.run(List.of("umount", "--recursive", small.toString()));
     }
+  }
+
+  /** Writes until only so much room is left, or none. */
+  private static void fill(Path filler, long left) {
+    try (FileChannel file =
+        FileChannel.open(filler, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      while (left == 0 || Files.getFileStore(filler).getUsableSpace() > left) {
+        file.write(ByteBuffer.wrap(new byte[1 << 16]), file.size());
+      }
+    } catch (IOException e) {
+      assertThat(left).as(e.getMessage()).isZero();
+    }
+  }
+
+  private static void mount(String... options) {
+    List<String> command = new ArrayList<>(List.of("mount"));
+    command.addAll(List.of(options));
+    assertThat(Processes.run(command).exitCode()).isZero();
+  }
+
+  private static void umount(Path folder) {
+    assertThat(Processes.run(List.of("umount", folder.toString())).exitCode()).isZero();
   }
 }

@@ -2,12 +2,18 @@ package dev.holdfast.postgres;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.RestoreFolder.Aside;
+import dev.holdfast.server.Processes;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -17,6 +23,11 @@ import org.junit.jupiter.api.io.TempDir;
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 class RestoreFolderTest {
   private static final String NEXT = "name another";
+
+  /** As a restore into nothing begins its marker. */
+  private static final String OURS =
+      "A restore by Holdfast goes on here, or was interrupted: what is in this folder is not"
+          + " complete.\ntext\n";
 
   @TempDir Path home;
 
@@ -79,15 +90,19 @@ class RestoreFolderTest {
     Path space = home.resolve("space");
     Path stranger = Files.createDirectory(home.resolve("stranger"));
     Files.writeString(stranger.resolve("file"), "kept");
+    Path unknown = Files.createDirectory(home.resolve("unknown"));
+    Files.writeString(unknown.resolve("file"), "kept");
+    Files.writeString(unknown.resolve(RestoreFolder.MARKER), "");
     Path outside = Files.createDirectory(home.resolve("outside"));
     Files.writeString(outside.resolve("file"), "kept");
     // As kill -9 leaves it: nobody closes, and the lock goes with the process.
     Files.createDirectories(data.resolve("pg_tblspc"));
     Files.writeString(
-        data.resolve(RestoreFolder.MARKER), "text\nalso: " + space + "\nalso: " + stranger + "\n");
+        data.resolve(RestoreFolder.MARKER),
+        OURS + "also: " + space + "\nalso: " + stranger + "\nalso: " + unknown + "\n");
     Files.createSymbolicLink(data.resolve("pg_tblspc/1"), outside);
     Files.createDirectories(space.resolve("PG_18_1"));
-    Files.writeString(space.resolve(RestoreFolder.MARKER), "");
+    Files.writeString(space.resolve(RestoreFolder.MARKER), OURS);
 
     RestoreFolder.check(data, "cannot restore", NEXT);
     try (RestoreFolder folder = claim(data)) {
@@ -95,6 +110,7 @@ class RestoreFolderTest {
       assertThat(data.toFile().list()).containsExactly(RestoreFolder.MARKER);
       assertThat(space).isEmptyDirectory();
       assertThat(stranger.resolve("file")).as("has no marker: not ours").exists();
+      assertThat(unknown.resolve("file")).as("its marker does not say ours").exists();
       assertThat(outside.resolve("file")).as("links are not followed").exists();
       assertThatThrownBy(() -> claim(data).close())
           .hasMessageContaining("another restore into " + data + " is running");
@@ -110,7 +126,7 @@ class RestoreFolderTest {
       throws IOException {
     Path data = home.resolve("data");
     Files.createDirectories(data.resolve("global"));
-    Files.writeString(data.resolve(RestoreFolder.MARKER), "text\n");
+    Files.writeString(data.resolve(RestoreFolder.MARKER), OURS);
     Files.writeString(data.resolve("global/pg_control"), "whole");
     refused(
         data,
@@ -125,13 +141,83 @@ class RestoreFolderTest {
     Path data = home.resolve("data");
     Path space = home.resolve("space");
     Files.createDirectories(data);
-    Files.writeString(data.resolve(RestoreFolder.MARKER), "text\nalso: " + space + "\n");
+    Files.writeString(data.resolve(RestoreFolder.MARKER), OURS + "also: " + space + "\n");
     try (RestoreFolder running = claim(space)) {
       Files.writeString(running.path().resolve("file"), "kept");
       claim(data).close();
       assertThat(space.resolve("file")).hasContent("kept");
       assertThat(space.resolve(RestoreFolder.MARKER)).exists();
     }
+  }
+
+  @Test
+  void what_a_marker_does_not_claim_whole_is_not_ours() throws IOException {
+    Path folder = Files.createDirectory(home.resolve("folder"));
+    Path marker = folder.resolve(RestoreFolder.MARKER);
+    for (String text : List.of("", OURS.substring(0, 20), OURS.replace("Holdfast", "--delta"))) {
+      Files.writeString(folder.resolve("file"), "kept");
+      Files.writeString(marker, text);
+      refused(
+          folder,
+          "the file "
+              + marker
+              + " is not as a restore writes it (it may have been cut off by a full disk), so that"
+              + " nothing tells whose the other files there are");
+      assertThat(folder.resolve("file")).hasContent("kept");
+      Files.delete(folder.resolve("file"));
+      claim(folder).close();
+      assertThat(folder).as("held nothing else").isEmptyDirectory();
+    }
+  }
+
+  @Test
+  void a_disk_that_is_full_leaves_no_marker_that_claims_what_was_there() throws IOException {
+    assumeTrue(
+        Processes.run(List.of("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", home + ""))
+                .exitCode()
+            == 0,
+        "only root can make a small file system");
+    try {
+      Path folder = Files.createDirectory(home.resolve("space"));
+      Path marker = folder.resolve(RestoreFolder.MARKER);
+      Files.writeString(folder.resolve("somebody's"), "");
+      Path filler = home.resolve("filler");
+      fill(filler);
+      assertThatThrownBy(() -> takeOver(folder)).isInstanceOf(IOException.class);
+      assertThat(folder.toFile().list()).containsExactly("somebody's");
+
+      // One that was interrupted says as much as before.
+      Files.delete(filler);
+      RestoreFolder begun = takeOver(folder);
+      begun.change();
+      begun.close();
+      String text = Files.readString(marker);
+      fill(filler);
+      assertThatThrownBy(() -> takeOver(folder)).isInstanceOf(IOException.class);
+      assertThat(marker).hasContent(text);
+      Files.delete(filler);
+      takeOver(folder).close();
+      assertThat(folder.toFile().list())
+          .containsExactlyInAnyOrder("somebody's", RestoreFolder.MARKER);
+    } finally {
+      Processes.run(List.of("umount", home.toString()));
+    }
+  }
+
+  private static void fill(Path filler) throws IOException {
+    try (FileChannel file =
+        FileChannel.open(filler, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      while (true) {
+        file.write(ByteBuffer.allocate(1024), file.size());
+      }
+    } catch (IOException e) {
+      assertThat(e).hasMessageContaining("No space left");
+    }
+  }
+
+  private static RestoreFolder takeOver(Path path) throws IOException {
+    return RestoreFolder.takeOver(
+        path, "7", new Aside(path.resolveSibling("aside"), List.of("pg_wal")), List.of(), "cannot");
   }
 
   private static RestoreFolder claim(Path path) {

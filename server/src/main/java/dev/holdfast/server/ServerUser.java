@@ -4,19 +4,19 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.FileVisitResult;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.GroupPrincipal;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -85,6 +85,37 @@ public final class ServerUser {
     return new ServerUser(name, group.output().strip());
   }
 
+  /**
+   * The user of this name; without one, for root the one that a data directory belongs to.
+   *
+   * @param wanted null: for root who the data directory belongs to, or else its files, and {@code
+   *     postgres} where that is root; for everybody else themselves
+   * @param data the data directory, which may not be there
+   * @param what the operation that needs it
+   * @throws OperatorException as {@link #of}; FAILED when the directory cannot be looked at
+   */
+  public static ServerUser ofData(@Nullable String wanted, Path data, String what) {
+    if (wanted == null && ROOT.equals(System.getProperty("user.name"))) {
+      try {
+        for (String name : List.of("", "PG_VERSION", "global/pg_control")) {
+          Path path = data.resolve(name);
+          String its = Files.exists(path) ? Files.getOwner(path).getName() : ROOT;
+          if (!its.equals(ROOT)) {
+            return of(its, what);
+          }
+        }
+      } catch (IOException e) {
+        throw new OperatorException(
+            Kind.FAILED,
+            what,
+            "cannot tell whom " + data + " belongs to: " + e.getMessage(),
+            "name the user that is to run the server: --owner USER",
+            e);
+      }
+    }
+    return of(wanted, what);
+  }
+
   /** Its name. */
   public String name() {
     return name;
@@ -123,37 +154,34 @@ public final class ServerUser {
     if (group == null) {
       return;
     }
-    try {
-      UserPrincipalLookupService lookup = path.getFileSystem().getUserPrincipalLookupService();
-      UserPrincipal user = lookup.lookupPrincipalByName(name);
-      GroupPrincipal its = lookup.lookupPrincipalByGroupName(group);
-      Files.walkFileTree(
-          path,
-          new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes)
-                throws IOException {
-              return give(dir);
-            }
-
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-                throws IOException {
-              return give(file);
-            }
-
-            private FileVisitResult give(Path one) throws IOException {
-              PosixFileAttributeView view =
-                  Objects.requireNonNull(
-                      Files.getFileAttributeView(
-                          one, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS));
-              view.setOwner(user);
-              view.setGroup(its);
-              return FileVisitResult.CONTINUE;
-            }
-          });
+    List<Path> paths = new ArrayList<>();
+    try (Stream<Path> inside = Files.walk(path)) {
+      inside.forEach(paths::add);
     } catch (IOException e) {
       throw new UncheckedIOException("cannot give " + path + " to " + name, e);
+    }
+    own(paths);
+  }
+
+  /** Gives it these, and of folders not what is in them; symbolic links themselves. */
+  public void own(Collection<Path> paths) {
+    if (group == null) {
+      return;
+    }
+    try {
+      UserPrincipalLookupService lookup = FileSystems.getDefault().getUserPrincipalLookupService();
+      UserPrincipal user = lookup.lookupPrincipalByName(name);
+      GroupPrincipal its = lookup.lookupPrincipalByGroupName(group);
+      for (Path path : paths) {
+        PosixFileAttributeView view =
+            Objects.requireNonNull(
+                Files.getFileAttributeView(
+                    path, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS));
+        view.setOwner(user);
+        view.setGroup(its);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot give files to " + name, e);
     }
   }
 }
