@@ -15,10 +15,10 @@ class TrainingTest {
   private Path folder;
 
   @Test
-  void it_loads_what_commands_need_where_there_is_neither_a_server_nor_a_repository()
-      throws Exception {
+  void it_loads_what_commands_need_where_there_is_no_server() throws Exception {
     Path none = folder.resolve("none");
     Path library = folder.resolve("library");
+    Path thrownAway = folder.resolve("thrown-away");
     Path loaded = folder.resolve("classes.txt");
     Process training =
         new ProcessBuilder(
@@ -29,14 +29,22 @@ class TrainingTest {
                 System.getProperty("java.class.path"),
                 Training.class.getName(),
                 none.toString(),
-                library.toString())
+                library.toString(),
+                "../store/src/test/resources/repositories/1-encrypted",
+                "correct horse battery staple",
+                thrownAway.toString())
             .redirectErrorStream(true)
             .start();
     String printed = new String(training.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertThat(training.waitFor()).as(printed).isZero();
     assertThat(none).doesNotExist();
     String classes = Files.readString(loaded);
-    assertThat(List.of("org.postgresql.jdbc.PgConnection", "tools.jackson.databind.ObjectMapper"))
+    assertThat(
+            List.of(
+                "org.postgresql.jdbc.PgConnection",
+                "tools.jackson.databind.ObjectMapper",
+                "com.google.crypto.tink.StreamingAead",
+                "dev.holdfast.store.SealedObjects"))
         .allMatch(classes::contains);
     if (System.getProperty("os.name").equals("Linux")) {
       assertThat(Files.readAllBytes(library)).startsWith(0x7f, 'E', 'L', 'F');
