@@ -2,6 +2,7 @@ package dev.holdfast.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.holdfast.testkit.S3Server;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -164,5 +166,24 @@ final class HoldfastProcess implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Of a repository in a bucket; nothing when there is none. */
+  static Map<String, String> environment(@Nullable S3Server bucket) {
+    return bucket == null
+        ? Map.of()
+        : Map.of(
+            "HOLDFAST_REPOSITORY",
+            "s3://acme-backups/holdfast",
+            "AWS_ENDPOINT_URL",
+            bucket.endpoint().toString(),
+            "AWS_REGION",
+            "us-east-1",
+            "AWS_ACCESS_KEY_ID",
+            S3Server.ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY",
+            S3Server.SECRET_KEY,
+            "AWS_EC2_METADATA_DISABLED",
+            "true");
   }
 }

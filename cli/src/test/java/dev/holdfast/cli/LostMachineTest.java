@@ -135,28 +135,10 @@ class LostMachineTest {
           Files.move(server.folder().resolve("repository"), fresh.resolve("repository"));
         }
       }
-      return restore(fresh, environment(bucket), books, metronome);
+      return restore(fresh, HoldfastProcess.environment(bucket), books, metronome);
     } finally {
       Processes.run(List.of("rm", "-rf", fresh.toString()));
     }
-  }
-
-  private static Map<String, String> environment(@Nullable S3Server bucket) {
-    return bucket == null
-        ? Map.of()
-        : Map.of(
-            "HOLDFAST_REPOSITORY",
-            "s3://acme-backups/holdfast",
-            "AWS_ENDPOINT_URL",
-            bucket.endpoint().toString(),
-            "AWS_REGION",
-            "us-east-1",
-            "AWS_ACCESS_KEY_ID",
-            S3Server.ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY",
-            S3Server.SECRET_KEY,
-            "AWS_EC2_METADATA_DISABLED",
-            "true");
   }
 
   /** The life and the death of the machine. */
@@ -171,7 +153,7 @@ class LostMachineTest {
       Path keptKey)
       throws Exception {
     Path home = server.folder(); // others can enter it: root's files go to another user
-    Map<String, String> environment = environment(bucket);
+    Map<String, String> environment = HoldfastProcess.environment(bucket);
     server.execute("CREATE TABLE told (client int, n int, filler text, PRIMARY KEY (client, n))");
     HoldfastProcess.Ended made =
         run(

@@ -50,7 +50,7 @@ class RecorderStandbyTest {
   private static void takesOver(@Nullable S3Server bucket) throws Exception {
     try (TestServer server = TestServer.start(18, SETTINGS)) {
       Path home = server.folder();
-      Map<String, String> environment = environment(bucket);
+      Map<String, String> environment = HoldfastProcess.environment(bucket);
       protect(server, environment);
       Path config = home.resolve("holdfast.yaml");
       Files.writeString(config, "record: {takeoverAfterSeconds: 3}\n");
@@ -258,23 +258,5 @@ class RecorderStandbyTest {
     try (HoldfastProcess process = HoldfastProcess.start(home, environment, arguments)) {
       return process.await();
     }
-  }
-
-  private static Map<String, String> environment(@Nullable S3Server bucket) {
-    return bucket == null
-        ? Map.of()
-        : Map.of(
-            "HOLDFAST_REPOSITORY",
-            "s3://acme-backups/holdfast",
-            "AWS_ENDPOINT_URL",
-            bucket.endpoint().toString(),
-            "AWS_REGION",
-            "us-east-1",
-            "AWS_ACCESS_KEY_ID",
-            S3Server.ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY",
-            S3Server.SECRET_KEY,
-            "AWS_EC2_METADATA_DISABLED",
-            "true");
   }
 }

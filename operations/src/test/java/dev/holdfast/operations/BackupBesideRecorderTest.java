@@ -63,7 +63,7 @@ final class BackupBesideRecorderTest {
       while (System.nanoTime() < until) {
         assertThat(WalReceiver.isActive(url, "acme")).isFalse();
         assertThat(taking.isDone()).isFalse();
-        Thread.sleep(50);
+        Thread.sleep(50); // between two looks
       }
       held.close();
       BackupResult taken = taking.get(90, TimeUnit.SECONDS); // nobody records: it does so itself

@@ -7,8 +7,6 @@ import dev.holdfast.store.objects.ObjectStore;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -149,7 +147,7 @@ public final class BaseReader {
       transfer(
           path -> choices.get(path) == Restoration.WHOLE,
           threads,
-          () -> new FileSink(place),
+          () -> new FileSink(new OpenFile(place, StandardOpenOption.WRITE)),
           onBytes);
     } catch (IOException e) {
       throw cannotRestore(directory, e);
@@ -582,46 +580,20 @@ public final class BaseReader {
     return PartTrailer.decode(name, part, trailer);
   }
 
-  /** Keeps the last file open: a part holds a file's extents one after the other. */
-  private static final class FileSink implements Sink {
-    private final Function<String, Path> place;
-    private @Nullable String openPath;
-    private @Nullable FileChannel channel;
-
-    FileSink(Function<String, Path> place) {
-      this.place = place;
-    }
-
+  /** Into files that are there, with their length. */
+  private record FileSink(OpenFile file) implements Sink {
     @Override
     public void write(String path, long offset, byte[] bytes, int from, int length)
         throws IOException {
-      FileChannel target = open(path);
-      ByteBuffer buffer = ByteBuffer.wrap(bytes, from, length);
-      while (buffer.hasRemaining()) {
-        target.write(buffer, offset + (length - buffer.remaining()));
-      }
+      file.write(path, offset, bytes, from, length);
     }
 
     @Override
     public void hole(String path, long offset, long length) {} // the file has it already
 
-    private FileChannel open(String path) throws IOException {
-      if (channel != null && path.equals(openPath)) {
-        return channel;
-      }
-      close();
-      FileChannel opened = FileChannel.open(place.apply(path), StandardOpenOption.WRITE);
-      channel = opened;
-      openPath = path;
-      return opened;
-    }
-
     @Override
     public void close() throws IOException {
-      if (channel != null) {
-        channel.close();
-        channel = null;
-      }
+      file.close();
     }
   }
 

@@ -82,7 +82,7 @@ public final class Lease implements AutoCloseable {
   private void keep(Duration pause, Runnable onLost) {
     try {
       while (true) {
-        Thread.sleep(pause);
+        Thread.sleep(pause); // the pace of renewals; closing interrupts it
         try {
           renew();
         } catch (LeaseLostException e) {

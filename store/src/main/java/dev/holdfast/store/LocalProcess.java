@@ -82,7 +82,7 @@ final class LocalProcess {
     try {
       return Files.readString(BOOT).strip() + " " + Files.readSymbolicLink(SPACE);
     } catch (IOException | UnsupportedOperationException e) {
-      return null;
+      return null; // no Linux, or /proc is hidden: then a holder is never told to be gone
     }
   }
 
