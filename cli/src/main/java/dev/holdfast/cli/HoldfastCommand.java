@@ -1,5 +1,6 @@
 package dev.holdfast.cli;
 
+import java.util.List;
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,32 +23,34 @@ import picocli.CommandLine.Mixin;
     },
     commandListHeading = "%nCommands:%n",
     optionListHeading = "%nOptions:%n",
-    subcommands = {
-      DemoCommand.class,
-      ProtectCommand.class,
-      RecordCommand.class,
-      BackupCommand.class,
-      RollupCommand.class,
-      ProveCommand.class,
-      VerifyCommand.class,
-      ExpireCommand.class,
-      StatusCommand.class,
-      KeyCommand.class,
-      LogCommand.class,
-      ShowCommand.class,
-      RevertCommand.class,
-      ForkCommand.class,
-      RestoreCommand.class,
-      PreviewCommand.class,
-      WalCommand.class,
-      AutoComplete.GenerateCompletion.class,
-    },
     footerHeading = "%n",
     footer = {
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused as unsafe, 4 differences or failed checks,",
       "  5 repository unreachable, 6 stored data damaged, 7 database unreachable, 130 interrupted.",
     })
 final class HoldfastCommand {
+  /** As help lists them. */
+  static final List<Class<?>> COMMANDS =
+      List.of(
+          DemoCommand.class,
+          ProtectCommand.class,
+          RecordCommand.class,
+          BackupCommand.class,
+          RollupCommand.class,
+          ProveCommand.class,
+          VerifyCommand.class,
+          ExpireCommand.class,
+          StatusCommand.class,
+          KeyCommand.class,
+          LogCommand.class,
+          ShowCommand.class,
+          RevertCommand.class,
+          ForkCommand.class,
+          RestoreCommand.class,
+          PreviewCommand.class,
+          WalCommand.class,
+          AutoComplete.GenerateCompletion.class);
+
   /** Given before the command, as git takes its options; one given after it wins. */
   @Mixin RepositoryOptions repository = new RepositoryOptions();
 }

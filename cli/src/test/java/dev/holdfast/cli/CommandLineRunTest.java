@@ -61,6 +61,26 @@ class CommandLineRunTest {
   }
 
   @Test
+  void options_may_come_before_the_command_and_have_the_name_of_another() {
+    for (String[] arguments :
+        new String[][] {
+          {"--repository", "fork", "log", "--help"},
+          {"--repository=fork", "--config", "fork", "log", "--help"},
+        }) {
+      out.reset();
+      assertThat(run(Map.of(), arguments)).as(err()).isZero();
+      assertThat(out()).contains("Usage: holdfast log");
+    }
+    out.reset();
+    assertThat(run(Map.of(), "--repository", "elsewhere", "--help")).isZero();
+    assertThat(out()).contains("preview", "status");
+    assertThat(run(Map.of(), "--repository", "log", "acme")).isEqualTo(2);
+    assertThat(err()).contains("Expected parameter for option '--repository' but found 'log'");
+    assertThat(run(Map.of(), "--nothing")).isEqualTo(2);
+    assertThat(err()).contains("--nothing");
+  }
+
+  @Test
   void an_unknown_option_is_wrong_usage_and_says_where_help_is() {
     assertThat(run(Map.of(), "log", "acme", "--destructif")).isEqualTo(2);
     assertThat(err())

@@ -3,6 +3,7 @@ package dev.holdfast.operations;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.BaseBackup;
+import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.CatalogReader;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.ReplicationSlot;
@@ -19,8 +20,12 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -30,7 +35,11 @@ public final class Backup {
   private static final Duration CONNECTED_MAX = Duration.ofSeconds(30);
   private static final Duration RECORDER_MAX = Duration.ofMinutes(1);
   private static final Duration ATTEMPT_MAX = Duration.ofSeconds(6);
-  private static final long POLL_NANOS = 100_000_000L;
+
+  /** A look lists the repository's WAL, which a bucket charges for. */
+  private static final long POLL_FIRST_NANOS = 20_000_000L;
+
+  private static final long POLL_MAX_NANOS = 160_000_000L;
   private static final long LOOK_NANOS = 500_000_000L;
   private static final int DAMAGED_PAGES_TOLD = 100;
 
@@ -85,7 +94,10 @@ public final class Backup {
           new ParentChoice(
               cluster,
               wanted,
-              position -> awaitStored(position, WalPosition.flushed(recorder), receiving));
+              (position, enough) ->
+                  awaitStored(position, WalPosition.flushed(recorder), receiving, enough));
+      // It takes as long as the last WAL does to arrive.
+      var catalog = new FutureTask<Catalog>(() -> CatalogReader.read(recorder));
       BaseManifest manifest =
           BaseBackup.take(
               recorder,
@@ -93,9 +105,12 @@ public final class Backup {
               connections,
               throughServer,
               choice,
-              (start, stop) -> awaitStored(start, stop, receiving),
+              (start, stop) -> {
+                Thread.ofVirtual().name("backup-catalog").start(catalog);
+                awaitStored(start, stop, receiving, () -> false);
+              },
               told);
-      Catalogs.put(cluster, CatalogReader.read(recorder));
+      Catalogs.put(cluster, get(catalog));
       return BackupResult.of(
           manifest,
           choice.fullBecause(),
@@ -107,9 +122,31 @@ public final class Backup {
     }
   }
 
-  private void awaitStored(Lsn start, Lsn stop, @Nullable Receiving receiving) {
+  private static Catalog get(Future<Catalog> catalog) {
+    try {
+      return catalog.get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OperatorException(
+          Kind.INTERRUPTED,
+          "stopped while reading the server's catalogs",
+          "interrupted",
+          "the base backup is published; the recorder reads them, too",
+          e);
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case null, default -> throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  private void awaitStored(
+      Lsn start, Lsn stop, @Nullable Receiving receiving, BooleanSupplier enough) {
     long deadline = System.nanoTime() + STORED_MAX.toNanos();
-    while (!new RecordedWal(cluster).holds(start, stop)) {
+    long pause = POLL_FIRST_NANOS;
+    while (!enough.getAsBoolean() && !new RecordedWal(cluster).holds(start, stop)) {
       if (receiving != null) {
         receiving.rethrow();
       }
@@ -127,7 +164,8 @@ public final class Backup {
                 + cluster.document().name()
                 + "` is running and its repository has room, then take the backup again");
       }
-      LockSupport.parkNanos(POLL_NANOS);
+      LockSupport.parkNanos(pause);
+      pause = Math.min(2 * pause, POLL_MAX_NANOS);
     }
   }
 

@@ -67,9 +67,34 @@ final class ChangedSince {
     return new Found(why.isEmpty() ? since.blocks : null, why);
   }
 
+  /**
+   * Finds out from what is stored about segments alone, without reading the log.
+   *
+   * @param to where a segment begins
+   * @return null when something is not stored
+   */
+  static @Nullable Found stored(ClusterStore cluster, RecordedWal wal, Lsn from, Lsn to) {
+    if (!from.isBefore(to)) {
+      return null;
+    }
+    var since = new ChangedSince(cluster, wal, from, to);
+    List<String> segments = since.segments(to.plus(-1));
+    if (since.addStored(segments) < segments.size()) {
+      return null;
+    }
+    String minimal = since.minimal();
+    return new Found(minimal.isEmpty() ? since.blocks : null, minimal);
+  }
+
+  /** Whether all that there is to know about a segment is stored. */
+  static boolean isStored(ClusterStore cluster, String segment) {
+    return stored(cluster, segment) != null
+        && minimal(cluster.summaries().reader(), segment) != null;
+  }
+
   /** Returns why it cannot be known; empty when it is. */
   private String find() {
-    List<String> segments = segments();
+    List<String> segments = segments(to);
     int stored = addStored(segments);
     if (minimalBefore == null && stored < segments.size()) {
       String missing = addRead(SegmentName.parse(segments.get(stored), segmentSize), stored == 0);
@@ -77,6 +102,10 @@ final class ChangedSince {
         return missing;
       }
     }
+    return minimal();
+  }
+
+  private String minimal() {
     return minimalBefore == null
         ? ""
         : "wal_level was minimal before %s: what was written then is not in the log"
@@ -87,13 +116,13 @@ final class ChangedSince {
    * All that hold a byte in between. Where the timeline changes inside a segment the newer one's
    * copy counts, which has both.
    */
-  private List<String> segments() {
+  private List<String> segments(Lsn until) {
     var segments = new ArrayList<String>();
-    SegmentName last = SegmentName.containing(to, 1, segmentSize);
+    SegmentName last = SegmentName.containing(until, 1, segmentSize);
     for (SegmentName segment = SegmentName.containing(from, 1, segmentSize);
         segment.number() <= last.number();
         segment = segment.next()) {
-      Lsn lastByte = segment.end().isAfter(to) ? to : segment.end().plus(-1);
+      Lsn lastByte = segment.end().isAfter(until) ? until : segment.end().plus(-1);
       segments.add(
           new SegmentName(wal.history().timelineAt(lastByte), segment.number(), segmentSize)
               .toString());
@@ -109,7 +138,7 @@ final class ChangedSince {
       while (done < segments.size()) {
         List<String> some = segments.subList(done, Math.min(segments.size(), done + READ_AT_ONCE));
         var reading = new ArrayList<Future<@Nullable ChangedBlocks>>();
-        some.forEach(segment -> reading.add(executor.submit(() -> stored(segment))));
+        some.forEach(segment -> reading.add(executor.submit(() -> stored(cluster, segment))));
         for (int index = 0; index < some.size(); index++) {
           ChangedBlocks ofSegment = get(reading.get(index));
           Boolean minimal = ofSegment == null ? null : minimal(summaries, some.get(index));
@@ -147,7 +176,7 @@ final class ChangedSince {
   }
 
   /** Null when they are not there, or do not hold: then the WAL tells. */
-  private @Nullable ChangedBlocks stored(String segment) {
+  private static @Nullable ChangedBlocks stored(ClusterStore cluster, String segment) {
     try {
       byte[] bytes = cluster.summaries().readBlocks(segment);
       return bytes == null ? null : ChangedBlocks.decode(bytes);

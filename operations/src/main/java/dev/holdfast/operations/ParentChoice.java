@@ -9,6 +9,7 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseStore;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineHistory;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -16,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** What a new base backup stands on, or why it is a full one. */
@@ -31,10 +33,15 @@ final class ParentChoice implements BaseBackup.LayerChoice {
   private final Recorded recorded;
   private @Nullable String fullBecause;
 
-  /** Waits until the WAL that a position lies in is stored, and what the server wrote after it. */
+  /** Waits for a recorder. */
   @FunctionalInterface
   interface Recorded {
-    void await(Lsn position);
+    /**
+     * Returns when the WAL that a position lies in is stored, and what the server wrote after it.
+     *
+     * @param enough what does as well
+     */
+    void await(Lsn position, BooleanSupplier enough);
   }
 
   ParentChoice(ClusterStore cluster, Backup.Wanted wanted, Recorded recorded) {
@@ -70,7 +77,9 @@ final class ParentChoice implements BaseBackup.LayerChoice {
     if (newestFirst.isEmpty()) {
       return full("there is no base backup that it could stand on");
     }
-    recorded.await(start);
+    @Nullable SegmentName before = before(start, facts.timeline());
+    recorded.await(
+        start, () -> before != null && ChangedSince.isStored(cluster, before.toString()));
     RecordedWal wal = new RecordedWal(cluster, facts.timeline());
     var reasons = new ArrayList<String>();
     for (BaseManifest base : newestFirst) {
@@ -81,6 +90,31 @@ final class ParentChoice implements BaseBackup.LayerChoice {
       reasons.add(against);
     }
     return full(reasons.getFirst());
+  }
+
+  /**
+   * The last segment in which a record lies that comes before a position, when that is known
+   * without reading: a server that begins a base backup begins a segment, too, and unless others
+   * write at that moment the backup starts at its very beginning. What is recorded of the new one
+   * need not be waited for then. Null elsewhere.
+   */
+  private @Nullable SegmentName before(Lsn start, int timeline) {
+    SegmentName segment =
+        SegmentName.containing(start, timeline, cluster.document().walSegmentSize());
+    return start.equals(segment.firstRecord()) ? segment.previous() : null;
+  }
+
+  private ChangedSince.Found changed(BaseManifest parent, RecordedWal wal, Lsn start) {
+    Lsn from = new Lsn(parent.startLsn());
+    SegmentName before = before(start, wal.timeline());
+    if (before != null) {
+      ChangedSince.Found stored = ChangedSince.stored(cluster, wal, from, before.end());
+      if (stored != null) {
+        return stored;
+      }
+      recorded.await(start, () -> false); // it is read
+    }
+    return ChangedSince.between(cluster, new RecordedWal(cluster, wal.timeline()), from, start);
   }
 
   private @Nullable Increment full(String because) {
@@ -156,8 +190,7 @@ final class ParentChoice implements BaseBackup.LayerChoice {
       }
       return full("base backup " + parent.label() + " cannot be read: " + e.why());
     }
-    ChangedSince.Found changed =
-        ChangedSince.between(cluster, wal, new Lsn(parent.startLsn()), start);
+    ChangedSince.Found changed = changed(parent, wal, start);
     return changed.blocks() == null
         ? full(changed.why())
         : new Increment(parent, files, changed.blocks());

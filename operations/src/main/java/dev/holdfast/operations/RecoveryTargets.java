@@ -13,6 +13,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Collector;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -62,6 +63,9 @@ final class RecoveryTargets {
     if (target.at() != null) {
       return RecoveryTarget.before(at(target.at(), progress));
     }
+    if (target.before() == null && target.after() == null) {
+      return RecoveryTarget.before(wal.end());
+    }
     RecordedTransactions transactions =
         new RecordedTransactions(cluster, wal, RecordedNames.of(cluster));
     if (target.before() != null) {
@@ -70,11 +74,9 @@ final class RecoveryTargets {
               .moment(target.before(), cannot("before", target.before()), progress)
               .before());
     }
-    if (target.after() != null) {
-      return RecoveryTarget.after(
-          transactions.moment(target.after(), cannot("after", target.after()), progress).commit());
-    }
-    return RecoveryTarget.before(wal.end());
+    String after = Objects.requireNonNull(target.after());
+    return RecoveryTarget.after(
+        transactions.moment(after, cannot("after", after), progress).commit());
   }
 
   private String cannot(String preposition, String xid) {

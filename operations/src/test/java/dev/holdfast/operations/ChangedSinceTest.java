@@ -7,6 +7,7 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.SummaryStore;
 import dev.holdfast.wal.ChangedBlocks;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -61,10 +62,28 @@ final class ChangedSinceTest {
       List<String> segments = cluster.summaries().list();
       long first = from.position() / SEGMENT;
       assertThat(segments).hasSizeGreaterThan(6);
+      Lsn border = new Lsn(to.position() / SEGMENT * SEGMENT);
+      var exactToBorder = new ChangedBlocks();
+      wal.read(from, border, silent, exactToBorder::accept);
+      String last =
+          segments.stream()
+              .filter(segment -> SegmentName.parse(segment, SEGMENT).end().equals(border))
+              .findFirst()
+              .orElseThrow();
+      assertThat(ChangedSince.isStored(cluster, last)).isTrue();
+      assertForgetsNothing(
+          "what is stored",
+          Objects.requireNonNull(ChangedSince.stored(cluster, wal, from, border)),
+          exactToBorder);
       for (String segment : segments.reversed()) {
         if (Long.parseLong(segment.substring(16), 16) >= first) {
           cluster.summaries().delete(segment); // from here on the log itself is read
           assertForgetsNothing(segment + " and on not stored", cluster, wal, from, to, exact);
+          boolean complete = segment.compareTo(last) > 0;
+          assertThat(ChangedSince.isStored(cluster, last)).as(segment).isEqualTo(complete);
+          assertThat(ChangedSince.stored(cluster, wal, from, border) != null)
+              .as(segment)
+              .isEqualTo(complete);
         }
       }
     }
@@ -127,7 +146,11 @@ final class ChangedSinceTest {
 
   private static void assertForgetsNothing(
       String what, ClusterStore cluster, RecordedWal wal, Lsn from, Lsn to, ChangedBlocks exact) {
-    ChangedSince.Found found = ChangedSince.between(cluster, wal, from, to);
+    assertForgetsNothing(what, ChangedSince.between(cluster, wal, from, to), exact);
+  }
+
+  private static void assertForgetsNothing(
+      String what, ChangedSince.Found found, ChangedBlocks exact) {
     assertThat(found.why()).as(what).isEmpty();
     ChangedBlocks blocks = Objects.requireNonNull(found.blocks());
     var forgotten = new ArrayList<String>();

@@ -9,6 +9,7 @@ import dev.holdfast.store.BaseDelta;
 import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Writeback;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
@@ -681,8 +682,10 @@ public final class DeltaRestore {
   private RestoredWal stage(RecoveryRoute route, Path stage) throws IOException {
     Files.createDirectory(stage, PRIVATE_FOLDER);
     Files.createDirectory(stage.resolve("archive_status"), PRIVATE_FOLDER);
-    return RestoredWal.fetch(
-        what, cluster, route, target, stage, options.threads(), options.progress());
+    try (Writeback writeback = new Writeback()) {
+      return RestoredWal.fetch(
+          what, cluster, route, target, stage, options.threads(), writeback, options.progress());
+    }
   }
 
   /** Gives it back the name that it had when it was looked at. */

@@ -8,6 +8,7 @@ import dev.holdfast.store.BaseManifest;
 import dev.holdfast.store.BaseReader;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Restoration;
+import dev.holdfast.store.Writeback;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -285,31 +286,37 @@ public final class Restore {
     // hours that a base backup may take.
     DataDirectory directory = new DataDirectory(data);
     directory.makeFolders();
-    RestoredWal wal =
-        RestoredWal.fetch(
-            what,
-            cluster,
-            route,
-            target,
-            data.resolve("pg_wal"),
-            options.threads(),
-            options.progress());
-    long walFetched = System.nanoTime();
-    for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
-      Files.createSymbolicLink(
-          data.resolve("pg_tblspc").resolve(Long.toString(one.getKey())), one.getValue());
-    }
+    RestoredWal wal;
+    long walFetched;
     AtomicLong fetched = new AtomicLong();
-    reader.restore(
-        data,
-        path -> data.resolve(path.equals(BackupFiles.CONTROL) ? CONTROL_PARTIAL : path),
-        path -> DataDirectory.isLeftOut(path) ? Restoration.LEFT_OUT : Restoration.WHOLE,
-        options.threads(),
-        bytes -> {
-          synchronized (fetched) { // several threads restore; a listener hears one at a time
-            options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
-          }
-        });
+    try (Writeback writeback = new Writeback()) {
+      wal =
+          RestoredWal.fetch(
+              what,
+              cluster,
+              route,
+              target,
+              data.resolve("pg_wal"),
+              options.threads(),
+              writeback,
+              options.progress());
+      walFetched = System.nanoTime();
+      for (Map.Entry<Long, Path> one : tablespaces.entrySet()) {
+        Files.createSymbolicLink(
+            data.resolve("pg_tblspc").resolve(Long.toString(one.getKey())), one.getValue());
+      }
+      reader.restore(
+          data,
+          path -> data.resolve(path.equals(BackupFiles.CONTROL) ? CONTROL_PARTIAL : path),
+          path -> DataDirectory.isLeftOut(path) ? Restoration.LEFT_OUT : Restoration.WHOLE,
+          options.threads(),
+          writeback,
+          bytes -> {
+            synchronized (fetched) { // several threads restore; a listener hears one at a time
+              options.progress().fetched(fetched.addAndGet(bytes), base.bytes());
+            }
+          });
+    }
     long baseFetched = System.nanoTime();
     return complete(
         route,

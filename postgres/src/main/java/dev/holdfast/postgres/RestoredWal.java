@@ -3,6 +3,7 @@ package dev.holdfast.postgres;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Writeback;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineHistory;
@@ -69,6 +70,7 @@ record RestoredWal(Lsn last, Lsn end, long bytes, Map<String, Integer> settings)
    * Fetches and checks it.
    *
    * @param folder pg_wal
+   * @param writeback told of each segment; what is changed later in the last one is not synced
    * @throws OperatorException REFUSED for what must not be replayed, or is not recorded to its end;
    *     DAMAGED_DATA
    */
@@ -79,6 +81,7 @@ record RestoredWal(Lsn last, Lsn end, long bytes, Map<String, Integer> settings)
       RecoveryTarget target,
       Path folder,
       int threads,
+      Writeback writeback,
       RecoveryProgress progress)
       throws IOException {
     int segmentSize = route.base().walSegmentSize();
@@ -99,7 +102,9 @@ record RestoredWal(Lsn last, Lsn end, long bytes, Map<String, Integer> settings)
             reading.add(
                 executor.submit(() -> {
                   byte[] bytes = cluster.wal().read(name);
-                  write(folder.resolve(name), bytes, segmentSize);
+                  Path file = folder.resolve(name);
+                  write(file, bytes, segmentSize);
+                  writeback.written(file);
                   return bytes;
                 }));
           }

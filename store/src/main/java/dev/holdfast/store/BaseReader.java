@@ -113,7 +113,7 @@ public final class BaseReader {
     boolean restored = false;
     boolean created = prepare(directory);
     try {
-      restore(directory, directory::resolve, choice, threads, onBytes);
+      restore(directory, directory::resolve, choice, threads, null, onBytes);
       restored = true;
     } finally {
       if (!restored) {
@@ -128,12 +128,14 @@ public final class BaseReader {
    *
    * @param directory what is restored into, as failures name it
    * @param place where the file or empty directory of a path goes; its parents are made
+   * @param writeback told what was written; null where nothing has to be on the disk in the end
    */
   public void restore(
       Path directory,
       Function<String, Path> place,
       Function<String, Restoration> choice,
       int threads,
+      @Nullable Writeback writeback,
       LongConsumer onBytes) {
     Map<String, Long> files = files();
     var choices = new HashMap<String, Restoration>();
@@ -147,7 +149,7 @@ public final class BaseReader {
       transfer(
           path -> choices.get(path) == Restoration.WHOLE,
           threads,
-          () -> new FileSink(new OpenFile(place, StandardOpenOption.WRITE)),
+          () -> new FileSink(new OpenFile(place, StandardOpenOption.WRITE).telling(writeback)),
           onBytes);
     } catch (IOException e) {
       throw cannotRestore(directory, e);

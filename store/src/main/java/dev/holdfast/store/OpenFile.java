@@ -22,11 +22,21 @@ final class OpenFile implements AutoCloseable {
   private final Set<OpenOption> options;
   private @Nullable String openPath;
   private @Nullable FileChannel channel;
+  private @Nullable Writeback writeback;
+
+  /** Bytes of the open file that were written since it was told. */
+  private long written;
 
   OpenFile(Function<String, Path> place, StandardOpenOption... options) {
     this.place = place;
     this.options = new HashSet<>(Arrays.asList(options));
     this.options.add(LinkOption.NOFOLLOW_LINKS);
+  }
+
+  /** Also says what is written, when it is much. */
+  OpenFile telling(@Nullable Writeback told) {
+    writeback = told;
+    return this;
   }
 
   /** How many bytes there were, at most {@code length}. */
@@ -45,6 +55,11 @@ final class OpenFile implements AutoCloseable {
     while (buffer.hasRemaining()) {
       target.write(buffer, offset + (length - buffer.remaining()));
     }
+    written += length;
+    if (writeback != null && written >= Writeback.BYTES) {
+      writeback.written(place.apply(path));
+      written = 0;
+    }
   }
 
   private FileChannel open(String path) throws IOException {
@@ -55,6 +70,7 @@ final class OpenFile implements AutoCloseable {
     FileChannel opened = FileChannel.open(place.apply(path), options);
     channel = opened;
     openPath = path;
+    written = 0;
     return opened;
   }
 

@@ -27,7 +27,6 @@ public final class FilteredSegment {
   private static final int ID_DATA_SHORT = 255;
   private static final int ID_DATA_LONG = 254;
   private static final int SHORT_PAGE_HEADER = 24;
-  private static final int LONG_PAGE_HEADER = 40;
 
   /** All that changes of a record: its header and the header of its main data. */
   private static final int HEAD_MAX = RawRecord.HEADER + 5;
@@ -178,7 +177,7 @@ public final class FilteredSegment {
     if (here < length) {
       boolean crosses = offset + here == name.segmentSize();
       byte[] target = crosses ? Objects.requireNonNull(next).bytes : bytes;
-      int at = crosses ? LONG_PAGE_HEADER : offset + here + SHORT_PAGE_HEADER;
+      int at = crosses ? SegmentName.LONG_PAGE_HEADER : offset + here + SHORT_PAGE_HEADER;
       System.arraycopy(from, here, target, at, length - here);
     }
   }

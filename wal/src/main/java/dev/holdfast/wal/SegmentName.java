@@ -1,6 +1,7 @@
 package dev.holdfast.wal;
 
 import java.util.HexFormat;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The name of one WAL segment file: 24 upper-case hexadecimal digits ("access/xlog_internal.h",
@@ -13,6 +14,9 @@ import java.util.HexFormat;
 public record SegmentName(int timeline, long number, int segmentSize) {
   /** What initdb chooses unless told otherwise. */
   public static final int DEFAULT_SIZE = 16 * 1024 * 1024;
+
+  /** Bytes of the page header at a segment's beginning. */
+  static final int LONG_PAGE_HEADER = 40;
 
   private static final int DIGITS = 24;
   private static final HexFormat HEX = HexFormat.of().withUpperCase();
@@ -71,6 +75,19 @@ public record SegmentName(int timeline, long number, int segmentSize) {
   /** Position just past the last byte. */
   public Lsn end() {
     return new Lsn((number + 1) * segmentSize);
+  }
+
+  /**
+   * Where a record starts when none goes on from the segment before: past the long page header.
+   * (XLogLongPageHeaderData, access/xlog_internal.h, PostgreSQL 18)
+   */
+  public Lsn firstRecord() {
+    return start().plus(LONG_PAGE_HEADER);
+  }
+
+  /** The segment before this one on the same timeline; the first has none. */
+  public @Nullable SegmentName previous() {
+    return number == 0 ? null : new SegmentName(timeline, number - 1, segmentSize);
   }
 
   /** The segment after this one on the same timeline. */
