@@ -468,7 +468,7 @@ public final class Record {
     private static final int QUEUE_MAX = 1024;
 
     /** Memory is bounded, and a flush may bring a segment at once. */
-    private static final long QUEUE_BYTES_MAX = 48L << 20;
+    private static final long QUEUE_BYTES_MAX = 32L << 20;
 
     private static final int CHUNK_BYTES = 256 << 10;
 

@@ -117,7 +117,7 @@ final class Envelope {
    */
   static final class Frames {
     /** They are in memory; what is beyond is compressed again. */
-    private static final int BYTES_MAX = 16 << 20;
+    private static final int BYTES_MAX = 8 << 20;
 
     private final TreeMap<Integer, byte[]> byPosition = new TreeMap<>();
     private int bytes;
