@@ -362,9 +362,6 @@ public final class Record {
     /** Segments complete one by one; should a sign of it be missed, the next look finds it. */
     private static final Duration LOOKING_AGAIN = Duration.ofMinutes(5);
 
-    private static final Duration PAUSE = Duration.ofSeconds(1);
-    private static final Duration CATCHING_UP_MAX = Duration.ofSeconds(30);
-
     /** Fewer bytes without a summary than this are nothing to speak of. */
     private static final long BACKLOG_MIN = 1L << 30;
 
@@ -444,18 +441,12 @@ public final class Record {
       }
     }
 
-    /**
-     * What the catalog said while the segment was filling may still be on its way. And while the
-     * server is far ahead, its WAL comes first; not for ever, should it always be.
-     */
     private void pause() throws InterruptedException {
       long begun = System.nanoTime();
-      long behindMax = 4L * cluster.document().walSegmentSize();
-      while (!ending) {
-        long waited = System.nanoTime() - begun;
-        if (waited > (behind() > behindMax ? CATCHING_UP_MAX : PAUSE).toNanos()) {
-          return;
-        }
+      int segmentBytes = cluster.document().walSegmentSize();
+      while (!ending
+          && !SummaryPause.isOver(
+              Duration.ofNanos(System.nanoTime() - begun), behind(), segmentBytes)) {
         Thread.sleep(100); // in steps, so that stopping does not wait
       }
     }
@@ -477,7 +468,7 @@ public final class Record {
     private static final int QUEUE_MAX = 1024;
 
     /** Memory is bounded, and a flush may bring a segment at once. */
-    private static final long QUEUE_BYTES_MAX = 48L << 20;
+    private static final long QUEUE_BYTES_MAX = 32L << 20;
 
     private static final int CHUNK_BYTES = 256 << 10;
 

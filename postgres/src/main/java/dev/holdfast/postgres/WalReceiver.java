@@ -13,6 +13,10 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -24,8 +28,11 @@ import org.slf4j.LoggerFactory;
  * Records a server's WAL as it is written: complete segments, and the one that fills at least once
  * per flush interval. Acknowledges only what is durable in the repository.
  *
- * <p>What arrives while the repository is written to gathers, and is written together by the next
- * write. A synchronous receiver begins that one at once, never on a timer.
+ * <p>A complete segment is written by a thread of its own while the next one arrives, one at a
+ * time. Nothing that follows it in the log is written, told or acknowledged before it is durable,
+ * and whatever keeps it from being stored ends the receiver. What arrives of a segment while its
+ * beginning is written gathers, and is written together by the next write. A synchronous receiver
+ * begins that one at once, never on a timer.
  *
  * <p>Always begins at the start of a segment: that of the one after the newest complete segment in
  * the repository, else of the one the server is writing. So it goes on without a gap after it, or
@@ -71,7 +78,10 @@ public final class WalReceiver {
     }
   }
 
-  /** Hears of WAL that has become durable, and of the connection. Called by the running thread. */
+  /**
+   * Hears of WAL that has become durable, and of the connection. Called by the running thread, and
+   * by the one that writes complete segments: {@link #durable} never by both at once.
+   */
   public interface Listener {
     /**
      * More WAL is durable. Within a timeline every byte comes once, in order, beginning with the
@@ -100,15 +110,31 @@ public final class WalReceiver {
 
   private static final Logger LOG = LoggerFactory.getLogger(WalReceiver.class);
 
-  /**
-   * How long to wait when all that has arrived is taken: it bounds what an idle connection costs,
-   * and what a message waits. More comes meanwhile than the socket's buffer has room for? Then the
-   * wait is shorter, or there is none: a server that waits for room is slowed down.
-   */
-  private static final Duration POLL_IDLE = Duration.ofMillis(50);
+  private static final class Putting {
+    private final byte[] bytes;
+    private final Future<?> end;
 
-  private static final Duration POLL_BUSY = Duration.ofMillis(20);
-  private static final int BUSY_BYTES = 64 << 10;
+    private Putting(byte[] bytes, Future<?> end) {
+      this.bytes = bytes;
+      this.end = end;
+    }
+  }
+
+  /** Two segments in memory may take this part of it. */
+  private static final int HEAP_PART = 4;
+
+  /**
+   * How long to wait when all that has arrived is taken: it bounds what a connection costs, and
+   * what a message waits. Where much comes meanwhile there is no wait.
+   */
+  private static final Duration POLL = Duration.ofMillis(50);
+
+  /**
+   * For so long we take what arrives before we wait: a server that commits a thousand times a
+   * second sends as many messages, and taking each as it comes would cost a wake-up for each.
+   */
+  private static final Duration TAKING_MAX = Duration.ofMillis(2);
+
   private static final int STREAMING_BYTES = 1 << 20;
   private static final int POLLS_EACH_INTERVAL = 10;
 
@@ -135,13 +161,27 @@ public final class WalReceiver {
   private Lsn stored = Lsn.NONE;
   private int storedTimeline;
   private boolean ended;
-  private long waitingSince;
+
+  // Since when the oldest WAL waits that is not durable, of the segment that fills, and of the one
+  // before it that is being written; by System.nanoTime, 0 when none does.
+  private long fillingSince;
+  private long puttingSince;
   private @Nullable ReplicationStream streaming;
   private final CountDownLatch stopRequested = new CountDownLatch(1);
   private volatile long behind;
 
   // The segment that fills; touched by the running thread only.
   private byte[] buffer = new byte[0];
+
+  /** For the next segment; null while it is being written, and where there is no room for two. */
+  private byte @Nullable [] spare;
+
+  /** The complete segment that is being written; null when none is. */
+  private @Nullable Putting putting;
+
+  private final ExecutorService writer =
+      Executors.newSingleThreadExecutor(
+          Thread.ofPlatform().daemon().name("record-writer").factory());
   private @Nullable SegmentName segment;
   private int filled;
   private int flushed;
@@ -246,9 +286,8 @@ public final class WalReceiver {
   public Duration waiting() {
     lock.lock();
     try {
-      return waitingSince == 0
-          ? Duration.ZERO
-          : Duration.ofNanos(Math.max(1, System.nanoTime() - waitingSince));
+      long since = puttingSince == 0 ? fillingSince : puttingSince; // which was there before
+      return since == 0 ? Duration.ZERO : Duration.ofNanos(Math.max(1, System.nanoTime() - since));
     } finally {
       lock.unlock();
     }
@@ -316,6 +355,7 @@ public final class WalReceiver {
         }
       }
     } finally {
+      writer.shutdown(); // what it had to write was awaited
       lock.lock();
       try {
         ended = true;
@@ -417,8 +457,15 @@ public final class WalReceiver {
       receive(stream, until);
     } finally {
       streams(null);
-      waits(false);
-      behind = 0;
+      try {
+        // Where the next connection begins, the repository says; that it cannot be written to
+        // counts
+        // for more than a lost connection.
+        finishPut();
+      } finally {
+        waits(false);
+        behind = 0;
+      }
     }
   }
 
@@ -434,7 +481,7 @@ public final class WalReceiver {
   private void waits(boolean something) {
     lock.lock();
     try {
-      waitingSince = !something ? 0 : waitingSince == 0 ? System.nanoTime() : waitingSince;
+      fillingSince = !something ? 0 : fillingSince == 0 ? System.nanoTime() : fillingSince;
     } finally {
       lock.unlock();
     }
@@ -571,6 +618,8 @@ public final class WalReceiver {
   private void begin(SegmentName first) {
     if (buffer.length != segmentSize) {
       buffer = new byte[segmentSize];
+      boolean room = 2L * segmentSize <= Runtime.getRuntime().maxMemory() / HEAP_PART;
+      spare = room ? new byte[segmentSize] : null;
     }
     segment = first;
     filled = 0;
@@ -582,14 +631,12 @@ public final class WalReceiver {
   }
 
   private void receive(ReplicationStream stream, Lsn until) throws SQLException {
-    Duration poll =
-        shorter(
-            POLL_IDLE,
-            options.flushInterval.dividedBy(POLLS_EACH_INTERVAL).plus(Duration.ofMillis(1)));
+    Duration poll = poll();
     long burst = 0;
-    long lastFlush = System.nanoTime();
-    long lastMessage = lastFlush;
-    long lastAsked = lastFlush;
+    long lastStatus = System.nanoTime();
+    long lastMessage = lastStatus;
+    long lastAsked = lastStatus;
+    long takingSince = lastStatus;
     Lsn acknowledged = Lsn.NONE;
     while (true) {
       ReplicationStream.Message message = stream.poll();
@@ -608,18 +655,27 @@ public final class WalReceiver {
           answer = alive.replyRequested();
         }
       }
-      boolean interval = now - lastFlush >= options.flushInterval.toNanos() - headStart();
+      settlePut();
       // Once all that has arrived was taken: what commits at the same time is written together.
       boolean gathered =
-          filled > flushed && (message == null || waiting().compareTo(GATHER_MAX) > 0);
-      // A segment that was just completed is durable, with nothing left to write.
-      boolean due =
-          interval || (options.synchronous && (gathered || storedThrough().isAfter(acknowledged)));
+          options.synchronous
+              && filled > flushed
+              && (message == null || waiting().compareTo(GATHER_MAX) > 0);
       boolean atEnd = !until.equals(Lsn.NONE) && !received().isBefore(until);
       // A server that shuts down asks for an answer and waits until all it sent is durable.
-      if (due || answer || stopping() || atEnd) {
+      boolean flushes = gathered || flushIsDue(now) || answer || stopping() || atEnd;
+      if (flushes) {
+        if (options.synchronous) {
+          finishPut();
+          acknowledged = acknowledge(stream, acknowledged);
+        }
         flush();
-        lastFlush = now;
+      }
+      if (options.synchronous) {
+        acknowledged = acknowledge(stream, acknowledged);
+      }
+      if (flushes || now - lastStatus >= options.flushInterval.toNanos()) {
+        lastStatus = now;
         boolean silent = now - lastMessage > ASK_AFTER_SILENCE.toNanos();
         boolean ask = silent && now - lastAsked > ASK_AFTER_SILENCE.toNanos();
         if (ask) {
@@ -641,24 +697,43 @@ public final class WalReceiver {
       if (now - lastMessage > SILENCE_MAX.toNanos()) {
         throw new SQLException("the server is silent", "08006");
       }
-      if (message == null && !options.synchronous) {
-        if (burst < STREAMING_BYTES) {
-          sleep(burst < BUSY_BYTES ? poll : shorter(poll, POLL_BUSY));
+      if (message == null || now - takingSince > TAKING_MAX.toNanos()) {
+        if (!options.synchronous && burst < STREAMING_BYTES && behind < STREAMING_BYTES) {
+          sleep(poll);
         }
+        takingSince = System.nanoTime();
         burst = 0;
       }
     }
   }
 
-  private static Duration shorter(Duration one, Duration other) {
-    return one.compareTo(other) < 0 ? one : other;
+  /** At once, if more is durable than the server knows: commits may wait for it. */
+  private Lsn acknowledge(ReplicationStream stream, Lsn acknowledged) throws SQLException {
+    Lsn durable = storedThrough();
+    if (durable.isAfter(acknowledged)) {
+      stream.acknowledge(durable, durable, false);
+    }
+    return durable;
   }
 
   /**
-   * WAL is to be durable within the interval: a write begins as long before as the last one took.
+   * WAL is to be durable when it is as old as the interval: a write begins as long before as the
+   * last one took, and what arrived while nobody looked.
    */
-  private long headStart() {
-    return Math.min(writing, options.flushInterval.toNanos() / 2);
+  private boolean flushIsDue(long now) {
+    long interval = options.flushInterval.toNanos();
+    long headStart = Math.min(writing + poll().toNanos(), interval / 2);
+    lock.lock();
+    try {
+      return fillingSince != 0 && now - fillingSince >= interval - headStart;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Duration poll() {
+    Duration part = options.flushInterval.dividedBy(POLLS_EACH_INTERVAL).plus(Duration.ofMillis(1));
+    return POLL.compareTo(part) < 0 ? POLL : part;
   }
 
   private void end(ReplicationStream stream) {
@@ -686,27 +761,97 @@ public final class WalReceiver {
       filled += now;
       waits(filled > flushed);
       if (filled == segmentSize) {
-        SegmentName full = filling();
-        waits(true);
-        wal.put(full.toString(), buffer);
-        waits(false);
-        durable(full);
-        segment = full.next();
-        filled = 0;
-        flushed = 0;
+        beginPut();
       }
     }
+  }
+
+  /** Has the complete segment written, and goes on with the next one. */
+  private void beginPut() {
+    finishPut(); // in order, and no more than one
+    SegmentName full = filling();
+    byte[] bytes = buffer;
+    lock.lock();
+    try {
+      puttingSince = fillingSince == 0 ? System.nanoTime() : fillingSince;
+      fillingSince = 0;
+    } finally {
+      lock.unlock();
+    }
+    putting =
+        new Putting(
+            bytes,
+            writer.submit(() -> {
+              wal.put(full.toString(), bytes);
+              durable(full, bytes, segmentSize);
+            }));
+    if (spare == null) {
+      finishPut();
+    } else {
+      buffer = spare;
+      spare = null;
+    }
+    segment = full.next();
+    filled = 0;
+    flushed = 0;
+  }
+
+  /** Meets what became of the segment that was being written, if it has ended. */
+  private void settlePut() {
+    if (putting != null && putting.end.isDone()) {
+      finishPut();
+    }
+  }
+
+  /**
+   * Waits until no segment is being written.
+   *
+   * @throws RuntimeException whatever kept it from being stored
+   */
+  private void finishPut() {
+    Putting last = putting;
+    if (last == null) {
+      return;
+    }
+    putting = null;
+    try {
+      while (true) {
+        try {
+          last.end.get();
+          break;
+        } catch (InterruptedException e) {
+          stop(); // interrupting the thread is another way to stop it; what has arrived is stored
+        }
+      }
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case RuntimeException failure -> throw failure;
+        case Error failure -> throw failure;
+        case null, default -> throw new IllegalStateException(e);
+      }
+    } finally {
+      lock.lock();
+      try {
+        puttingSince = 0;
+      } finally {
+        lock.unlock();
+      }
+    }
+    spare = last.bytes == buffer ? null : last.bytes;
   }
 
   private void flush() {
     if (filled > flushed) {
       SegmentName filling = filling();
       long begun = System.nanoTime();
+      finishPut(); // what is durable has no gap
       wal.putPartial(filling.toString(), buffer, filled, flushed);
       writing = System.nanoTime() - begun;
       waits(false);
-      durable(filling);
+      durable(filling, buffer, filled);
       flushed = filled;
+    } else {
+      finishPut();
     }
   }
 
@@ -717,9 +862,12 @@ public final class WalReceiver {
     return segment;
   }
 
-  /** The buffer's bytes are in the repository: tells whoever waits or listens. */
-  private void durable(SegmentName filling) {
-    Lsn through = filling.start().plus(filled);
+  /**
+   * The segment's first bytes are in the repository: tells whoever waits or listens. One thread at
+   * a time: that which flushes waits for the writing one before.
+   */
+  private void durable(SegmentName filling, byte[] bytes, int length) {
+    Lsn through = filling.start().plus(length);
     lock.lock();
     try {
       if (storedTimeline != filling.timeline() || through.isAfter(stored)) {
@@ -732,7 +880,7 @@ public final class WalReceiver {
     }
     if (through.isAfter(heard)) {
       int offset = (int) heard.minus(filling.start());
-      listener.durable(filling.timeline(), heard, buffer, offset, filled - offset);
+      listener.durable(filling.timeline(), heard, bytes, offset, length - offset);
       heard = through;
     }
   }

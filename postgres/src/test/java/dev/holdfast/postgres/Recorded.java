@@ -100,8 +100,13 @@ final class Recorded implements AutoCloseable {
         ClusterStore store,
         WalReceiver.Options options,
         WalReceiver.Listener listener) {
+      boolean usual = options.flushInterval().equals(WalReceiver.Options.DEFAULT.flushInterval());
       receiver =
-          new WalReceiver(url, store, options.withFlushInterval(Duration.ofMillis(100)), listener);
+          new WalReceiver(
+              url,
+              store,
+              usual ? options.withFlushInterval(Duration.ofMillis(100)) : options,
+              listener);
       thread =
           Thread.ofPlatform()
               .start(() -> {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresServer;
+import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.store.StoredSegment;
 import dev.holdfast.testkit.TestServer;
@@ -19,12 +20,18 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class WalReceiverTest {
+  private static final Duration HOUR = Duration.ofHours(1);
   private static final String WRITE_SOME =
       "INSERT INTO noise SELECT md5(i::text) FROM generate_series(1, 20000) AS i";
 
@@ -217,6 +224,137 @@ class WalReceiverTest {
       }
       ReplicationSlot.drop(recorded.recorder, slot);
       assertThat(recorded.server.query("SELECT 1 FROM pg_replication_slots")).isEmpty();
+    }
+  }
+
+  /** With an hour until a flush is due, only complete segments are written. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void a_segment_that_is_being_written_is_not_told_and_not_acknowledged(boolean synchronous)
+      throws Exception {
+    try (Recorded recorded = new Recorded(started(17))) {
+      ClusterStore store = recorded.store();
+      AtomicReference<Lsn> heard = new AtomicReference<>(Lsn.NONE);
+      WalReceiver.Options options = WalReceiver.Options.DEFAULT.withFlushInterval(HOUR);
+      try (Recorded.Recording recording =
+          new Recorded.Recording(
+              recorded.recorder,
+              store,
+              synchronous ? options.synchronously() : options,
+              (_, from, _, _, length) -> heard.set(from.plus(length)))) {
+        recorded.server.execute(WRITE_SOME, "SELECT pg_switch_wal()", WRITE_SOME);
+        recording.await(segmentStart(recorded));
+        synchronized (store.wal()) { // whatever it writes now has to wait for us
+          Lsn reached = recorded.written();
+          recorded.server.execute(
+              "SELECT pg_switch_wal()", WRITE_SOME, "SELECT pg_switch_wal()", WRITE_SOME);
+          awaitUntil(() -> recording.receiver.waiting().compareTo(Duration.ofSeconds(1)) > 0);
+          assertThat(recording.receiver.storedThrough()).isLessThanOrEqualTo(reached);
+          assertThat(heard.get()).isLessThanOrEqualTo(reached);
+          assertThat(
+                  recorded.server.value(
+                      "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn > '"
+                          + reached
+                          + "'"))
+              .isEqualTo("0");
+        }
+        recording.await(segmentStart(recorded));
+      }
+      assertSameAsServer(recorded);
+    }
+  }
+
+  @Test
+  void what_follows_a_segment_waits_until_that_is_durable_and_told() throws Exception {
+    try (Recorded recorded = new Recorded(started(18))) {
+      int segmentSize = recorded.store().document().walSegmentSize();
+      CountDownLatch entered = new CountDownLatch(1);
+      CountDownLatch let = new CountDownLatch(1);
+      AtomicBoolean telling = new AtomicBoolean();
+      AtomicBoolean atOnce = new AtomicBoolean();
+      try (Recorded.Recording recording =
+          new Recorded.Recording(
+              recorded.recorder,
+              recorded.store(),
+              WalReceiver.Options.DEFAULT,
+              (_, from, _, _, length) -> {
+                if (!telling.compareAndSet(false, true)) {
+                  atOnce.set(true);
+                  return;
+                }
+                if (from.plus(length).position() % segmentSize == 0) {
+                  entered.countDown();
+                  uninterrupted(let);
+                }
+                telling.set(false);
+              })) {
+        try {
+          recorded.server.execute(WRITE_SOME, "SELECT pg_switch_wal()", WRITE_SOME);
+          assertThat(entered.await(60, TimeUnit.SECONDS)).isTrue();
+          recorded.server.execute(WRITE_SOME);
+          // A flush is due each tenth of a second: ten of them would have come in between.
+          awaitUntil(() -> recording.receiver.waiting().compareTo(Duration.ofSeconds(1)) > 0);
+          assertThat(recording.receiver.storedThrough().position() % segmentSize).isZero();
+        } finally {
+          let.countDown();
+        }
+        recording.await(recorded.written());
+      }
+      assertThat(atOnce).isFalse();
+      assertSameAsServer(recorded);
+    }
+  }
+
+  @Test
+  void a_complete_segment_that_cannot_be_stored_ends_the_receiver_with_the_reason()
+      throws Exception {
+    try (Recorded recorded = new Recorded(started(16))) {
+      ClusterStore store = recorded.store();
+      Recorded.Recording recording =
+          new Recorded.Recording(
+              recorded.recorder,
+              store,
+              WalReceiver.Options.DEFAULT.withFlushInterval(HOUR),
+              (_, _, _, _, _) -> {});
+      recorded.server.execute(WRITE_SOME, "SELECT pg_switch_wal()", WRITE_SOME);
+      recording.await(segmentStart(recorded));
+      int segmentSize = store.document().walSegmentSize();
+      SegmentName next = SegmentName.containing(recorded.written(), 1, segmentSize).next();
+      store.wal().put(next.toString(), new byte[segmentSize]); // another log's
+      for (int i = 0; i < 4; i++) {
+        recorded.server.execute("SELECT pg_switch_wal()", WRITE_SOME);
+      }
+      assertThat(recording.failure())
+          .isInstanceOfSatisfying(
+              OperatorException.class,
+              e -> {
+                assertThat(e.kind()).isEqualTo(Kind.REFUSED);
+                assertThat(e.what()).startsWith("cannot store " + next);
+              });
+      assertThat(recording.receiver.storedThrough()).isEqualTo(next.start());
+    }
+  }
+
+  /** All complete segments are before it. */
+  private static Lsn segmentStart(Recorded recorded) {
+    return SegmentName.containing(
+            recorded.written(), 1, recorded.store().document().walSegmentSize())
+        .start();
+  }
+
+  private static void awaitUntil(BooleanSupplier condition) throws InterruptedException {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime()).as("in time").isLessThan(deadline);
+      Thread.sleep(20); // the receiver is seen by looking
+    }
+  }
+
+  private static void uninterrupted(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
     }
   }
 

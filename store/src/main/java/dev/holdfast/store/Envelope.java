@@ -14,9 +14,11 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.TreeMap;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.function.LongConsumer;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 
 /** The envelope of binary objects: a 40-byte header, then the payload. See FORMAT.md. */
 final class Envelope {
@@ -72,7 +74,7 @@ final class Envelope {
    */
   static byte[] wrap(String name, byte kind, byte[] content, int length, int level) {
     Wrapped wrapped = new Wrapped();
-    wrap(name, kind, content, length, level, wrapped);
+    wrap(name, kind, content, length, level, new Frames(), wrapped);
     return Arrays.copyOf(wrapped.bytes, wrapped.length);
   }
 
@@ -94,6 +96,12 @@ final class Envelope {
       length = room;
     }
 
+    private void append(byte[] more) {
+      makeRoom(more.length);
+      System.arraycopy(more, 0, bytes, length, more.length);
+      length += more.length;
+    }
+
     private void makeRoom(int more) {
       if (bytes.length - length < more) {
         int atLeast = Math.addExact(length, more);
@@ -102,9 +110,53 @@ final class Envelope {
     }
   }
 
+  /**
+   * Compressed pieces of something that is wrapped in parts and then as a whole, by position: each
+   * is compressed once. Whoever keeps them vouches that the bytes at these positions are still the
+   * same.
+   */
+  static final class Frames {
+    /** They are in memory; what is beyond is compressed again. */
+    private static final int BYTES_MAX = 8 << 20;
+
+    private final TreeMap<Integer, byte[]> byPosition = new TreeMap<>();
+    private int bytes;
+
+    private void add(int position, byte[] wrapped, int begin, int end) {
+      if (end - begin <= BYTES_MAX - bytes && !byPosition.containsKey(position)) {
+        byPosition.put(position, Arrays.copyOfRange(wrapped, begin, end));
+        bytes += end - begin;
+      }
+    }
+
+    /** Forgets all that reach beyond a position. */
+    void keepBefore(int position) {
+      while (!byPosition.isEmpty() && byPosition.lastKey() + PIECE > position) {
+        bytes -= byPosition.pollLastEntry().getValue().length;
+      }
+    }
+
+    private byte @Nullable [] at(int position) {
+      return byPosition.get(position);
+    }
+
+    /** How many bytes there are from a position to the next one that is known, or to an end. */
+    private int untilNext(int position, int end) {
+      Integer next = byPosition.higherKey(position);
+      return (next == null || next + PIECE > end ? end : next) - position;
+    }
+  }
+
   /** As {@link #wrap(String, byte, byte[], int, int)}, into something that is used again. */
-  static void wrap(String name, byte kind, byte[] content, int length, int level, Wrapped wrapped) {
-    compress(HEADER_BYTES, content, 0, length, level, wrapped);
+  static void wrap(
+      String name,
+      byte kind,
+      byte[] content,
+      int length,
+      int level,
+      Frames known,
+      Wrapped wrapped) {
+    compress(HEADER_BYTES, content, 0, length, level, known, wrapped);
     byte[] header =
         header(
             name,
@@ -114,7 +166,7 @@ final class Envelope {
 
   /** Compressed bytes behind room for a header. */
   private static void compress(
-      int room, byte[] content, int offset, int length, int level, Wrapped wrapped) {
+      int room, byte[] content, int begin, int end, int level, Frames known, Wrapped wrapped) {
     wrapped.length = 0;
     wrapped.begin(room);
     ZstdCompressCtx idle = IDLE_COMPRESSORS.poll();
@@ -122,20 +174,25 @@ final class Envelope {
     try {
       compressor.setLevel(level);
       // Pieces bound the compressor's memory; concatenated frames are one valid zstd stream.
-      int from = 0;
+      int from = begin;
       do {
-        int piece = Math.min(PIECE, length - from);
+        byte[] frame = end - from < PIECE ? null : known.at(from);
+        if (frame != null) {
+          wrapped.append(frame);
+          from += PIECE;
+          continue;
+        }
+        int piece = Math.min(PIECE, known.untilNext(from, end));
         wrapped.makeRoom(Math.toIntExact(Zstd.compressBound(piece)));
+        int at = wrapped.length;
         wrapped.length +=
             compressor.compressByteArray(
-                wrapped.bytes,
-                wrapped.length,
-                wrapped.bytes.length - wrapped.length,
-                content,
-                offset + from,
-                piece);
+                wrapped.bytes, at, wrapped.bytes.length - at, content, from, piece);
+        if (piece == PIECE) {
+          known.add(from, wrapped.bytes, at, wrapped.length);
+        }
         from += piece;
-      } while (from < length);
+      } while (from < end);
     } finally {
       if (!IDLE_COMPRESSORS.offer(compressor)) {
         compressor.close();
@@ -154,9 +211,14 @@ final class Envelope {
 
   /** Wraps the bytes of a segment between two of its positions, see {@link StretchHeader}. */
   static void wrapStretch(
-      String name, byte[] segment, StretchHeader stretch, int level, Wrapped wrapped) {
+      String name,
+      byte[] segment,
+      StretchHeader stretch,
+      int level,
+      Frames known,
+      Wrapped wrapped) {
     int from = stretch.from();
-    compress(STRETCH_HEADER_BYTES, segment, from, stretch.to() - from, level, wrapped);
+    compress(STRETCH_HEADER_BYTES, segment, from, stretch.to(), level, known, wrapped);
     byte[] header =
         header(
             name,

@@ -40,6 +40,12 @@ public final class WalStore {
   private CRC32C checksum = new CRC32C();
   private int summed;
 
+  /**
+   * Of the segment that it fills: what stretches were made of, the complete segment is made of.
+   * Only what is stored counts, since only that is compared with the bytes before it is used.
+   */
+  private Envelope.Frames frames = new Envelope.Frames();
+
   /** Written again and again: a segment's array is too large to be made anew each time. */
   private final Envelope.Wrapped wrapped = new Envelope.Wrapped();
 
@@ -84,7 +90,10 @@ public final class WalStore {
         throw diverged(segment);
       }
       try {
-        Envelope.wrap(name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, wrapped);
+        Envelope.Frames known = written == null ? new Envelope.Frames() : frames;
+        known.keepBefore(stored.bytes());
+        Envelope.wrap(
+            name, Envelope.WAL_SEGMENT, bytes, bytes.length, compressionLevel, known, wrapped);
         objects.put(name, wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         // Another recorder was faster; the same bytes are fine from it too.
@@ -96,6 +105,7 @@ public final class WalStore {
       }
     }
     filling = null;
+    frames = new Envelope.Frames();
     objects.deleteAll(stored.stretches().stream().map(FillingSegment.Stretch::object).toList());
   }
 
@@ -157,7 +167,8 @@ public final class WalStore {
       FillingSegment.Stretch next =
           stored.next(timelineFolder(segment), length, sum(bytes, length));
       try {
-        Envelope.wrapStretch(next.object(), bytes, next.holds(), compressionLevel, wrapped);
+        frames.keepBefore(stored.bytes());
+        Envelope.wrapStretch(next.object(), bytes, next.holds(), compressionLevel, frames, wrapped);
         objects.put(next.object(), wrapped.bytes(), wrapped.length());
       } catch (ObjectExistsException e) {
         filling = null; // another recorder wrote the stretch of that number: see what it is
@@ -190,6 +201,9 @@ public final class WalStore {
       return known;
     }
     FillingSegment found = FillingSegment.look(objects, timelineFolder(segment), segment);
+    if (!segment.equals(fillingName)) {
+      frames = new Envelope.Frames();
+    }
     fillingName = segment;
     filling = found.isEmpty() ? null : found;
     return found;

@@ -2,9 +2,11 @@ package dev.holdfast.store;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.store.objects.ObjectName;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -42,5 +44,43 @@ final class EnvelopeTest {
     byte[] content = Samples.pages(new Random(length), length);
     byte[] wrapped = Envelope.wrap(NAME, Envelope.CATALOG, content, length);
     assertThat(Envelope.unwrap(NAME, Envelope.CATALOG, wrapped)).isEqualTo(content);
+  }
+
+  @Test
+  void what_a_stretch_was_made_of_is_not_compressed_again() {
+    byte[] content = Samples.pages(new Random(7), 4 << 20);
+    byte[] other = Samples.pages(new Random(8), 4 << 20);
+    Envelope.Frames frames = new Envelope.Frames();
+    Envelope.Wrapped wrapped = new Envelope.Wrapped();
+    // From the middle of the first piece on: two whole ones, and the beginning of one.
+    Envelope.wrapStretch(
+        "a",
+        content,
+        new Envelope.StretchHeader(1 << 19, 2_900_000, 0),
+        Repository.Creation.USUAL_LEVEL,
+        frames,
+        wrapped);
+
+    assertThat(whole(content, frames)).isEqualTo(content);
+    // Who gives other bytes gets those of before: they were taken as they are.
+    assertThatThrownBy(() -> whole(other, frames)).isInstanceOf(DamagedObjectException.class);
+    frames.keepBefore((1 << 19) + (1 << 20));
+    assertThatThrownBy(() -> whole(other, frames)).isInstanceOf(DamagedObjectException.class);
+    frames.keepBefore((1 << 19) + (1 << 20) - 1);
+    assertThat(whole(other, new Envelope.Frames())).isEqualTo(other);
+  }
+
+  private static byte[] whole(byte[] content, Envelope.Frames frames) {
+    Envelope.Wrapped wrapped = new Envelope.Wrapped();
+    Envelope.wrap(
+        NAME,
+        Envelope.CATALOG,
+        content,
+        content.length,
+        Repository.Creation.USUAL_LEVEL,
+        frames,
+        wrapped);
+    return Envelope.unwrap(
+        NAME, Envelope.CATALOG, Arrays.copyOf(wrapped.bytes(), wrapped.length()));
   }
 }

@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
@@ -304,7 +305,7 @@ final class WalStoreTest {
 
   private static byte[] wrapped(String name, byte[] bytes, Envelope.StretchHeader holds) {
     var wrapped = new Envelope.Wrapped();
-    Envelope.wrapStretch(name, bytes, holds, 1, wrapped);
+    Envelope.wrapStretch(name, bytes, holds, 1, new Envelope.Frames(), wrapped);
     return Arrays.copyOf(wrapped.bytes(), wrapped.length());
   }
 
@@ -453,6 +454,51 @@ final class WalStoreTest {
       }
     }
     assertThat(unchanged).isGreaterThan(50_000);
+  }
+
+  @Test
+  void what_was_compressed_for_a_write_that_failed_is_not_taken_for_other_bytes() {
+    AtomicBoolean full = new AtomicBoolean();
+    ObjectStore filling =
+        new MemoryObjectStore() {
+          @Override
+          public void put(String name, byte[] bytes) {
+            if (full.get()) {
+              throw new OperatorException(Kind.FAILED, "cannot write", "the disk is full", "space");
+            }
+            super.put(name, bytes);
+          }
+        };
+    int size = 4 << 20;
+    WalStore larger = new WalStore(filling, "clusters/acme/wal/", size, 1);
+    byte[] written = Samples.pages(new Random(1), size);
+    byte[] other = Samples.pages(new Random(2), size);
+    System.arraycopy(written, 0, other, 0, 100_000);
+    larger.putPartial(Samples.SEGMENT_4, written, 100_000);
+    full.set(true);
+    assertThatThrownBy(() -> larger.putPartial(Samples.SEGMENT_4, written, 3_000_000, 100_000))
+        .isInstanceOf(OperatorException.class);
+    full.set(false);
+
+    larger.put(Samples.SEGMENT_4, other); // the server's log went on otherwise
+    assertThat(larger.read(Samples.SEGMENT_4)).isEqualTo(other);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 4, 5})
+  void a_segment_made_of_what_its_stretches_were_made_of_is_read_back_exactly(int seed) {
+    Random random = new Random(seed);
+    int size = 8 << 20;
+    WalStore larger = new WalStore(new MemoryObjectStore(), "clusters/acme/wal/", size, 1);
+    byte[] bytes = Samples.pages(random, size);
+    for (int stored = 0, next = random.nextInt(3 << 20);
+        next < size;
+        stored = next, next += random.nextInt(3 << 20)) {
+      larger.putPartial(Samples.SEGMENT_4, bytes, next, stored);
+      assertThat(larger.read(Samples.SEGMENT_4)).isEqualTo(Arrays.copyOf(bytes, next));
+    }
+    larger.put(Samples.SEGMENT_4, bytes);
+    assertThat(larger.read(Samples.SEGMENT_4)).isEqualTo(bytes);
   }
 
   @Test
