@@ -39,8 +39,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  * before left, and is run again after its cut, which must work.
  *
  * <p>{@code -Dholdfast.power-cut.backup=all} cuts at every change, landing and not landing it; the
- * usual is two of each, {@code =12} are so many, and {@code -Dholdfast.power-cut.seed=N} chooses. {@code
- * -Dholdfast.power-cut.majors=14,15,16,17,18} does so on others.
+ * usual is two of each, {@code =12} are so many, and {@code -Dholdfast.power-cut.seed=N} chooses.
+ * {@code -Dholdfast.power-cut.majors=14,15,16,17,18} does so on others.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class BackupPowerCutTest {
