@@ -8,7 +8,10 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.Processes;
+import dev.holdfast.store.s3.S3ObjectStore;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.RunningServer;
+import dev.holdfast.testkit.S3Server;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
@@ -27,27 +30,33 @@ import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Data directories that are there, brought back. More rounds of random damage: {@code
- * -Dholdfast.delta.rounds=50}, with {@code -Dholdfast.delta.seed=N}.
+ * -Dholdfast.delta.rounds=50}, with {@code -Dholdfast.delta.seed=N}; on other servers: {@code
+ * -Dholdfast.delta.majors=14,16,17}; from a bucket: {@code -Dholdfast.delta.repository=bucket}.
  */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class DeltaRestoreTest {
   private static final int ROUNDS = Integer.getInteger("holdfast.delta.rounds", 3);
   private static final long SEED = Long.getLong("holdfast.delta.seed", 1);
+  private static final boolean BUCKET =
+      System.getProperty("holdfast.delta.repository", "directory").equals("bucket");
   private static final String MARKER = "holdfast.restoring";
 
   @SuppressWarnings("NullAway.Init")
   private Path folder;
 
   private final int port = PostgresServer.freePort();
+  private @Nullable S3Server server;
+  private S3Server.@Nullable Environment environment;
 
   @BeforeEach
   void makeFolder() throws IOException {
@@ -57,6 +66,10 @@ final class DeltaRestoreTest {
 
   @AfterEach
   void removeFolder() {
+    if (environment != null && server != null) {
+      environment.close();
+      server.close();
+    }
     Processes.run(List.of("rm", "-rf", folder.toString()));
   }
 
@@ -85,9 +98,9 @@ final class DeltaRestoreTest {
   private Prepared prepare(int major) throws Exception {
     Path space = Files.createDirectory(folder.resolve("space"));
     Processes.run(List.of("chmod", "777", space.toString()));
-    Path repository = folder.resolve("repository");
     Path moved = folder.resolve("moved");
     Path data = folder.resolve("data");
+    String repository;
     try (ProtectedServer production =
         ProtectedServer.start(
             PostgresBinaries.embedded(major),
@@ -112,13 +125,10 @@ final class DeltaRestoreTest {
       production.server.execute("INSERT INTO bulk VALUES (0, 'the last')");
       production.caughtUp();
       production.stopRecording();
-      assertThat(
-              Processes.run(List.of("cp", "-a", production.repository, repository.toString()))
-                  .exitCode())
-          .isZero();
+      repository = kept(Path.of(production.repository));
     }
     Path fresh = folder.resolve("fresh");
-    new Restore(repository.toString(), "acme")
+    new Restore(repository, "acme")
         .run(
             new Restore.Request(
                 Target.LATEST,
@@ -129,8 +139,7 @@ final class DeltaRestoreTest {
                 port,
                 2),
             Progress.SILENT);
-    Prepared prepared =
-        new Prepared(folder, repository.toString(), space.toString(), fresh, data, moved);
+    Prepared prepared = new Prepared(folder, repository, space.toString(), fresh, data, moved);
     prepared.restore().run(prepared.request(true, port), Progress.SILENT);
     try (RunningServer server = new RunningServer(data)) {
       server.execute(
@@ -141,6 +150,25 @@ final class DeltaRestoreTest {
           "INSERT INTO spaced SELECT i, 'not wanted' FROM generate_series(1, 500) i");
     }
     return prepared;
+  }
+
+  /** A copy of a repository, which outlives its server. */
+  private String kept(Path repository) throws IOException {
+    if (!BUCKET) {
+      Path kept = folder.resolve("repository");
+      copy(repository, kept);
+      return kept.toString();
+    }
+    String kept = "s3://deltas/holdfast";
+    server = S3Server.start("deltas");
+    environment = S3Server.environment(server.endpoint());
+    S3ObjectStore bucket = S3ObjectStore.open(kept);
+    try (Stream<Path> files = Files.walk(repository)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        bucket.put(repository.relativize(file).toString(), Files.readAllBytes(file));
+      }
+    }
+    return kept;
   }
 
   /** Everything below a folder: kind, mode and content; of a tablespace's link that it is one. */
@@ -177,8 +205,12 @@ final class DeltaRestoreTest {
     assertThat(found).as(what).isEqualTo(expected);
   }
 
+  static List<Integer> majors() {
+    return Majors.of("holdfast.delta.majors", "15,18");
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {15, 18})
+  @MethodSource("majors")
   void whatever_happened_to_a_directory_it_becomes_what_a_fresh_restore_is(int major)
       throws Exception {
     Prepared prepared = prepare(major);
@@ -439,8 +471,12 @@ final class DeltaRestoreTest {
     };
   }
 
+  static List<Integer> newestMajor() {
+    return Majors.of("holdfast.delta.majors", "18");
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {18})
+  @MethodSource("newestMajor")
   void stopped_anywhere_it_does_not_start_and_is_completed_by_the_next_run(int major)
       throws Exception {
     Prepared prepared = prepare(major);

@@ -4,22 +4,28 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Primaries die, standbys take over, and the same recorder goes on. */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class FailoverTest {
+  static List<Integer> majors() {
+    return Majors.of("holdfast.recovery.majors", "17");
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {17})
+  @MethodSource("majors")
   void one_recorder_goes_on_through_two_failovers_and_every_part_can_be_restored(int major)
       throws Exception {
     try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.Majors;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -17,13 +18,17 @@ import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a moment would give back, told before anything is restored. */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class PreviewTest {
+  static List<Integer> majors() {
+    return Majors.of("holdfast.recovery.majors", "14,18");
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {14, 18})
+  @MethodSource("majors")
   void before_a_dropped_table_it_is_there_with_its_rows_and_after_it_is_not(
       int major, @TempDir Path scratch) throws Exception {
     try (ProtectedServer production =

@@ -11,6 +11,7 @@ import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.Processes;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -21,7 +22,6 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
@@ -45,9 +45,8 @@ final class ProveTest {
   private Path scratch;
 
   /** 15 and 18; others with {@code -Dholdfast.prove.majors=14,15,16,17,18}. */
-  static Stream<Integer> majors() {
-    return Arrays.stream(System.getProperty("holdfast.prove.majors", "15,18").split(",", -1))
-        .map(Integer::valueOf);
+  static List<Integer> majors() {
+    return Majors.of("holdfast.prove.majors", "15,18");
   }
 
   @BeforeEach

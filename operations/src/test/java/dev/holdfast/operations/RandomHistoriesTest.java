@@ -3,6 +3,7 @@ package dev.holdfast.operations;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.testkit.Majors;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -34,7 +35,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class RandomHistoriesTest {
   private static final String SEED = System.getProperty("holdfast.histories.seed", "20261121");
   private static final int COUNT = Integer.getInteger("holdfast.histories.count", 30);
-  private static final String MAJORS = System.getProperty("holdfast.histories.majors", "15,18");
 
   private static final int FRAMES_MAX = 8;
   private static final int BAD_MAX = Integer.getInteger("holdfast.histories.bad", 8);
@@ -43,7 +43,7 @@ final class RandomHistoriesTest {
   private static final Revert.Options PLAIN = new Revert.Options(false, false, false);
 
   static List<Integer> majors() {
-    return List.of(MAJORS.split(",")).stream().map(Integer::valueOf).toList();
+    return Majors.of("holdfast.histories.majors", "15,18");
   }
 
   @ParameterizedTest

@@ -2,8 +2,6 @@ package dev.holdfast.operations;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
@@ -12,22 +10,11 @@ import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.testkit.S3Server;
 import dev.holdfast.testkit.TestServer;
 import dev.holdfast.wal.Lsn;
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
@@ -43,108 +30,6 @@ import org.junit.jupiter.api.Test;
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RecordPowerCutTest {
   private static final int CHANGES_MAX = Integer.getInteger("holdfast.power-cut.changes", 6);
-
-  /** Passes requests on to a bucket's server until it loses power. */
-  private static final class Socket implements AutoCloseable {
-    private static final Set<String> NOT_PASSED_ON =
-        Set.of("host", "content-length", "connection", "expect", "transfer-encoding");
-
-    private final URI behind;
-    private final HttpClient client = HttpClient.newHttpClient();
-    private final HttpServer server =
-        HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-    private int changes;
-    private int cutAt = Integer.MAX_VALUE;
-    private boolean lands;
-
-    Socket(URI behind) throws IOException {
-      this.behind = behind;
-      server.createContext("/", this::answer);
-      server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
-      server.start();
-    }
-
-    URI endpoint() {
-      return URI.create("http://127.0.0.1:" + server.getAddress().getPort());
-    }
-
-    synchronized void cutAt(int change, boolean landing) {
-      changes = 0;
-      cutAt = change;
-      lands = landing;
-    }
-
-    synchronized boolean isCut() {
-      return changes >= cutAt;
-    }
-
-    private void answer(HttpExchange exchange) throws IOException {
-      boolean passes;
-      boolean answers;
-      synchronized (this) {
-        boolean change = !Set.of("GET", "HEAD").contains(exchange.getRequestMethod());
-        boolean dead = isCut();
-        changes += change && !dead ? 1 : 0;
-        passes = !dead && (!isCut() || lands);
-        answers = !isCut();
-      }
-      try (exchange) {
-        byte[] body = exchange.getRequestBody().readAllBytes();
-        HttpResponse<byte[]> response = passes ? pass(exchange, body) : null;
-        if (response == null || !answers) {
-          byte[] none =
-              "<Error><Code>PowerCut</Code><Message>no more</Message></Error>"
-                  .getBytes(StandardCharsets.US_ASCII);
-          exchange.sendResponseHeaders(
-              400, exchange.getRequestMethod().equals("HEAD") ? -1 : none.length);
-          if (!exchange.getRequestMethod().equals("HEAD")) {
-            exchange.getResponseBody().write(none);
-          }
-          return;
-        }
-        boolean head = exchange.getRequestMethod().equals("HEAD");
-        response
-            .headers()
-            .map()
-            .forEach((name, values) -> {
-              if (head || !NOT_PASSED_ON.contains(name.toLowerCase(Locale.ROOT))) {
-                exchange.getResponseHeaders().put(name, values);
-              }
-            });
-        byte[] content = response.body();
-        exchange.sendResponseHeaders(
-            response.statusCode(), head || content.length == 0 ? -1 : content.length);
-        if (!head && content.length > 0) {
-          exchange.getResponseBody().write(content);
-        }
-      }
-    }
-
-    private HttpResponse<byte[]> pass(HttpExchange exchange, byte[] body) throws IOException {
-      HttpRequest.Builder request =
-          HttpRequest.newBuilder(behind.resolve(exchange.getRequestURI()))
-              .method(exchange.getRequestMethod(), HttpRequest.BodyPublishers.ofByteArray(body));
-      exchange
-          .getRequestHeaders()
-          .forEach((name, values) -> {
-            if (!NOT_PASSED_ON.contains(name.toLowerCase(Locale.ROOT))) {
-              values.forEach(value -> request.header(name, value));
-            }
-          });
-      try {
-        return client.send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IOException(e);
-      }
-    }
-
-    @Override
-    public void close() {
-      server.stop(0);
-      client.shutdownNow();
-    }
-  }
 
   private enum Listening implements Record.Listener {
     SILENT;
@@ -165,7 +50,7 @@ final class RecordPowerCutTest {
                 Map.of("autovacuum", "off", "wal_keep_size", "1GB"),
                 List.of("--wal-segsize=1"));
         S3Server bucket = S3Server.startTrusting("acme-backups");
-        Socket socket = new Socket(bucket.endpoint());
+        PowerSocket socket = new PowerSocket(bucket.endpoint());
         S3Server.Environment _ = S3Server.environment(socket.endpoint())) {
       String repository = "s3://acme-backups/holdfast";
       server.execute("CREATE TABLE load (n int, filler text)");
@@ -182,7 +67,7 @@ final class RecordPowerCutTest {
           rows++;
           cut = run(server, repository, socket, change, lands, rows);
           cuts += cut ? 1 : 0;
-          socket.cutAt(Integer.MAX_VALUE, true);
+          socket.restore();
           assertThat(Repository.open(repository).verify())
               .as("cut off at change %d, landing %s", change, lands)
               .isEmpty();
@@ -207,7 +92,7 @@ final class RecordPowerCutTest {
 
   /** Returns whether it was cut off. */
   private static boolean run(
-      TestServer server, String repository, Socket socket, int change, boolean lands, int n)
+      TestServer server, String repository, PowerSocket socket, int change, boolean lands, int n)
       throws Exception {
     Record recorder = new Record(repository, "acme", RecordOptions.DEFAULT.withFlushSeconds(0.05));
     socket.cutAt(change, lands);

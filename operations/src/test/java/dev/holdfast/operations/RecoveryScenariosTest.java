@@ -9,6 +9,7 @@ import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.Processes;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.RunningServer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,9 +28,15 @@ import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What PostgreSQL's own recovery tests ask of a recovery, asked of ours ("src/test/recovery"). */
+/**
+ * What PostgreSQL's own recovery tests ask of a recovery, asked of ours ("src/test/recovery"). What
+ * takes long is asked of some major versions, and of each with {@code
+ * -Dholdfast.recovery.majors=14,15,16,17,18}; more of it is in {@link RestoreTest} and {@link
+ * FailoverTest}, with the same.
+ */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 final class RecoveryScenariosTest {
   private static final String CONTENTS =
@@ -49,9 +56,15 @@ final class RecoveryScenariosTest {
     Processes.run(List.of("rm", "-rf", folder.toString()));
   }
 
+  static List<Integer> majorsThatChooseOids() {
+    return Majors.of("holdfast.recovery.majors", "15,18").stream()
+        .filter(major -> major >= 15)
+        .toList();
+  }
+
   /** As "032_relfilenode_reuse.pl". Before 15 nobody chooses the OID of a database. */
   @ParameterizedTest
-  @ValueSource(ints = {15, 18})
+  @MethodSource("majorsThatChooseOids")
   void files_that_another_database_had_under_the_same_numbers_are_told_apart(int major)
       throws Exception {
     try (ProtectedServer production =

@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.Processes;
+import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.SegmentName;
@@ -16,6 +19,7 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.Statement;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -25,6 +29,7 @@ import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whole clusters brought back from the repository alone, by real servers. */
@@ -71,6 +76,14 @@ final class RestoreTest {
                     null),
                 Progress.SILENT);
     return new Restored(result, new RunningServer(data));
+  }
+
+  private static RecoveryTarget resolved(ProtectedServer production, Target target) {
+    return RecoveryTargets.resolve(
+        Repository.open(production.repository).cluster(ProtectedServer.NAME),
+        "restore",
+        target,
+        Progress.SILENT);
   }
 
   private static Target before(String xid) {
@@ -132,7 +145,6 @@ final class RestoreTest {
         statement.execute("PREPARE TRANSACTION 'it''s open'");
       }
       String drop;
-      Instant before;
       try (Connection dropping = server.connect();
           Statement statement = dropping.createStatement()) {
         dropping.setAutoCommit(false);
@@ -142,9 +154,7 @@ final class RestoreTest {
           row.next();
           drop = row.getString(1);
         }
-        Thread.sleep(20); // so that a time lies between this commit and the one before
-        before = Instant.now();
-        Thread.sleep(20); // and one between that time and this commit
+        Thread.sleep(20); // so that no other commit is of the same microsecond
         dropping.commit();
       }
       String beforeDoom = server.value("SELECT pg_current_wal_insert_lsn()");
@@ -197,6 +207,17 @@ final class RestoreTest {
       // Production's own tablespace was left alone.
       assertThat(server.value("SELECT count(*) FROM spaced")).isEqualTo("600");
 
+      // A time is inclusive, as PostgreSQL has it by itself: what committed then is part of it.
+      Instant committed =
+          production.log(Log.Filter.ALL).stream()
+              .filter(entry -> entry.xid().equals(drop))
+              .findFirst()
+              .orElseThrow()
+              .committedAt();
+      assertThat(resolved(production, at(committed)).lsn())
+          .isGreaterThan(resolved(production, after(drop)).lsn());
+      Instant before = committed.minus(1, ChronoUnit.MICROS);
+      assertThat(resolved(production, at(before))).isEqualTo(resolved(production, before(drop)));
       try (Restored restored =
           restore(production.repository, "time", at(before), space.toString(), moved + "3")) {
         assertThat(restored.value("SELECT count(*) FROM users")).isEqualTo("1100");
@@ -216,7 +237,7 @@ final class RestoreTest {
         assertThat(restored.value("SELECT count(*) FROM held")).isEqualTo("1");
         assertThat(restored.value("SELECT count(*) FROM last")).isEqualTo("1");
       }
-      if (major > 14 && major < 18) {
+      if (!majors().contains(major)) {
         return; // just after a record, and a bare position: postgres.RestoreTest, on each major
       }
       try (Restored restored =
@@ -234,8 +255,12 @@ final class RestoreTest {
     }
   }
 
+  static List<Integer> majors() {
+    return Majors.of("holdfast.recovery.majors", "14,18");
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {14, 18})
+  @MethodSource("majors")
   void a_target_three_promotions_deep_or_on_a_timeline_left_behind_is_reached(int major)
       throws Exception {
     try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {

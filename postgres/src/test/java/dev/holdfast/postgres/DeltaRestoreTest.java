@@ -9,6 +9,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.Processes;
 import dev.holdfast.server.ServerUser;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -28,7 +29,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which directories are restored into, and what is kept of them. */
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
@@ -45,6 +47,14 @@ class DeltaRestoreTest {
   @AfterEach
   void removeParent() {
     Processes.run(List.of("rm", "-rf", parent.toString()));
+  }
+
+  static List<Integer> newest() {
+    return Majors.of("holdfast.delta.majors", "18");
+  }
+
+  static List<Integer> oldestSupported() {
+    return Majors.of("holdfast.delta.majors", "15");
   }
 
   private static RestoreOptions into(Path directory, Map<String, String> tablespaces) {
@@ -102,10 +112,11 @@ class DeltaRestoreTest {
         .isZero();
   }
 
-  @Test
-  void what_is_not_this_clusters_or_cannot_be_told_or_is_in_use_is_left_as_it_is()
+  @ParameterizedTest
+  @MethodSource("newest")
+  void what_is_not_this_clusters_or_cannot_be_told_or_is_in_use_is_left_as_it_is(int major)
       throws Exception {
-    try (RecordedServer recorded = RecordedServer.start(18, Map.of())) {
+    try (RecordedServer recorded = RecordedServer.start(major, Map.of())) {
       Path space = recorded.tablespaceFolder();
       recorded.server().execute("CREATE TABLESPACE other LOCATION '" + space + "'");
       recorded.server().execute("CREATE TABLE t TABLESPACE other AS SELECT 1 AS id");
@@ -161,7 +172,7 @@ class DeltaRestoreTest {
       refused(plan, "is not there", "--overwrite-unidentified");
       DeltaPlan told = DeltaRestore.plan(recorded.cluster(), target, options, true);
       assertThat(told.found()).contains("cannot be identified");
-      try (TestServer another = TestServer.start(18)) {
+      try (TestServer another = TestServer.start(major)) {
         byte[] its = Files.readAllBytes(another.server().data().resolve("global/pg_control"));
         Files.write(data.resolve("global/pg_control"), its);
         refused(
@@ -270,9 +281,10 @@ class DeltaRestoreTest {
     }
   }
 
-  @Test
-  void wal_that_cannot_be_replayed_is_told_before_anything_is_changed() throws Exception {
-    try (RecordedServer recorded = RecordedServer.start(15, Map.of())) {
+  @ParameterizedTest
+  @MethodSource("oldestSupported")
+  void wal_that_cannot_be_replayed_is_told_before_anything_is_changed(int major) throws Exception {
+    try (RecordedServer recorded = RecordedServer.start(major, Map.of())) {
       recorded.backUp();
       var damaged = recorded.commit("CREATE TABLE t AS SELECT 1 AS id");
       recorded.commit("INSERT INTO t VALUES (2)");
@@ -301,8 +313,9 @@ class DeltaRestoreTest {
         .output();
   }
 
-  @Test
-  void a_disk_that_gets_full_leaves_what_does_not_start_and_the_next_run_completes_it()
+  @ParameterizedTest
+  @MethodSource("oldestSupported")
+  void a_disk_that_gets_full_leaves_what_does_not_start_and_the_next_run_completes_it(int major)
       throws Exception {
     Path small = Files.createDirectory(parent.resolve("small"));
     assumeTrue(
@@ -311,7 +324,7 @@ class DeltaRestoreTest {
                 .exitCode()
             == 0,
         "only root can make a small file system");
-    try (RecordedServer recorded = RecordedServer.start(15, Map.of())) {
+    try (RecordedServer recorded = RecordedServer.start(major, Map.of())) {
       recorded.server().execute("CREATE TABLE t AS SELECT generate_series(1, 100000) AS id");
       recorded.backUp();
       recorded.server().execute("INSERT INTO t VALUES (2)");

@@ -3,6 +3,7 @@ package dev.holdfast.postgres;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
 import dev.holdfast.wal.Lsn;
 import java.nio.file.Files;
@@ -13,7 +14,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -41,7 +41,6 @@ final class SparseEqualsWholeTest {
   private static final int ROUNDS = Integer.getInteger("holdfast.sparse.rounds", 1);
   private static final int OPERATIONS = Integer.getInteger("holdfast.sparse.operations", 120);
   private static final int SPARSE_FORKS = Integer.getInteger("holdfast.sparse.forks", 3);
-  private static final String MAJORS = System.getProperty("holdfast.sparse.majors", "15,18");
 
   /** What the server says of a file that was left out. */
   private static final String UNREADABLE = "could not open file";
@@ -62,8 +61,8 @@ final class SparseEqualsWholeTest {
           + " ORDER BY attrelid, attnum)) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid"
           + " WHERE c.relnamespace <> 'pg_toast'::regnamespace";
 
-  static Stream<Integer> majors() {
-    return Arrays.stream(MAJORS.split(",", -1)).map(Integer::parseInt);
+  static List<Integer> majors() {
+    return Majors.of("holdfast.sparse.majors", "15,18");
   }
 
   @ParameterizedTest

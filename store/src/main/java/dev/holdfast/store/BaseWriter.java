@@ -235,8 +235,14 @@ public final class BaseWriter implements AutoCloseable {
     }
   }
 
-  /** For the next file; ends the part where many small files have filled it. */
+  /**
+   * For the next file; ends the part where many small files have filled it. One that failed is for
+   * nobody: who writes to it would hear that it failed, and not why.
+   */
   private void giveBack(PartWriter part) {
+    if (part.isBroken()) {
+      return;
+    }
     if (isDone(part)) {
       finish(part);
       return;

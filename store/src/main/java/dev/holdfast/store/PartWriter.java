@@ -54,6 +54,11 @@ final class PartWriter implements AutoCloseable {
     return position;
   }
 
+  /** Whether writing to it has failed, so that it cannot be ended any more. */
+  boolean isBroken() {
+    return broken;
+  }
+
   /** Whether it holds so many blocks that their sums would not stay small in memory. */
   boolean isFull() {
     return sums.blocks() >= BLOCKS_MAX;

@@ -7,6 +7,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.local.LocalObjectStore;
+import dev.holdfast.store.objects.CrashingObjectStore;
+import dev.holdfast.store.objects.CrashingObjectStore.PowerLost;
 import dev.holdfast.store.objects.ObjectStore;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -351,6 +353,23 @@ final class BaseStoreTest {
     }
     assertThat(objects.list(FOLDER)).hasSizeBetween(4, 40);
     assertThat(repository.verify()).isEmpty();
+  }
+
+  /** Another file's thread may be on its way already when the first failure is not told yet. */
+  @Test
+  void a_storage_that_fails_is_what_every_file_after_it_tells_of() {
+    byte[] megabytes = new byte[3 << 20];
+    new Random(4).nextBytes(megabytes);
+    var crashing = new CrashingObjectStore(objects, 1, false);
+    try (BaseWriter base = new BaseWriter(crashing, FOLDER, Samples.LABEL, 256L << 20)) {
+      FileWriter first = base.open("base/1/1");
+      assertThatThrownBy(() -> crashing.put("power", new byte[0])).isInstanceOf(PowerLost.class);
+      assertThatThrownBy(() -> first.write(megabytes, 0, megabytes.length))
+          .isInstanceOf(PowerLost.class);
+      first.close();
+      assertThatThrownBy(() -> Samples.write(base, "base/1/2", megabytes))
+          .isInstanceOf(PowerLost.class);
+    }
   }
 
   private static Map<String, byte[]> contents(Path directory) throws IOException {

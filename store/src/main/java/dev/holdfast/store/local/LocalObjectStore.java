@@ -248,6 +248,7 @@ public final class LocalObjectStore implements ObjectStore {
 
   @Override
   public void deleteAll(List<String> names) {
+    names.forEach(ObjectName::check); // before the first one goes
     // One sync for each folder, however many of its files go.
     var changed = new LinkedHashSet<Path>();
     for (String name : names) {

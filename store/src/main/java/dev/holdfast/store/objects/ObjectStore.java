@@ -77,8 +77,8 @@ public interface ObjectStore {
   void delete(String name);
 
   /**
-   * Removes objects that nobody needs any more, in any order; those that are absent too. Cheaper
-   * than one by one.
+   * Removes objects that nobody needs any more, in any order; nothing happens for those that are
+   * absent, and none goes when one of the names is refused. Cheaper than one by one.
    */
   void deleteAll(List<String> names);
 

@@ -504,6 +504,7 @@ public final class S3ObjectStore implements ObjectStore {
   /** Side by side: not every server of buckets takes several in one request. */
   @Override
   public void deleteAll(List<String> names) {
+    names.forEach(ObjectName::check); // before the first one goes
     if (names.size() < 2) {
       names.forEach(this::delete);
       return;

@@ -119,6 +119,7 @@ public class MemoryObjectStore implements ObjectStore {
 
   @Override
   public void deleteAll(List<String> names) {
+    names.forEach(ObjectName::check);
     names.forEach(this::delete);
   }
 

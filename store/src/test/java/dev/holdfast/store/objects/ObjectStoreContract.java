@@ -6,7 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -49,6 +51,37 @@ public abstract class ObjectStoreContract {
                 + ": it is already there and is never overwritten; next: see whether another"
                 + " Holdfast writes to the same repository");
     assertThat(store().get("a")).isEqualTo(bytes("first"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 299, 70_000, 76_800})
+  void of_an_array_the_first_bytes_are_put_and_no_others(int length) {
+    byte[] array = new byte[76_800];
+    for (int i = 0; i < array.length; i++) {
+      array[i] = (byte) (i * 31 + i / 256);
+    }
+    byte[] expected = Arrays.copyOf(array, length);
+    store().put("a/b", array, length);
+    Arrays.fill(array, (byte) 0); // the array is the caller's own again
+    assertThat(store().get("a/b")).isEqualTo(expected);
+    assertThat(store().get("a/b", Math.max(0, length - 3), 100))
+        .isEqualTo(Arrays.copyOfRange(expected, Math.max(0, length - 3), length));
+    assertThat(store().list("a/"))
+        .extracting(ObjectStore.StoredObject::bytes)
+        .containsExactly((long) length);
+  }
+
+  @Test
+  void putting_the_first_bytes_under_a_name_that_is_there_fails_and_leaves_it() {
+    store().put("a", bytes("first of all"), 5);
+    assertThatThrownBy(() -> store().put("a", bytes("second"), 3))
+        .isInstanceOf(ObjectExistsException.class)
+        .hasMessageStartingWith("cannot store a in " + store().location());
+    assertThat(store().get("a")).isEqualTo(bytes("first"));
+    store().replace("a", bytes("third"));
+    assertThatThrownBy(() -> store().put("a", bytes("third"), 5))
+        .isInstanceOf(ObjectExistsException.class);
+    assertThat(store().get("a")).isEqualTo(bytes("third"));
   }
 
   @Test
@@ -199,6 +232,68 @@ public abstract class ObjectStoreContract {
   }
 
   @Test
+  void of_many_that_are_deleted_at_once_all_go_and_nothing_beside_them() {
+    for (int i = 0; i < 40; i++) {
+      store().put("a/b/" + i, bytes("b" + i));
+      store().put("a/c/" + i, bytes("c" + i));
+    }
+    store().put("a/b-beside", bytes("kept"));
+    var gone = new ArrayList<>(List.of("a/absent", "none/at/all", "a/b/1", "a/b/1"));
+    IntStream.range(0, 40).forEach(i -> gone.add("a/b/" + i));
+    gone.add("a/c/7");
+
+    store().deleteAll(gone);
+
+    assertThat(store().folders("a/")).containsExactly("c");
+    assertThat(store().children("a/")).containsExactly("b-beside", "c");
+    assertThat(store().list("a/c/")).hasSize(39);
+    assertThat(store().exists("a/c/7")).isFalse();
+    assertThat(store().get("a/c/8")).isEqualTo(bytes("c8"));
+    assertThat(store().get("a/b-beside")).isEqualTo(bytes("kept"));
+    store().deleteAll(gone); // those that are absent, too
+    store().deleteAll(List.of());
+    store().deleteAll(List.of("a/b-beside"));
+    assertThat(store().children("a/")).containsExactly("c");
+  }
+
+  @Test
+  void a_name_whose_object_was_deleted_with_others_is_free_again() {
+    store().put("a/1", bytes("before"));
+    store().put("a/2", bytes("beside"));
+    assertThat(store().get("a/1", 2, 3)).isEqualTo(bytes("for")); // who keeps pieces lets them go
+    store().deleteAll(List.of("a/1", "a/2"));
+    assertThatThrownBy(() -> store().get("a/1", 2, 3)).isInstanceOf(NoSuchObjectException.class);
+    store().put("a/1", bytes("another"), 6);
+    assertThat(store().get("a/1", 2, 3)).isEqualTo(bytes("oth"));
+    assertThat(store().get("a/1")).isEqualTo(bytes("anothe"));
+  }
+
+  @Test
+  void writers_and_deleters_of_many_in_one_folder_do_not_disturb_each_other() throws Exception {
+    try (var threads = Executors.newFixedThreadPool(4)) {
+      var work =
+          IntStream.range(0, 4)
+              .mapToObj(t ->
+                  threads.submit(() -> {
+                    for (int i = 0; i < 10; i++) {
+                      List<String> names =
+                          List.of("shared/folder/" + t, "shared/" + t, "shared/folder/x" + t);
+                      names.forEach(name -> store().put(name, bytes(name + "..."), name.length()));
+                      names.forEach(
+                          name -> assertThat(store().get(name)).as(name).isEqualTo(bytes(name)));
+                      store().deleteAll(names);
+                    }
+                  }))
+              .toList();
+      for (var one : work) {
+        one.get();
+      }
+    }
+    assertThat(store().list("")).isEmpty();
+    assertThat(store().children("")).isEmpty();
+  }
+
+  @Test
   void writers_and_deleters_of_one_folder_do_not_disturb_each_other() throws Exception {
     try (var threads = Executors.newFixedThreadPool(4)) {
       var work =
@@ -250,6 +345,12 @@ public abstract class ObjectStoreContract {
     assertThatThrownBy(() -> store().get(name)).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> store().exists(name)).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> store().delete(name)).isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> store().put(name, bytes("x"), 1))
+        .isInstanceOf(IllegalArgumentException.class);
+    store().put("kept", bytes("x"));
+    assertThatThrownBy(() -> store().deleteAll(List.of("kept", "absent", name)))
+        .isInstanceOf(IllegalArgumentException.class);
+    assertThat(store().exists("kept")).as("nothing goes when a name is refused").isTrue();
   }
 
   @Test
