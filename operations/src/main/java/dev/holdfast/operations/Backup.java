@@ -15,6 +15,7 @@ import dev.holdfast.store.Lease;
 import dev.holdfast.store.LeaseDocument;
 import dev.holdfast.store.Repository;
 import dev.holdfast.wal.Lsn;
+import dev.holdfast.wal.SegmentName;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -25,7 +26,6 @@ import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -90,12 +90,7 @@ public final class Backup {
     var warnings = new Warnings(progress);
     try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder, warnings);
         Told told = new Told(progress)) {
-      var choice =
-          new ParentChoice(
-              cluster,
-              wanted,
-              (position, enough) ->
-                  awaitStored(position, WalPosition.flushed(recorder), receiving, enough));
+      var choice = new ParentChoice(cluster, wanted, position -> awaitStored(position, receiving));
       // It takes as long as the last WAL does to arrive.
       var catalog = new FutureTask<Catalog>(() -> CatalogReader.read(recorder));
       BaseManifest manifest =
@@ -107,7 +102,7 @@ public final class Backup {
               choice,
               (start, stop) -> {
                 Thread.ofVirtual().name("backup-catalog").start(catalog);
-                awaitStored(start, stop, receiving, () -> false);
+                awaitStored(start, stop, receiving);
               },
               told);
       Catalogs.put(cluster, get(catalog));
@@ -142,11 +137,19 @@ public final class Backup {
     }
   }
 
-  private void awaitStored(
-      Lsn start, Lsn stop, @Nullable Receiving receiving, BooleanSupplier enough) {
+  private void awaitStored(Lsn position, @Nullable Receiving receiving) {
+    int segmentSize = cluster.document().walSegmentSize();
+    if (SegmentName.containing(position, 1, segmentSize).start().equals(position)) {
+      awaitStored(position.plus(-1), position, receiving);
+    } else {
+      awaitStored(position, WalPosition.flushed(recorder), receiving); // the record is older
+    }
+  }
+
+  private void awaitStored(Lsn start, Lsn stop, @Nullable Receiving receiving) {
     long deadline = System.nanoTime() + STORED_MAX.toNanos();
     long pause = POLL_FIRST_NANOS;
-    while (!enough.getAsBoolean() && !new RecordedWal(cluster).holds(start, stop)) {
+    while (!new RecordedWal(cluster).holds(start, stop)) {
       if (receiving != null) {
         receiving.rethrow();
       }

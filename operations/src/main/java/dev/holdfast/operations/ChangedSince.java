@@ -59,7 +59,8 @@ final class ChangedSince {
    *
    * @param wal along the timeline that holds both positions
    * @param from where a record begins
-   * @param to where a record begins that is recorded
+   * @param to where a record begins that is recorded, or where a segment begins, after a server
+   *     left the one before (XLOG_SWITCH, access/rmgr.h) so that it is all recorded
    */
   static Found between(ClusterStore cluster, RecordedWal wal, Lsn from, Lsn to) {
     var since = new ChangedSince(cluster, wal, from, to);
@@ -67,34 +68,9 @@ final class ChangedSince {
     return new Found(why.isEmpty() ? since.blocks : null, why);
   }
 
-  /**
-   * Finds out from what is stored about segments alone, without reading the log.
-   *
-   * @param to where a segment begins
-   * @return null when something is not stored
-   */
-  static @Nullable Found stored(ClusterStore cluster, RecordedWal wal, Lsn from, Lsn to) {
-    if (!from.isBefore(to)) {
-      return null;
-    }
-    var since = new ChangedSince(cluster, wal, from, to);
-    List<String> segments = since.segments(to.plus(-1));
-    if (since.addStored(segments) < segments.size()) {
-      return null;
-    }
-    String minimal = since.minimal();
-    return new Found(minimal.isEmpty() ? since.blocks : null, minimal);
-  }
-
-  /** Whether all that there is to know about a segment is stored. */
-  static boolean isStored(ClusterStore cluster, String segment) {
-    return stored(cluster, segment) != null
-        && minimal(cluster.summaries().reader(), segment) != null;
-  }
-
   /** Returns why it cannot be known; empty when it is. */
   private String find() {
-    List<String> segments = segments(to);
+    List<String> segments = segments();
     int stored = addStored(segments);
     if (minimalBefore == null && stored < segments.size()) {
       String missing = addRead(SegmentName.parse(segments.get(stored), segmentSize), stored == 0);
@@ -102,10 +78,6 @@ final class ChangedSince {
         return missing;
       }
     }
-    return minimal();
-  }
-
-  private String minimal() {
     return minimalBefore == null
         ? ""
         : "wal_level was minimal before %s: what was written then is not in the log"
@@ -116,13 +88,13 @@ final class ChangedSince {
    * All that hold a byte in between. Where the timeline changes inside a segment the newer one's
    * copy counts, which has both.
    */
-  private List<String> segments(Lsn until) {
+  private List<String> segments() {
     var segments = new ArrayList<String>();
-    SegmentName last = SegmentName.containing(until, 1, segmentSize);
+    SegmentName last = SegmentName.containing(to.plus(-1), 1, segmentSize);
     for (SegmentName segment = SegmentName.containing(from, 1, segmentSize);
         segment.number() <= last.number();
         segment = segment.next()) {
-      Lsn lastByte = segment.end().isAfter(until) ? until : segment.end().plus(-1);
+      Lsn lastByte = segment.end().isAfter(to) ? to : segment.end().plus(-1);
       segments.add(
           new SegmentName(wal.history().timelineAt(lastByte), segment.number(), segmentSize)
               .toString());
@@ -138,7 +110,7 @@ final class ChangedSince {
       while (done < segments.size()) {
         List<String> some = segments.subList(done, Math.min(segments.size(), done + READ_AT_ONCE));
         var reading = new ArrayList<Future<@Nullable ChangedBlocks>>();
-        some.forEach(segment -> reading.add(executor.submit(() -> stored(cluster, segment))));
+        some.forEach(segment -> reading.add(executor.submit(() -> stored(segment))));
         for (int index = 0; index < some.size(); index++) {
           ChangedBlocks ofSegment = get(reading.get(index));
           Boolean minimal = ofSegment == null ? null : minimal(summaries, some.get(index));
@@ -176,7 +148,7 @@ final class ChangedSince {
   }
 
   /** Null when they are not there, or do not hold: then the WAL tells. */
-  private static @Nullable ChangedBlocks stored(ClusterStore cluster, String segment) {
+  private @Nullable ChangedBlocks stored(String segment) {
     try {
       byte[] bytes = cluster.summaries().readBlocks(segment);
       return bytes == null ? null : ChangedBlocks.decode(bytes);
@@ -259,6 +231,10 @@ final class ChangedSince {
         return;
       }
       blocks.accept(record);
+      boolean leaves =
+          record.rmgr() == ResourceManager.XLOG && record.decode() instanceof WalRecord.Switch;
+      reachedEnd =
+          leaves && SegmentName.containing(new Lsn(record.lsn()), 1, segmentSize).end().equals(to);
       if (record.rmgr() == ResourceManager.XLOG
           && record.decode() instanceof WalRecord.ParameterChange change
           && change.walLevel() == WalRecord.ParameterChange.MINIMAL) {

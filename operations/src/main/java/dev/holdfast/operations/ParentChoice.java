@@ -17,7 +17,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** What a new base backup stands on, or why it is a full one. */
@@ -37,11 +36,10 @@ final class ParentChoice implements BaseBackup.LayerChoice {
   @FunctionalInterface
   interface Recorded {
     /**
-     * Returns when the WAL that a position lies in is stored, and what the server wrote after it.
-     *
-     * @param enough what does as well
+     * Returns when all WAL before a position is stored; where a record begins there, when that is,
+     * too.
      */
-    void await(Lsn position, BooleanSupplier enough);
+    void await(Lsn position);
   }
 
   ParentChoice(ClusterStore cluster, Backup.Wanted wanted, Recorded recorded) {
@@ -77,9 +75,8 @@ final class ParentChoice implements BaseBackup.LayerChoice {
     if (newestFirst.isEmpty()) {
       return full("there is no base backup that it could stand on");
     }
-    @Nullable SegmentName before = before(start, facts.timeline());
-    recorded.await(
-        start, () -> before != null && ChangedSince.isStored(cluster, before.toString()));
+    Lsn end = end(start);
+    recorded.await(end);
     RecordedWal wal = new RecordedWal(cluster, facts.timeline());
     var reasons = new ArrayList<String>();
     for (BaseManifest base : newestFirst) {
@@ -93,27 +90,24 @@ final class ParentChoice implements BaseBackup.LayerChoice {
   }
 
   /**
-   * The last segment in which a record lies that comes before a position, when that is known
-   * without reading: a server that begins a base backup begins a segment, too, and unless others
-   * write at that moment the backup starts at its very beginning. What is recorded of the new one
-   * need not be waited for then. Null elsewhere.
+   * Where the records end that come before a position. A server that begins a base backup begins a
+   * segment, too, and unless others write at that moment the backup starts with its first record:
+   * then they end with the segment before, and what is recorded of the new one need not be waited
+   * for.
    */
-  private @Nullable SegmentName before(Lsn start, int timeline) {
-    SegmentName segment =
-        SegmentName.containing(start, timeline, cluster.document().walSegmentSize());
-    return start.equals(segment.firstRecord()) ? segment.previous() : null;
+  private Lsn end(Lsn start) {
+    SegmentName segment = SegmentName.containing(start, 1, cluster.document().walSegmentSize());
+    return start.equals(segment.firstRecord()) ? segment.start() : start;
   }
 
   private ChangedSince.Found changed(BaseManifest parent, RecordedWal wal, Lsn start) {
     Lsn from = new Lsn(parent.startLsn());
-    SegmentName before = before(start, wal.timeline());
-    if (before != null) {
-      ChangedSince.Found stored = ChangedSince.stored(cluster, wal, from, before.end());
-      if (stored != null) {
-        return stored;
-      }
-      recorded.await(start, () -> false); // it is read
+    Lsn end = end(start);
+    ChangedSince.Found found = ChangedSince.between(cluster, wal, from, end);
+    if (found.blocks() != null || end.equals(start)) {
+      return found;
     }
+    recorded.await(start);
     return ChangedSince.between(cluster, new RecordedWal(cluster, wal.timeline()), from, start);
   }
 

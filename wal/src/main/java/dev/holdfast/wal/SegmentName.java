@@ -1,7 +1,6 @@
 package dev.holdfast.wal;
 
 import java.util.HexFormat;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The name of one WAL segment file: 24 upper-case hexadecimal digits ("access/xlog_internal.h",
@@ -83,11 +82,6 @@ public record SegmentName(int timeline, long number, int segmentSize) {
    */
   public Lsn firstRecord() {
     return start().plus(LONG_PAGE_HEADER);
-  }
-
-  /** The segment before this one on the same timeline; the first has none. */
-  public @Nullable SegmentName previous() {
-    return number == 0 ? null : new SegmentName(timeline, number - 1, segmentSize);
   }
 
   /** The segment after this one on the same timeline. */
