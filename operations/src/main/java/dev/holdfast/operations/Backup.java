@@ -101,7 +101,7 @@ public final class Backup {
               throughServer,
               choice,
               (start, stop) -> {
-                Thread.ofVirtual().name("backup-catalog").start(catalog);
+                Thread.ofPlatform().daemon().name("backup-catalog").start(catalog);
                 awaitStored(start, stop, receiving);
               },
               told);
@@ -256,7 +256,8 @@ public final class Backup {
                 }
               });
       this.thread =
-          Thread.ofVirtual()
+          Thread.ofPlatform()
+              .daemon()
               .name("backup-wal")
               .start(() -> {
                 try {

@@ -337,6 +337,10 @@ public final class BaseBackup {
       Lsn start)
       throws SQLException {
     List<BackupFiles.Entry> listed = new ArrayList<>();
+    try (Statement statement = control.createStatement()) {
+      // It would compile the query: the server expects millions of rows from these functions.
+      statement.execute("SET jit = off");
+    }
     ServerFacts.each(
         control,
         LIST,

@@ -15,12 +15,13 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Queue;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executors;
@@ -185,8 +186,8 @@ public final class BaseReader {
       Map<String, Restoration> choices,
       int threads)
       throws IOException {
-    Set<Path> made = new HashSet<>();
-    Queue<Map.Entry<String, Long>> wanted = new ConcurrentLinkedQueue<>();
+    // By folder: two threads that make files in one wait for each other.
+    Map<Path, List<Map.Entry<String, Long>>> wanted = new LinkedHashMap<>();
     for (Map.Entry<String, Long> file : files.entrySet()) {
       Path path = place.apply(file.getKey());
       if (file.getValue() == BaseWriter.DIRECTORY) {
@@ -196,19 +197,23 @@ public final class BaseReader {
       if (choices.get(file.getKey()) == Restoration.LEFT_OUT) {
         continue;
       }
-      Path parent = path.getParent();
-      if (parent != null && made.add(parent) && !Files.isDirectory(parent)) {
+      Path parent = Objects.requireNonNull(path.getParent());
+      if (!wanted.containsKey(parent) && !Files.isDirectory(parent)) {
         Files.createDirectories(parent, PRIVATE_DIRECTORY);
       }
-      wanted.add(file);
+      wanted.computeIfAbsent(parent, _ -> new ArrayList<>()).add(file);
     }
+    Queue<List<Map.Entry<String, Long>>> folders = new ConcurrentLinkedQueue<>(wanted.values());
     inThreads(
         threads,
         failure -> {
-          for (Map.Entry<String, Long> file = wanted.poll();
-              file != null && failure.get() == null;
-              file = wanted.poll()) {
-            create(place.apply(file.getKey()), file.getValue());
+          for (var folder = folders.poll(); folder != null; folder = folders.poll()) {
+            for (Map.Entry<String, Long> file : folder) {
+              if (failure.get() != null) {
+                return;
+              }
+              create(place.apply(file.getKey()), file.getValue());
+            }
           }
         });
   }
