@@ -231,12 +231,9 @@ final class ChangedSince {
         return;
       }
       blocks.accept(record);
-      boolean leaves =
-          record.rmgr() == ResourceManager.XLOG && record.decode() instanceof WalRecord.Switch;
-      reachedEnd =
-          leaves && SegmentName.containing(new Lsn(record.lsn()), 1, segmentSize).end().equals(to);
-      if (record.rmgr() == ResourceManager.XLOG
-          && record.decode() instanceof WalRecord.ParameterChange change
+      WalRecord known = record.rmgr() == ResourceManager.XLOG ? record.decode() : null;
+      reachedEnd = known instanceof WalRecord.Switch && record.end() == to.position();
+      if (known instanceof WalRecord.ParameterChange change
           && change.walLevel() == WalRecord.ParameterChange.MINIMAL) {
         minimalBefore = new Lsn(record.lsn());
       }

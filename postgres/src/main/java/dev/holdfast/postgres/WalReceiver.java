@@ -170,7 +170,12 @@ public final class WalReceiver {
   private final CountDownLatch stopRequested = new CountDownLatch(1);
   private volatile long behind;
 
-  // The segment that fills; touched by the running thread only.
+  private final ExecutorService writer =
+      Executors.newSingleThreadExecutor(
+          Thread.ofPlatform().daemon().name("record-writer").factory());
+
+  // The segment that fills; touched by the running thread only, but for what was heard: by the
+  // writing one while the running one waits for it, or has nothing to tell.
   private byte[] buffer = new byte[0];
 
   /** For the next segment; null while it is being written, and where there is no room for two. */
@@ -179,9 +184,6 @@ public final class WalReceiver {
   /** The complete segment that is being written; null when none is. */
   private @Nullable Putting putting;
 
-  private final ExecutorService writer =
-      Executors.newSingleThreadExecutor(
-          Thread.ofPlatform().daemon().name("record-writer").factory());
   private @Nullable SegmentName segment;
   private int filled;
   private int flushed;
@@ -460,7 +462,7 @@ public final class WalReceiver {
       try {
         // Where the next connection begins, the repository says; that it cannot be written to
         // counts
-        // for more than a lost connection.
+        // for more than a lost connection. After a failure no further segment is begun.
         finishPut();
       } finally {
         waits(false);
@@ -660,7 +662,7 @@ public final class WalReceiver {
       boolean gathered =
           options.synchronous
               && filled > flushed
-              && (message == null || waiting().compareTo(GATHER_MAX) > 0);
+              && (message == null || (putting == null && waiting().compareTo(GATHER_MAX) > 0));
       boolean atEnd = !until.equals(Lsn.NONE) && !received().isBefore(until);
       // A server that shuts down asks for an answer and waits until all it sent is durable.
       boolean flushes = gathered || flushIsDue(now) || answer || stopping() || atEnd;
@@ -681,7 +683,7 @@ public final class WalReceiver {
         if (ask) {
           lastAsked = now;
         }
-        Lsn durable = storedThrough();
+        Lsn durable = durableHere();
         // With synchronous_commit = remote_write commits wait for what is received only.
         stream.acknowledge(options.synchronous ? durable : received(), durable, ask);
         acknowledged = durable;
@@ -709,11 +711,26 @@ public final class WalReceiver {
 
   /** At once, if more is durable than the server knows: commits may wait for it. */
   private Lsn acknowledge(ReplicationStream stream, Lsn acknowledged) throws SQLException {
-    Lsn durable = storedThrough();
+    Lsn durable = durableHere();
     if (durable.isAfter(acknowledged)) {
       stream.acknowledge(durable, durable, false);
     }
     return durable;
+  }
+
+  /**
+   * What is durable of the timeline that is received; {@link Lsn#NONE}, which a server ignores, as
+   * long as nothing of it is. Of the one before it more may be stored than the new one has: a
+   * server that was told that position would let commits go, and WAL, that nobody has.
+   */
+  private Lsn durableHere() {
+    int timeline = filling().timeline();
+    lock.lock();
+    try {
+      return storedTimeline == timeline ? stored : Lsn.NONE;
+    } finally {
+      lock.unlock();
+    }
   }
 
   /**

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.Processes;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.store.StoredSegment;
@@ -187,6 +188,77 @@ class WalReceiverTest {
           .anyMatch(n -> n.startsWith("00000001"))
           .anyMatch(n -> n.startsWith("00000002"));
       assertSameAsServer(recorded);
+    }
+  }
+
+  /**
+   * A standby that lagged was promoted: of the timeline before more is recorded than it has. Told
+   * that position, it would let commits go that are nowhere.
+   */
+  @Test
+  void what_the_timeline_before_had_more_is_not_acknowledged_to_a_promoted_server()
+      throws Exception {
+    try (Recorded recorded = new Recorded(started(18))) {
+      TestServer server = recorded.server;
+      Path data = server.server().data();
+      Path lagging = data.resolveSibling("lagging");
+      server.execute(WRITE_SOME);
+      try (Recorded.Recording recording =
+          new Recorded.Recording(recorded.recorder, recorded.store())) {
+        recording.await(recorded.written());
+      }
+      server.stop(PostgresServer.Stop.FAST);
+      Processes.run(List.of("cp", "-a", data.toString(), lagging.toString()));
+      server.startAgain();
+      server.execute(WRITE_SOME, "SELECT pg_switch_wal()", WRITE_SOME, "SELECT pg_switch_wal()");
+      server.execute(WRITE_SOME);
+      Lsn ahead = recorded.written();
+      try (Recorded.Recording recording =
+          new Recorded.Recording(recorded.recorder, recorded.store())) {
+        recording.await(ahead);
+      }
+      server.stop(PostgresServer.Stop.FAST);
+      Processes.run(List.of("rm", "-rf", data.toString()));
+      Files.move(lagging, data);
+      Files.createFile(data.resolve("recovery.signal"));
+      Files.writeString(data.resolve("postgresql.auto.conf"), "restore_command = 'false'\n");
+      server.startAgain();
+      awaitPromoted(server);
+      assertThat(recorded.written()).isLessThan(ahead);
+
+      CountDownLatch stored = new CountDownLatch(1);
+      CountDownLatch looked = new CountDownLatch(1);
+      try (Recorded.Recording recording =
+          new Recorded.Recording(
+              recorded.recorder,
+              recorded.store(),
+              WalReceiver.Options.DEFAULT.synchronously(),
+              (timeline, _, _, _, _) -> {
+                if (timeline == 2) {
+                  stored.countDown();
+                  await(looked); // nothing is acknowledged meanwhile
+                }
+              })) {
+        assertThat(stored.await(60, TimeUnit.SECONDS)).isTrue();
+        Thread.sleep(500); // what was acknowledged before is on its way, should anything have been
+        assertThat(
+                server.query(
+                    "SELECT flush_lsn FROM pg_stat_replication WHERE flush_lsn >"
+                        + " pg_current_wal_lsn()"))
+            .isEmpty();
+        looked.countDown();
+        recording.await(recorded.written());
+      } finally {
+        looked.countDown();
+      }
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await(60, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -396,6 +396,7 @@ public final class WalStore {
   }
 
   private OperatorException diverged(String what) {
+    frames = new Envelope.Frames(); // of bytes that are not those of the repository
     return new OperatorException(
         Kind.REFUSED,
         "cannot store " + what + " in " + objects.location(),

@@ -2,6 +2,7 @@ package dev.holdfast.store;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashSet;
@@ -13,8 +14,8 @@ import org.jspecify.annotations.Nullable;
  * everything in the end would wait for all of it. Nothing is promised: they have to be synced in
  * the end all the same, which has little left to do then.
  *
- * <p>Only what is worth a request to the disk is told here: {@link #BYTES} or more of a file. May
- * be used by several threads.
+ * <p>Only what is worth a request to the disk is told here: {@link #BYTES} or more of a file, or a
+ * whole WAL segment. A file that is told may be removed. May be used by several threads.
  */
 public final class Writeback implements AutoCloseable {
   /** So many new bytes of a file are worth it. */
@@ -64,7 +65,8 @@ public final class Writeback implements AutoCloseable {
   }
 
   private synchronized void failed(IOException e) {
-    if (failure == null) {
+    // What was removed meanwhile does not have to be on the disk.
+    if (failure == null && !(e instanceof NoSuchFileException)) {
       failure = e;
     }
   }

@@ -67,7 +67,7 @@ final class EnvelopeTest {
     frames.keepBefore((1 << 19) + (1 << 20));
     assertThatThrownBy(() -> whole(other, frames)).isInstanceOf(DamagedObjectException.class);
     frames.keepBefore((1 << 19) + (1 << 20) - 1);
-    assertThat(whole(other, new Envelope.Frames())).isEqualTo(other);
+    assertThat(whole(other, frames)).isEqualTo(other);
   }
 
   private static byte[] whole(byte[] content, Envelope.Frames frames) {
