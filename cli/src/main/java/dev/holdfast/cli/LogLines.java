@@ -29,8 +29,7 @@ public final class LogLines extends ContextAwareBase implements Configurator {
     appender.setTarget("System.err");
     appender.setEncoder(encoder);
     appender.start();
-    // Below warnings the SDK writes what it signs, session tokens included: not whatever is asked
-    // for.
+    // Below warnings the SDK writes what it signs, session tokens included: that is not asked for.
     context.getLogger("software.amazon.awssdk").setLevel(Level.WARN);
     ch.qos.logback.classic.Logger root = context.getLogger(Logger.ROOT_LOGGER_NAME);
     root.setLevel(Level.toLevel(System.getenv("HOLDFAST_LOG"), Level.WARN));
