@@ -90,7 +90,9 @@ public final class Backup {
     var warnings = new Warnings(progress);
     try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder, warnings);
         Told told = new Told(progress)) {
-      var choice = new ParentChoice(cluster, wanted, position -> awaitStored(position, receiving));
+      var choice =
+          new ParentChoice(
+              cluster, wanted, (timeline, position) -> awaitStored(timeline, position, receiving));
       // It takes as long as the last WAL does to arrive.
       var catalog = new FutureTask<Catalog>(() -> CatalogReader.read(recorder));
       BaseManifest manifest =
@@ -100,9 +102,9 @@ public final class Backup {
               connections,
               throughServer,
               choice,
-              (start, stop) -> {
+              (timeline, start, stop) -> {
                 Thread.ofPlatform().daemon().name("backup-catalog").start(catalog);
-                awaitStored(start, stop, receiving);
+                awaitStored(timeline, start, stop, receiving);
               },
               told);
       Catalogs.put(cluster, get(catalog));
@@ -137,19 +139,20 @@ public final class Backup {
     }
   }
 
-  private void awaitStored(Lsn position, @Nullable Receiving receiving) {
+  private void awaitStored(int timeline, Lsn position, @Nullable Receiving receiving) {
     int segmentSize = cluster.document().walSegmentSize();
     if (SegmentName.containing(position, 1, segmentSize).start().equals(position)) {
-      awaitStored(position.plus(-1), position, receiving);
+      awaitStored(timeline, position.plus(-1), position, receiving);
     } else {
-      awaitStored(position, WalPosition.flushed(recorder), receiving); // the record is older
+      awaitStored(
+          timeline, position, WalPosition.flushed(recorder), receiving); // the record is older
     }
   }
 
-  private void awaitStored(Lsn start, Lsn stop, @Nullable Receiving receiving) {
+  private void awaitStored(int timeline, Lsn start, Lsn stop, @Nullable Receiving receiving) {
     long deadline = System.nanoTime() + STORED_MAX.toNanos();
     long pause = POLL_FIRST_NANOS;
-    while (!new RecordedWal(cluster).holds(start, stop)) {
+    while (!RecordedWal.holds(cluster, timeline, start, stop)) {
       if (receiving != null) {
         receiving.rethrow();
       }

@@ -36,10 +36,10 @@ final class ParentChoice implements BaseBackup.LayerChoice {
   @FunctionalInterface
   interface Recorded {
     /**
-     * Returns when all WAL before a position is stored; where a record begins there, when that is,
-     * too.
+     * Returns when all WAL of a timeline before a position is stored; where a record begins there,
+     * when that is, too.
      */
-    void await(Lsn position);
+    void await(int timeline, Lsn position);
   }
 
   ParentChoice(ClusterStore cluster, Backup.Wanted wanted, Recorded recorded) {
@@ -76,7 +76,7 @@ final class ParentChoice implements BaseBackup.LayerChoice {
       return full("there is no base backup that it could stand on");
     }
     Lsn end = end(start);
-    recorded.await(end);
+    recorded.await(facts.timeline(), end);
     RecordedWal wal = new RecordedWal(cluster, facts.timeline());
     var reasons = new ArrayList<String>();
     for (BaseManifest base : newestFirst) {
@@ -107,7 +107,7 @@ final class ParentChoice implements BaseBackup.LayerChoice {
     if (found.blocks() != null || end.equals(start)) {
       return found;
     }
-    recorded.await(start);
+    recorded.await(wal.timeline(), start);
     return ChangedSince.between(cluster, new RecordedWal(cluster, wal.timeline()), from, start);
   }
 

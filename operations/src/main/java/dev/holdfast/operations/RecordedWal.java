@@ -50,6 +50,13 @@ final class RecordedWal {
     this(cluster, held(cluster), timeline);
   }
 
+  /** Whether every byte from one position to another is here, along a timeline. */
+  static boolean holds(ClusterStore cluster, int timeline, Lsn from, Lsn to) {
+    List<TimelineSegments.Held> held = held(cluster);
+    return held.stream().anyMatch(segment -> segment.name().timeline() == timeline)
+        && new RecordedWal(cluster, held, timeline).holds(from, to);
+  }
+
   private RecordedWal(
       ClusterStore cluster, List<TimelineSegments.Held> held, @Nullable Integer wanted) {
     this.cluster = cluster;

@@ -15,7 +15,6 @@ import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.RunningServer;
 import dev.holdfast.testkit.S3Server;
 import dev.holdfast.testkit.TestServer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -252,8 +251,8 @@ final class BackupPowerCutTest {
     }
 
     /**
-     * Before an expiry: leftovers that say what they were being made from keep that for a day, which
-     * the store counts itself, whatever the clock of who expires says.
+     * Before an expiry: leftovers that say what they were being made from keep that for a day,
+     * which the store counts itself, whatever the clock of who expires says.
      */
     private static void prepare(Operation operation) {
       if (operation != Operation.EXPIRE) {

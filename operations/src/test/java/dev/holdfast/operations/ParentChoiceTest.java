@@ -89,7 +89,7 @@ final class ParentChoiceTest {
   }
 
   private @Nullable String because(Backup.Wanted wanted, ServerFacts facts) {
-    var choice = new ParentChoice(past.cluster, wanted, _ -> {});
+    var choice = new ParentChoice(past.cluster, wanted, (_, _) -> {});
     assertThat(choice.choose(facts, new Lsn(PastCluster.lsn(3.5).position()))).isNull();
     return choice.fullBecause();
   }

@@ -107,11 +107,12 @@ public final class BaseBackup {
     /**
      * Returns when the repository holds all WAL of the backup.
      *
+     * @param timeline of the server: of the one before the same positions may be stored
      * @param start where replay from it begins
      * @param stop where it is consistent
      * @throws OperatorException when that cannot be
      */
-    void await(Lsn start, Lsn stop);
+    void await(int timeline, Lsn start, Lsn stop);
   }
 
   /** Hears how a backup goes on; called by several threads. */
@@ -217,7 +218,7 @@ public final class BaseBackup {
         copy(control, facts, writer, increment, start);
         Stopped stopped = stop(control, facts.major());
         Instant finishedAt = now(control);
-        walStored.await(start, stopped.lsn);
+        walStored.await(facts.timeline(), start, stopped.lsn);
         return writer.publish(
             new BaseManifest(
                 label,

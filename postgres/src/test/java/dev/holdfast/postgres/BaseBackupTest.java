@@ -64,7 +64,7 @@ class BaseBackupTest {
                 2,
                 throughServer,
                 BaseBackup.LayerChoice.FULL,
-                (_, stop) -> recording.await(stop),
+                (_, _, stop) -> recording.await(stop),
                 told);
         assertThat(traffic.isAlive()).as("the backup ended while there was traffic").isTrue();
         assertThat(traffic.waitFor()).isZero();
@@ -102,7 +102,8 @@ class BaseBackupTest {
       List<String> labels = new ArrayList<>();
       for (int i = 0; i < 3; i++) {
         labels.add(
-            BaseBackup.take(recorded.recorder, recorded.store(), 2, (_, _) -> {}, _ -> {}).label());
+            BaseBackup.take(recorded.recorder, recorded.store(), 2, (_, _, _) -> {}, _ -> {})
+                .label());
       }
       assertThat(labels).doesNotHaveDuplicates();
       assertThat(recorded.store().bases().list()).hasSize(3);
@@ -181,7 +182,7 @@ class BaseBackupTest {
             1,
             throughServer,
             BaseBackup.LayerChoice.FULL,
-            (_, stop) -> recording.await(stop),
+            (_, _, stop) -> recording.await(stop),
             told);
       }
       assertThat(told.damaged)
@@ -197,7 +198,7 @@ class BaseBackupTest {
                   recorded.recorder,
                   recorded.store(),
                   2,
-                  (_, lsn) -> {
+                  (_, _, lsn) -> {
                     throw new OperatorException(
                         Kind.FAILED, "no WAL", "none before " + lsn, "record it");
                   },
@@ -220,8 +221,8 @@ class BaseBackupTest {
               + " holdfast");
       assertThat(ServerFacts.read(recorded.recorder).role().missing())
           .containsExactly("pg_read_binary_file(text, bigint, bigint, boolean)");
-      assertThatThrownBy(
-              () -> BaseBackup.take(recorded.recorder, recorded.store(), 2, (_, _) -> {}, _ -> {}))
+      assertThatThrownBy(() ->
+              BaseBackup.take(recorded.recorder, recorded.store(), 2, (_, _, _) -> {}, _ -> {}))
           .isInstanceOfSatisfying(
               OperatorException.class,
               e -> {
@@ -244,7 +245,7 @@ class BaseBackupTest {
                   PostgresUrl.parse(other.url("postgres")),
                   recorded.store(),
                   1,
-                  (_, _) -> {},
+                  (_, _, _) -> {},
                   _ -> {}))
           .isInstanceOfSatisfying(
               OperatorException.class,

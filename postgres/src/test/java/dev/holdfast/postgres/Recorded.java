@@ -57,7 +57,7 @@ final class Recorded implements AutoCloseable {
 
   /** A base backup by the recorder role, its WAL awaited from the receiver. */
   BaseManifest backUp(Recording recording) {
-    return BaseBackup.take(recorder, store(), 2, (_, stop) -> recording.await(stop), _ -> {});
+    return BaseBackup.take(recorder, store(), 2, (_, _, stop) -> recording.await(stop), _ -> {});
   }
 
   /** The base and all recorded WAL, started and promoted. */
