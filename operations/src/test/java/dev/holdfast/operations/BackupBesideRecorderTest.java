@@ -63,7 +63,7 @@ final class BackupBesideRecorderTest {
       while (System.nanoTime() < until) {
         assertThat(WalReceiver.isActive(url, "acme")).isFalse();
         assertThat(taking.isDone()).isFalse();
-        Thread.sleep(50); // between two looks
+        Thread.sleep(50); // each look is a connection of its own; the loop ends by the clock above
       }
       held.close();
       BackupResult taken = taking.get(90, TimeUnit.SECONDS); // nobody records: it does so itself
