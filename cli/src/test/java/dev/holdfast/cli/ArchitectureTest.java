@@ -27,10 +27,13 @@ class ArchitectureTest {
           Map.entry("server", Set.of("failure")),
           Map.entry("damage", Set.of("wal", "row", "failure")),
           Map.entry("revert", Set.of("row", "failure")),
+          Map.entry("guard", Set.of("failure")),
           Map.entry("postgres", Set.of("wal", "row", "store", "server", "failure")),
           Map.entry(
               "operations",
-              Set.of("wal", "row", "store", "server", "damage", "revert", "postgres", "failure")),
+              Set.of(
+                  "wal", "row", "store", "server", "damage", "revert", "postgres", "guard",
+                  "failure")),
           Map.entry(
               "demo",
               Set.of("operations", "postgres", "server", "store", "wal", "damage", "failure")),
