@@ -18,7 +18,7 @@ BEGIN
     RETURN;
   END IF;
   SELECT min(d.object_type || ' ' || d.object_identity) INTO what FROM pg_event_trigger_dropped_objects() d
-   WHERE d.object_identity = 'holdfast' OR d.object_identity IN ('holdfast.dropped()', 'holdfast_dropped');
+   WHERE d.object_identity = 'holdfast' OR d.schema_name = 'holdfast' OR d.object_identity = 'holdfast_dropped';
   IF what IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'HF001',
       MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s would be dropped', TG_TAG, current_database(), what),

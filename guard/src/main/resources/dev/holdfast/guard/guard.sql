@@ -412,8 +412,9 @@ BEGIN
     RETURN 9223372036854775807;
   END IF;
   SELECT * INTO s FROM holdfast.setting(rule, name_of.nspname, name_of.relname);
-  SELECT coalesce((SELECT sum(holdfast.rows_about(p.relid)) FROM pg_partition_tree(relid) p WHERE p.isleaf), holdfast.rows_about(relid))
-    INTO about;
+  WITH RECURSIVE below AS (
+    SELECT mass.relid AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
+  SELECT sum(holdfast.rows_about(b.r)) INTO about FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind <> 'p';
   IF total > coalesce(s.rows_max, 9223372036854775807)
      OR (total >= 1000 AND total * 100 > coalesce(s.percent_max, 101) * coalesce(about, 0) AND s.percent_max IS NOT NULL AND about IS NOT NULL) THEN
     verdict := holdfast.judge(CASE rule WHEN 'mass-delete' THEN 'DELETE' ELSE 'UPDATE' END, rule, jsonb_build_array(jsonb_build_object(
@@ -794,11 +795,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (SELECT FROM holdfast.working WHERE xid = pg_current_xact_id_if_assigned())
 $$;
 
-CREATE OR REPLACE FUNCTION holdfast.tampering(act text, what text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM holdfast.judge(act, 'guard-tampering', jsonb_build_array(jsonb_build_object('what', what)));
-END $$;
+CREATE OR REPLACE FUNCTION holdfast.tampering(act text, what text) RETURNS text
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT holdfast.judge(act, 'guard-tampering', jsonb_build_array(jsonb_build_object('what', what)))
+$$;
 
 CREATE OR REPLACE FUNCTION holdfast.dropped() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -826,7 +826,12 @@ BEGIN
                       AND g.relid = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])));
   END IF;
   IF what IS NOT NULL THEN
-    PERFORM holdfast.tampering(TG_TAG, what || ' would be dropped');
+    IF to_regclass('holdfast.rule') IS NULL OR to_regclass('holdfast.identity') IS NULL THEN
+      RETURN; -- nothing left to judge by: the sentinel refuses
+    END IF;
+    IF holdfast.tampering(TG_TAG, what || ' would be dropped') = 'permitted' THEN
+      PERFORM set_config('holdfast.tampering', 'off', true);
+    END IF;
   END IF;
   FOR o IN SELECT * FROM pg_event_trigger_dropped_objects() d
             WHERE NOT d.is_temporary AND d.object_type IN ('table', 'table column') LOOP
@@ -903,6 +908,9 @@ DECLARE
   what text;
   o record;
 BEGIN
+  IF to_regnamespace('holdfast') IS NULL THEN
+    RETURN; -- renamed: the sentinel refuses
+  END IF;
   IF holdfast.is_working() THEN
     RETURN;
   END IF;
@@ -923,10 +931,17 @@ BEGIN
      WHERE t.tgname IS NULL OR t.tgenabled IN ('D', 'R');
   END IF;
   IF what IS NOT NULL THEN
+    IF to_regclass('holdfast.rule') IS NULL OR to_regclass('holdfast.exception') IS NULL OR to_regclass('holdfast.identity') IS NULL
+       OR to_regclass('holdfast.permit') IS NULL OR to_regclass('holdfast.guarded') IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'HF001', -- there is nothing left to judge by, or to let writes pass
+        MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s', TG_TAG, current_database(), what),
+        DETAIL = 'Rule guard-tampering.',
+        HINT = 'To take the guard out: holdfast guard uninstall NAME';
+    END IF;
     PERFORM holdfast.tampering(TG_TAG, what);
   END IF;
   FOR o IN SELECT DISTINCT d.objid, d.command_tag FROM pg_event_trigger_ddl_commands() d
-            WHERE d.object_type = 'table' AND d.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE') LOOP
+            WHERE d.object_type IN ('table', 'table column') AND d.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE') LOOP
     IF o.command_tag <> 'ALTER TABLE' THEN
       INSERT INTO holdfast.guarded AS g (relid, database_oid, home, made_by, columns)
         SELECT o.objid, holdfast.database_oid(), n.nspname, pg_current_xact_id(), holdfast.column_types(o.objid)
