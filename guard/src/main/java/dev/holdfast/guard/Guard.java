@@ -287,7 +287,7 @@ public final class Guard {
     }
   }
 
-  private static List<Uncovered> cover(Connection connection, Installation what, Listener listener)
+  static List<Uncovered> cover(Connection connection, Installation what, Listener listener)
       throws SQLException {
     List<Table> tables = new ArrayList<>();
     try (Statement statement = connection.createStatement();
@@ -408,6 +408,16 @@ public final class Guard {
           what,
           "there is no guard in this database",
           "install it: holdfast guard install NAME",
+          e);
+    }
+    if (state.equals(REFUSED_STATE)) {
+      String hint = String.valueOf(e.getMessage());
+      int at = hint.indexOf("Hint: ");
+      return new OperatorException(
+          Kind.REFUSED,
+          what,
+          oneLine(e),
+          at < 0 ? "holdfast guard status NAME shows the rules" : hint.substring(at + 6).strip(),
           e);
     }
     if (state.equals(INSUFFICIENT_PRIVILEGE)) {

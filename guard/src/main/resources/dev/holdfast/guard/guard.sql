@@ -207,8 +207,9 @@ $$;
 -- ---------------------------------------------------------------------------------------------------------------- permits
 
 -- Whether a permit that this transaction shows covers the loss; uses it if so. Otherwise why not, null without a permit.
--- A setting of the session may have been left there by another client of a connection pool: taken only when the
--- connection was opened with it, or when it can have been set inside this transaction.
+-- PostgreSQL does not tell SET LOCAL from a SET that another client of a connection pool left in the session. So what was
+-- said once is taken for one transaction and then forgotten by the session, unless the connection was opened with it; and a
+-- statement that is a transaction of its own, where SET LOCAL cannot have been said, is refused as far as that can be seen.
 CREATE OR REPLACE FUNCTION holdfast.use_permit(rule text, items jsonb, rows_lost bigint, OUT used bigint, OUT why_not text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -220,8 +221,15 @@ DECLARE
   point text;
 BEGIN
   IF coalesce(code, '') = '' THEN
-    RETURN;
+    -- Said before in this transaction, and forgotten since.
+    SELECT * INTO p FROM holdfast.permit
+     WHERE used_xid = pg_current_xact_id_if_assigned() ORDER BY (use_permit.rule = ANY (rules)) DESC, id DESC LIMIT 1;
+    IF p.id IS NULL THEN
+      RETURN;
+    END IF;
+    code := NULL;
   END IF;
+  IF code IS NOT NULL THEN
   BEGIN
     PERFORM set_config('holdfast.permit', NULL, true);
     opened_with := current_setting('holdfast.permit', true);
@@ -240,6 +248,7 @@ BEGIN
     RETURN;
   END IF;
   SELECT * INTO p FROM holdfast.permit WHERE code_sha256 = sha256(convert_to(code, 'UTF8')) FOR UPDATE;
+  END IF;
   SELECT pg_backend_pid() || ' ' || backend_start::text INTO this_session
     FROM pg_stat_activity WHERE pid = pg_backend_pid();
   why_not := CASE
@@ -281,6 +290,9 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
       point := NULL; -- not a superuser's guard, or wal_level minimal
     END;
+  END IF;
+  IF code IS NOT NULL AND opened_with IS DISTINCT FROM code THEN
+    PERFORM set_config('holdfast.permit', '', false);
   END IF;
   UPDATE holdfast.permit SET used_at = coalesce(used_at, clock_timestamp()), used_xid = pg_current_xact_id(),
          used_session = coalesce(used_session, this_session) WHERE id = p.id;
@@ -668,7 +680,7 @@ DECLARE
   safe boolean := NOT holdfast.has_event_triggers();
 BEGIN
   SELECT string_agg(CASE WHEN j.binary_json THEN format(
-      E'  IF (OLD.%1$I OPERATOR(pg_catalog.||) NEW.%1$I) IS DISTINCT FROM NEW.%1$I THEN\n    PERFORM holdfast.json_row(TG_RELID, %2$L, OLD.%1$I, NEW.%1$I);\n  END IF;\n', j.attname, j.attname)
+      E'  IF (OLD.%1$I OPERATOR(pg_catalog.||) NEW.%1$I) IS DISTINCT FROM NEW.%1$I OR NEW.%1$I IS NULL THEN\n    PERFORM holdfast.json_row(TG_RELID, %2$L, OLD.%1$I, NEW.%1$I);\n  END IF;\n', j.attname, j.attname)
     ELSE format(
       E'  IF OLD.%1$I::pg_catalog.text IS DISTINCT FROM NEW.%1$I::pg_catalog.text THEN\n    PERFORM holdfast.json_text_row(TG_RELID, %2$L, OLD.%1$I::pg_catalog.text, NEW.%1$I::pg_catalog.text);\n  END IF;\n', j.attname, j.attname) END, '')
     INTO body FROM holdfast.json_columns(relid) j;

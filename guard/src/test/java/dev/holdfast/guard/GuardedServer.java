@@ -20,7 +20,10 @@ final class GuardedServer implements AutoCloseable {
   private int errorsSeen;
 
   GuardedServer(int major) {
-    this.server = TestServer.start(major, Map.of("max_connections", "50"));
+    this.server =
+        TestServer.start(
+            major,
+            Map.of("max_connections", "50", "wal_level", "logical", "max_replication_slots", "50"));
   }
 
   TestServer server() {
@@ -155,8 +158,25 @@ final class GuardedServer implements AutoCloseable {
       return sums;
     }
 
+    /** Follows what the guard writes to the log. */
+    Messages messages() {
+      query("SELECT pg_create_logical_replication_slot('" + name + "', 'test_decoding')");
+      return new Messages(this, name);
+    }
+
     void set(String rule, String mode) throws SQLException {
       execute("SELECT holdfast.set_mode('" + rule + "', '" + mode + "')");
+    }
+  }
+
+  /** What is written to the log from here on, read as PostgreSQL itself reads it. */
+  record Messages(Database database, String slot) {
+    /** The guard's, of committed transactions. */
+    List<String> read() {
+      return database.query(
+          "SELECT substr(data, position('content:' IN data) + 8) FROM pg_logical_slot_get_changes('"
+              + slot
+              + "', NULL, NULL) WHERE data LIKE 'message: transactional: 1 prefix: holdfast,%'");
     }
   }
 
