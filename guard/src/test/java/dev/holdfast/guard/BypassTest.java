@@ -408,6 +408,25 @@ class BypassTest {
   }
 
   @Test
+  void a_table_that_nobody_has_analysed_yet_is_counted() throws SQLException {
+    Database database = production();
+    try (Connection connection = database.connect();
+        Statement statement = connection.createStatement()) {
+      statement.execute("CREATE TABLE fresh (i int)");
+      statement.execute("INSERT INTO fresh SELECT generate_series(1, 5000)");
+      for (String sql : List.of("DELETE FROM fresh", "UPDATE fresh SET i = 0")) {
+        try {
+          statement.execute(sql);
+          throw new AssertionError("was not refused: " + sql);
+        } catch (SQLException e) {
+          assertThat(e.getSQLState()).isEqualTo(Guard.REFUSED_STATE);
+        }
+      }
+      statement.execute("DELETE FROM fresh WHERE i <= 999");
+    }
+  }
+
+  @Test
   void no_search_path_leads_elsewhere() throws SQLException {
     Database database = production();
     database.execute(
