@@ -75,8 +75,7 @@ final class GuardExceptCommand extends GuardSubcommand {
     GuardRules.Excepted made =
         new GuardRules(access())
             .except(
-                new GuardException(
-                    null, rule, table, role, column, mode, rows, percent, reason),
+                new GuardException(null, rule, table, role, column, mode, rows, percent, reason),
                 progress());
     print(made, () -> "exception %d is made%n".formatted(made.id()));
     return 0;

@@ -34,13 +34,15 @@ final class GuardModeCommand extends GuardSubcommand {
   @Override
   public Integer call() {
     GuardRules.Modes modes = new GuardRules(access()).setMode(rules, mode);
-    print(modes, () -> {
-      TextTable table = new TextTable("rule", "mode", "since", "by");
-      for (GuardRule rule : modes.rules()) {
-        table.row(rule.name(), rule.mode(), rule.since().toString(), rule.changedBy());
-      }
-      return table.format("");
-    });
+    print(
+        modes,
+        () -> {
+          TextTable table = new TextTable("rule", "mode", "since", "by");
+          for (GuardRule rule : modes.rules()) {
+            table.row(rule.name(), rule.mode(), rule.since().toString(), rule.changedBy());
+          }
+          return table.format("");
+        });
     return 0;
   }
 }

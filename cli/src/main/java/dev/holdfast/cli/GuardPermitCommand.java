@@ -36,10 +36,7 @@ final class GuardPermitCommand extends GuardSubcommand {
       description = "Only these tables: SCHEMA.TABLE; %% stands for anything.")
   @Nullable String table;
 
-  @Option(
-      names = "--max-rows",
-      paramLabel = "N",
-      description = "Rows that may be lost in all.")
+  @Option(names = "--max-rows", paramLabel = "N", description = "Rows that may be lost in all.")
   @Nullable Long rows;
 
   @Option(

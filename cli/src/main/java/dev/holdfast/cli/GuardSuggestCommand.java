@@ -48,12 +48,12 @@ final class GuardSuggestCommand extends GuardSubcommand {
           String.join(", ", proposal.applications()),
           String.join(", ", proposal.keys()));
     }
-    text.append(
-        table.isEmpty() ? "  nothing was seen above the limits\n" : table.format("  "));
+    text.append(table.isEmpty() ? "  nothing was seen above the limits\n" : table.format("  "));
     return text.append('\n')
         .append(
             suggestion.applied()
-                ? "applied: %s refuse from now on%n".formatted(String.join(", ", suggestion.enforced()))
+                ? "applied: %s refuse from now on%n"
+                    .formatted(String.join(", ", suggestion.enforced()))
                 : suggestion.ready()
                     ? "next: holdfast guard suggest %s --apply%n".formatted(shown())
                     : "next: wait until 14 days are over, then holdfast guard suggest %s --apply%n"

@@ -85,7 +85,7 @@ public final class GuardInstall {
               "note",
               "the database is marked as a template now, so that nobody can drop it; every role with CREATEDB may"
                   + " clone it",
-              "if that is not wanted: holdfast guard mode NAME drop-database off"));
+              "if that is not wanted: holdfast guard mode NAME off drop-database"));
     }
     if (what.environment().equals("production")) {
       advice.add(
