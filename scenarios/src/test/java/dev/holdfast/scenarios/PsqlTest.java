@@ -43,6 +43,26 @@ final class PsqlTest extends MeetsTheGuard {
         .contains("users", "1501");
   }
 
+  /** PostgreSQL's statistics learn of them when the session ends, or a second later. */
+  @ParameterizedTest
+  @MethodSource("majors")
+  void all_rows_of_a_table_that_the_same_session_has_filled_are_too_many(int major) {
+    GuardedDatabase database = empty(major, Guarded.PRODUCTION);
+
+    Outcome outcome =
+        PsqlClient.psql(
+            database.address().url(),
+            List.of(
+                "CREATE TABLE events (id int)",
+                "INSERT INTO events SELECT generate_series(1, 5000)",
+                "DELETE FROM events"));
+
+    assertThat(outcome)
+        .isInstanceOfSatisfying(
+            Outcome.Failed.class, refused -> assertThat(refused.sqlState()).isEqualTo("HF001"));
+    assertThat(database.contents().rows("public.events")).isEqualTo(5000);
+  }
+
   private GuardedDatabase worked(int major, Guarded guarded) {
     GuardedDatabase database = empty(major, guarded);
     assertThat(new PsqlClient().ordinary(database.address())).isEqualTo(new Outcome.Done());
