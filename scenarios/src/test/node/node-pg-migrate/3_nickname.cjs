@@ -1,0 +1,3 @@
+exports.up = (pgm) => {
+  pgm.addColumns('users', { nickname: { type: 'text' } });
+};
