@@ -207,14 +207,15 @@ final class Production implements AutoCloseable {
     }
   }
 
-  /** Runs one of PostgreSQL's own programs. */
-  void program(String name, String... arguments) {
+  /** Runs one of PostgreSQL's own programs; what it printed. */
+  String program(String name, String... arguments) {
     List<String> command = new ArrayList<>(List.of(binaries.program(name).toString()));
     command.addAll(List.of(arguments));
     ProcessResult result = Processes.run(command);
     if (result.exitCode() != 0) {
       throw new IllegalStateException(name + ": " + result.output());
     }
+    return result.output();
   }
 
   /** What it is and what it runs on, for who reads the figures. */

@@ -145,6 +145,9 @@ public final class Demo {
     try {
       Incident.Setting setting =
           new Incident.Setting(repository, production, folder, traffic, alarms, say);
+      if (scenario != Scenario.MACHINE) {
+        new Refusals(setting).run(figures);
+      }
       if (scenario.holds(Scenario.JSON)) {
         new JsonIncident(setting, afternoon).run(figures);
       }

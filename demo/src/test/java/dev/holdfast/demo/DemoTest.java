@@ -16,7 +16,8 @@ class DemoTest {
     assertThat(result.passed()).isTrue();
     assertThat(result.figures())
         .extracting(DemoResult.Figure::name)
-        .contains("C: acknowledged commits lost with the machine");
+        .contains(
+            "B: with the guard", "D: with the guard", "C: acknowledged commits lost with the machine");
   }
 
   @Test

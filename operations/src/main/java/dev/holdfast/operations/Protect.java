@@ -267,12 +267,12 @@ public final class Protect {
         new ProtectResult.Capability(
             "record every change", "yes", "holdfast record " + request.name()),
         new ProtectResult.Capability(
-            "see what a transaction did", "yes", "log, show; who did it: not without the guard"),
+            "see what a transaction did", "yes", "log, show; who did it: with the guard"),
         new ProtectResult.Capability("fork at any moment", "yes", "fork"),
         new ProtectResult.Capability(
             "undo one transaction in place", "yes", "revert; connects as an owner, then"),
         new ProtectResult.Capability(
-            "refuse destructive statements", "not yet", "the guard comes later"),
+            "refuse destructive statements", "yes", "holdfast guard install " + request.name()),
         new ProtectResult.Capability(
             "prove that a restore works", "yes", "holdfast prove " + request.name()));
   }
