@@ -48,6 +48,7 @@ final class HoldfastCommand {
           ForkCommand.class,
           RestoreCommand.class,
           PreviewCommand.class,
+          WatchCommand.class,
           WalCommand.class,
           AutoComplete.GenerateCompletion.class);
 
