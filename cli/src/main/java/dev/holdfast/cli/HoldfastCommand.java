@@ -49,6 +49,9 @@ final class HoldfastCommand {
           RestoreCommand.class,
           PreviewCommand.class,
           WatchCommand.class,
+          RunCommand.class,
+          FreezeCommand.class,
+          UnfreezeCommand.class,
           WalCommand.class,
           AutoComplete.GenerateCompletion.class);
 

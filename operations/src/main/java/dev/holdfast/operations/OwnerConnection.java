@@ -10,11 +10,11 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The database that a command works on: given as a URL, or as a protected cluster with one. */
-public final class OwnerConnection {
+final class OwnerConnection {
   private OwnerConnection() {}
 
   /** Whether an argument is a connection itself, so that no repository is asked. */
-  public static boolean isUrl(String nameOrUrl) {
+  static boolean isUrl(String nameOrUrl) {
     return nameOrUrl.contains("://") || nameOrUrl.contains("=");
   }
 
@@ -27,8 +27,7 @@ public final class OwnerConnection {
    * @throws OperatorException USAGE where a name comes without a URL, REFUSED where the URL leads
    *     to another server
    */
-  public static PostgresUrl of(
-      String nameOrUrl, @Nullable String ownerUrl, Supplier<String> repository) {
+  static PostgresUrl of(String nameOrUrl, @Nullable String ownerUrl, Supplier<String> repository) {
     if (isUrl(nameOrUrl)) {
       return PostgresUrl.parse(nameOrUrl);
     }

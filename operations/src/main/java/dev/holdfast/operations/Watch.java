@@ -43,8 +43,7 @@ public final class Watch {
     }
   }
 
-  /** Watches this database. */
-  public Watch(PostgresUrl url) {
+  private Watch(PostgresUrl url) {
     this.url = url;
   }
 
