@@ -7,6 +7,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
+import java.io.StringReader;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Instant;
@@ -17,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.postgresql.PGConnection;
 
 class FreezeTriggersTest {
   private static final Map<Integer, TestServer> SERVERS = new HashMap<>();
@@ -114,7 +116,6 @@ class FreezeTriggersTest {
           "UPDATE %s SET v = 2 WHERE false".formatted(table),
           "DELETE FROM " + table,
           "TRUNCATE " + table,
-          "COPY %s FROM STDIN".formatted(table),
           "WITH gone AS (DELETE FROM s.part RETURNING *) SELECT * FROM gone",
           "INSERT INTO %s VALUES (1, 1) ON CONFLICT DO NOTHING".formatted(table),
           "DO $$ BEGIN DELETE FROM s.child; END $$",
@@ -129,6 +130,11 @@ class FreezeTriggersTest {
                 .replace("DO NOTHING", "INSERT VALUES (1, 1)"));
       }
       refused(owner, "DELETE FROM s.child");
+      assertThatThrownBy(() ->
+              app.unwrap(PGConnection.class)
+                  .getCopyAPI()
+                  .copyIn("COPY s.part FROM STDIN", new StringReader("1\t1\n")))
+          .hasMessageContaining("writes to s.part in database");
       FreezeTriggers.Refusal told =
           FreezeTriggers.refusal(state(null, null, null), database, table);
       assertThat(Sessions.failure(app, "DELETE FROM " + table))

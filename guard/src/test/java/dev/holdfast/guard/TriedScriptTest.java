@@ -55,8 +55,9 @@ class TriedScriptTest {
         "CREATE TABLE s.p1 PARTITION OF s.part FOR VALUES IN (1)",
         "CREATE TABLE s.p2 PARTITION OF s.part FOR VALUES IN (2)",
         "INSERT INTO s.part SELECT g, 1 + g % 2 FROM generate_series(1, 10) g",
-        "CREATE TABLE s.doomed AS SELECT generate_series(1, 9) AS id",
-        "ANALYZE s.doomed");
+        "CREATE TABLE s.doomed AS SELECT generate_series(1, 9) AS id");
+    // In a session of its own: the estimate would else count the rows twice.
+    server.executeIn(name, "ANALYZE s.doomed");
     return name;
   }
 
