@@ -133,7 +133,7 @@ class RunAndFreezeTest {
       HoldfastProcess.until(() -> server.value(asleep).equals("0"));
     }
     assertThat(users()).isEqualTo("12");
-    server.executeIn("shop", "SET lock_timeout = '1s'", "LOCK TABLE users");
+    server.executeIn("shop", "SET lock_timeout = '1s'", "DO $$ BEGIN LOCK TABLE users; END $$");
   }
 
   @Test

@@ -92,7 +92,7 @@ public final class Run {
       RunReport report;
       try (Progress.Phase _ =
           progress.begin(
-              "running %d statements in a transaction".formatted(script.statements().size()),
+              "running the script in a transaction",
               0,
               Progress.Unit.STEPS)) {
         report = report(script, tried.run(script));
