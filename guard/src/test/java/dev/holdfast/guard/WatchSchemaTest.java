@@ -268,11 +268,25 @@ class WatchSchemaTest {
             .isInstanceOf(OperatorException.class)
             .hasMessageContaining("another `holdfast watch` is at work");
       }
+      // Its session ends a moment after its connection; asking is all that can be done.
+      String watching =
+          "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+              + " (SELECT oid FROM pg_database WHERE datname = current_database())";
+      while (!Sessions.query(client, watching).equals(List.of("0"))) {
+        Thread.onSpinWait();
+      }
       // More than all boxes hold: with a wait for each, this would take minutes.
       for (int n = 0; n < 100; n++) {
         Sessions.execute(client, "INSERT INTO t VALUES (%d)".formatted(n));
       }
       assertThat(Sessions.query(client, "SELECT count(*) FROM t")).containsExactly("100");
+      assertThat(
+              Sessions.query(
+                  client,
+                  "SELECT is_called FROM holdfast_watch.number UNION ALL SELECT is_called FROM"
+                      + " holdfast_watch.lost"))
+          .as("nothing was even begun to be told")
+          .containsExactly("f", "f");
       try (Connection next = Sessions.open(server, database, "own", "t")) {
         WatchSchema schema = new WatchSchema(next);
         schema.install();

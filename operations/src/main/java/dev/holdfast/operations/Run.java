@@ -91,10 +91,7 @@ public final class Run {
                     limits.decideSeconds()))) {
       RunReport report;
       try (Progress.Phase _ =
-          progress.begin(
-              "running the script in a transaction",
-              0,
-              Progress.Unit.STEPS)) {
+          progress.begin("running the script in a transaction", 0, Progress.Unit.STEPS)) {
         report = report(script, tried.run(script));
       }
       if (decide.test(report)) {

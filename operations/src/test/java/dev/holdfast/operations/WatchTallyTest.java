@@ -38,7 +38,9 @@ class WatchTallyTest {
   }
 
   private List<String> messages() {
-    return tally.findings().stream().map(f -> f.level() + " " + f.rule() + ": " + f.message()).toList();
+    return tally.findings().stream()
+        .map(f -> f.level() + " " + f.rule() + ": " + f.message())
+        .toList();
   }
 
   @Test
@@ -58,7 +60,8 @@ class WatchTallyTest {
       update(BY_ID, "a", "a", "same", 2);
       update("UPDATE settings SET n = n + 1", "b", "b", "v" + call, 2);
       update("UPDATE one SET v = $1", "c", "c", "v" + call, 1);
-      update("UPDATE users SET b = $1", call == 7 ? "d" : "e", call == 7 ? "d" : "e", "v" + call, 2);
+      update(
+          "UPDATE users SET b = $1", call == 7 ? "d" : "e", call == 7 ? "d" : "e", "v" + call, 2);
     }
     for (int call = 0; call < 4; call++) {
       update("UPDATE few SET v = $1", "f", "f", "v" + call, 2);
