@@ -30,7 +30,7 @@ class WatchTallyTest {
   private void lost(String statement, int had, int lost, int times, String keys) {
     tally.add(
         """
-        {"operation": "update", "schema": "public", "table": "users", "oid": 7, "rows": %3$d, "there": 2,
+        {"operation": "update", "schema": "public", "table": "users", "oid": 7, "rows": %3$d, "there": 1000,
          "ids": [], "statement": "%4$s", "columns": [{"column": "data", "rows": %3$d, "hadMin": %1$d,
          "hadMax": %1$d, "lostMin": %2$d, "lostMax": %2$d, "keys": [%5$s], "shapes": [[%1$d, %2$d, %3$d]]}]}
         """
