@@ -4,6 +4,7 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.slf4j.LoggerFactory;
@@ -24,7 +25,9 @@ final class CommandLineRun {
   }
 
   int execute(String... arguments) {
-    boolean json = List.of(arguments).contains("--json");
+    // What stands behind -- is another program's.
+    boolean json =
+        Arrays.stream(arguments).takeWhile(a -> !a.equals("--")).anyMatch("--json"::equals);
     CommandLine line = new CommandLine(new HoldfastCommand(), new Commands(terminal, environment));
     commands(line.getCommandSpec(), arguments).forEach(line::addSubcommand);
     line.setOut(new PrintWriter(terminal.out(), true, StandardCharsets.UTF_8))

@@ -49,6 +49,10 @@ final class HoldfastCommand {
           RestoreCommand.class,
           PreviewCommand.class,
           GuardCommand.class,
+          WatchCommand.class,
+          RunCommand.class,
+          FreezeCommand.class,
+          UnfreezeCommand.class,
           WalCommand.class,
           AutoComplete.GenerateCompletion.class);
 

@@ -42,8 +42,27 @@ class CommandLineRunTest {
     assertThat(run(Map.of(), "--help")).isZero();
     assertThat(out())
         .contains(
-            "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
-            "log", "preview", "restore", "key", "show", "revert", "fork", "wal")
+            "demo",
+            "protect",
+            "record",
+            "backup",
+            "rollup",
+            "prove",
+            "verify",
+            "expire",
+            "status",
+            "log",
+            "preview",
+            "restore",
+            "key",
+            "show",
+            "revert",
+            "fork",
+            "wal",
+            "watch",
+            "run",
+            "freeze",
+            "unfreeze")
         .contains("7 database unreachable");
   }
 
@@ -51,8 +70,26 @@ class CommandLineRunTest {
   void every_command_explains_itself() {
     for (String command :
         new String[] {
-          "demo", "protect", "record", "backup", "rollup", "prove", "verify", "expire", "status",
-          "log", "preview", "restore", "show", "revert", "fork", "wal"
+          "demo",
+          "protect",
+          "record",
+          "backup",
+          "rollup",
+          "prove",
+          "verify",
+          "expire",
+          "status",
+          "log",
+          "preview",
+          "restore",
+          "show",
+          "revert",
+          "fork",
+          "wal",
+          "watch",
+          "run",
+          "freeze",
+          "unfreeze"
         }) {
       out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();

@@ -13,6 +13,8 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.postgresql.Driver;
@@ -313,6 +315,39 @@ public final class PostgresUrl {
       }
     }
     return text.toString();
+  }
+
+  /**
+   * What makes other programs connect to the same: {@code DATABASE_URL} and the {@code PG*}
+   * variables of libpq. With the password, where one is known.
+   */
+  public Map<String, String> clientEnvironment() {
+    Map<String, String> environment = new TreeMap<>();
+    VARIABLES.forEach((variable, keyword) -> {
+      String value = parameters.get(keyword);
+      if (value != null) {
+        environment.put(variable, value);
+      }
+    });
+    environment.put("PGHOST", hosts.stream().map(Host::name).collect(Collectors.joining(",")));
+    environment.put(
+        "PGPORT",
+        hosts.stream().map(host -> Integer.toString(host.port())).collect(Collectors.joining(",")));
+    environment.put("PGDATABASE", database);
+    environment.put("PGUSER", user);
+    String uri = withoutPassword();
+    Optional<String> secret = password();
+    if (secret.isPresent()) {
+      environment.put("PGPASSWORD", secret.get());
+      String named = ConnectionText.encode(user);
+      uri =
+          uri.replaceFirst(
+              "^postgresql://" + Pattern.quote(named) + "@",
+              Matcher.quoteReplacement(
+                  "postgresql://" + named + ":" + ConnectionText.encode(secret.get()) + "@"));
+    }
+    environment.put("DATABASE_URL", uri);
+    return environment;
   }
 
   /** For people: server, user and database; a password shows as {@code ***}. */

@@ -132,6 +132,28 @@ public final class Processes {
     }
   }
 
+  /**
+   * Starts a program of the operator's that has our terminal and our whole environment, and ends
+   * when we do.
+   *
+   * @param environment what is different for it
+   * @param outputToErrors whether what it prints goes to standard error, so that ours stays a value
+   * @throws OperatorException USAGE when there is no such program
+   */
+  public static ForegroundProcess startInForeground(
+      List<String> command, Map<String, String> environment, boolean outputToErrors) {
+    try {
+      return ForegroundProcess.start(command, environment, outputToErrors);
+    } catch (IOException e) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot run " + command.getFirst(),
+          String.valueOf(e.getMessage()),
+          "check the command behind --; a shell's own words need: -- sh -c \"…\"",
+          e);
+    }
+  }
+
   private static void readInto(InputStream source, CompletableFuture<byte[]> target) {
     try {
       target.complete(source.readAllBytes());
