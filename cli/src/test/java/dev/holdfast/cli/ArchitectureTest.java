@@ -32,7 +32,14 @@ class ArchitectureTest {
           Map.entry(
               "operations",
               Set.of(
-                  "wal", "row", "store", "server", "damage", "revert", "postgres", "guard",
+                  "wal",
+                  "row",
+                  "store",
+                  "server",
+                  "damage",
+                  "revert",
+                  "postgres",
+                  "guard",
                   "failure")),
           Map.entry(
               "demo",
