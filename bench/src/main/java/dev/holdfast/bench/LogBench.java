@@ -157,7 +157,7 @@ public final class LogBench {
                 0,
                 500,
                 1000,
-                null,
+                List.of(),
                 List.of()));
     return new TransactionDamage(
         xid,
@@ -171,6 +171,10 @@ public final class LogBench {
         null,
         null,
         null,
+        null,
+        0,
+        null,
+        List.of(),
         false,
         tables);
   }

@@ -6,6 +6,9 @@ import java.util.List;
 
 /** A transaction of the log, for people. */
 final class LogText {
+  /** Characters; --json has all that was told. */
+  private static final int STATEMENT_WIDTH = 200;
+
   private LogText() {}
 
   static String entry(Terminal terminal, LogEntry entry) {
@@ -26,15 +29,60 @@ final class LogText {
         .append(entry.database() == null ? "" : "  in " + entry.database())
         .append('\n');
     text.append("  by ")
-        .append(entry.user() == null ? "unknown user" : entry.user())
-        .append(entry.application() == null ? "" : ", application " + entry.application())
-        .append(entry.address() == null ? "" : ", from " + entry.address())
+        .append(entry.user() == null ? "unknown user" : oneLine(entry.user()))
+        .append(entry.application() == null ? "" : ", application " + oneLine(entry.application()))
+        .append(entry.address() == null ? "" : ", from " + oneLine(entry.address()))
+        .append(entry.permit() == null ? "" : ", with permit " + entry.permit())
         .append('\n');
+    if (entry.statement() != null) {
+      String statement = oneLine(entry.statement());
+      text.append("  statement: ")
+          .append(
+              statement.length() <= STATEMENT_WIDTH
+                  ? statement
+                  : statement.substring(0, STATEMENT_WIDTH) + "…")
+          .append(
+              entry.moreStatements() == 0
+                  ? ""
+                  : "  and " + Texts.plural(entry.moreStatements(), "more statement"))
+          .append('\n');
+    }
+    for (String note : entry.notes()) {
+      text.append("  ")
+          .append(terminal.paint(Terminal.Colour.RED, "! " + oneLine(note)))
+          .append('\n');
+    }
     TextTable table = new TextTable("table", "action", "rows");
     for (LogEntry.Table touched : entry.tables()) {
       table.row(touched.schema() + "." + touched.table(), touched.action(), rows(touched));
     }
-    return text.append(table.isEmpty() ? "" : table.format("    ")).append('\n').toString();
+    text.append(table.isEmpty() ? "" : table.format("    "));
+    for (LogEntry.Table touched : entry.tables()) {
+      for (LogEntry.JsonLoss loss : touched.jsonLosses()) {
+        text.append("    ")
+            .append(terminal.paint(Terminal.Colour.RED, lost(touched, loss)))
+            .append('\n');
+      }
+    }
+    return text.append('\n').toString();
+  }
+
+  private static String lost(LogEntry.Table table, LogEntry.JsonLoss loss) {
+    return "%s.%s.%s lost %d of %d JSON keys in %s%s: %s"
+        .formatted(
+            table.schema(),
+            table.table(),
+            oneLine(loss.column()),
+            loss.keys().size(),
+            Math.max(loss.keysBefore(), loss.keys().size()),
+            loss.rowsExact() ? "" : "at least ",
+            Texts.plural(loss.rows(), "row"),
+            oneLine(String.join(", ", loss.keys())));
+  }
+
+  /** Anybody may have written it into the log: nothing in it steers a terminal. */
+  private static String oneLine(String text) {
+    return text.replaceAll("[\\s\\p{Cc}\\p{Cf}]+", " ").strip();
   }
 
   private static String columns(List<String> dropped) {

@@ -124,7 +124,7 @@ final class OpenTransaction {
   private int[] moveCounts = {};
   private int moves;
 
-  /** Who a message in it says to have done it. */
+  /** What messages in it say: who did it, and what the guard saw. */
   Origin origin = Origin.UNKNOWN;
 
   /** The database whose files it removed; 0 for none. */
@@ -355,7 +355,7 @@ final class OpenTransaction {
 
   /** Takes over what a subtransaction did that committed with it. */
   void fold(OpenTransaction part) {
-    origin = origin.or(part.origin);
+    origin = origin.with(part.origin);
     firstLsn = Long.compareUnsigned(part.firstLsn, firstLsn) < 0 ? part.firstLsn : firstLsn;
     for (int index = 0; index < part.files; index++) {
       Rows theirs = part.rows[index];

@@ -167,7 +167,7 @@ public final class SegmentScan {
     latestMicros = Math.max(latestMicros, micros);
     boolean suspicious = commit != null;
     if (transaction != null) {
-      suspicious |= !transaction.onlyChangedRows();
+      suspicious |= !transaction.onlyChangedRows() || transaction.origin.tellsOfLoss();
       for (int index = 0; index < transaction.files(); index++) {
         suspicious |= add(transaction.rows(index));
       }

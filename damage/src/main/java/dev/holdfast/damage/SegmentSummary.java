@@ -59,7 +59,10 @@ public record SegmentSummary(
   /** A named point, where its record starts. */
   public record RestorePoint(Lsn lsn, Instant at, String name) {}
 
-  private static final int FORMAT = 1;
+  private static final int FORMAT = 2;
+
+  /** Without what the guard tells. */
+  private static final int FORMAT_FIRST = 1;
 
   /** As bytes: see the repository's FORMAT.md. */
   public byte[] encode() {
@@ -110,7 +113,7 @@ public record SegmentSummary(
   public static SegmentSummary decode(byte[] bytes) {
     try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
       int format = in.readUnsignedByte();
-      if (format != FORMAT) {
+      if (format != FORMAT && format != FORMAT_FIRST) {
         throw new IllegalArgumentException("a summary of format " + format + ", not " + FORMAT);
       }
       Lsn from = lsn(in);
@@ -133,7 +136,7 @@ public record SegmentSummary(
               list(
                   in,
                   () -> new RelationCounts(file(in), in.readLong(), in.readLong(), in.readLong())),
-              list(in, () -> damage(in)),
+              list(in, () -> damage(in, format)),
               in.readBoolean(),
               list(in, () -> new RestorePoint(lsn(in), instant(in), in.readUTF())));
       if (in.read() >= 0) {
@@ -160,6 +163,13 @@ public record SegmentSummary(
     text(out, damage.user());
     text(out, damage.application());
     text(out, damage.address());
+    text(out, damage.statement());
+    out.writeLong(damage.moreStatements());
+    out.writeLong(damage.permit() == null ? -1 : damage.permit());
+    out.writeInt(damage.notes().size());
+    for (String note : damage.notes()) {
+      out.writeUTF(note);
+    }
     out.writeBoolean(damage.prepared());
     out.writeInt(damage.tables().size());
     for (TableDamage table : damage.tables()) {
@@ -167,7 +177,8 @@ public record SegmentSummary(
     }
   }
 
-  private static TransactionDamage damage(DataInputStream in) throws IOException {
+  private static TransactionDamage damage(DataInputStream in, int format) throws IOException {
+    boolean told = format > FORMAT_FIRST;
     return new TransactionDamage(
         Integer.toUnsignedLong(in.readInt()),
         list(in, () -> Integer.toUnsignedLong(in.readInt())),
@@ -180,17 +191,26 @@ public record SegmentSummary(
         text(in),
         text(in),
         text(in),
+        told ? text(in) : null,
+        told ? in.readLong() : 0,
+        told ? permit(in) : null,
+        told ? list(in, in::readUTF) : List.of(),
         in.readBoolean(),
-        list(in, () -> TableDamage.read(in)));
+        list(in, () -> TableDamage.read(in, format)));
+  }
+
+  private static @Nullable Long permit(DataInputStream in) throws IOException {
+    long number = in.readLong();
+    return number < 0 ? null : number;
   }
 
   // ---- small things ----------------------------------------------------------------------------
 
-  private interface Item<T> {
+  interface Item<T> {
     T read() throws IOException;
   }
 
-  private static <T> List<T> list(DataInputStream in, Item<T> item) throws IOException {
+  static <T> List<T> list(DataInputStream in, Item<T> item) throws IOException {
     int count = in.readInt();
     if (count < 0 || count > in.available()) { // every item has at least a byte
       throw new IllegalArgumentException("a summary with a list of " + count + " items");

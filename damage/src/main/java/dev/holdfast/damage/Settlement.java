@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Adds up what a committed transaction did, table by table. */
 final class Settlement {
+  private static final long PG_EVENT_TRIGGER = 3466;
+
   private final LearntNames names;
   private final FileNumbers files;
   private final TransactionScan scan;
@@ -93,7 +95,7 @@ final class Settlement {
 
     List<TableDamage> tables = new ArrayList<>();
     for (Tally tally : tallies.values()) {
-      if (!tally.isNothing()) {
+      if (!tally.isNothing() && !GuardTables.contain(tally.table.name())) {
         tables.add(damage(tally));
       }
     }
@@ -101,6 +103,39 @@ final class Settlement {
     commit.droppedFiles().forEach(names::forget);
     names.learn(fates.inferredFiles());
     return List.copyOf(tables);
+  }
+
+  /**
+   * What it did to the database's event triggers: without them the guard does not see commands that
+   * define and drop. Those it made itself, as the guard's installation does, are not told.
+   */
+  List<String> notes() {
+    List<String> notes = new ArrayList<>(transaction.origin.notes());
+    for (int index = 0; index < transaction.files(); index++) {
+      Rows rows = transaction.rows(index);
+      RelFile file = files.file(rows.file);
+      if (rows.updated + rows.deleted > 0 && isOfEventTriggers(file)) {
+        String database = databaseName(file.database(), commit.lsn());
+        if (rows.deleted > rows.inserted) {
+          notes.add("event triggers of database " + database + " were dropped");
+        }
+        if (rows.updated > rows.inserted) {
+          notes.add("event triggers of database " + database + " were changed");
+        }
+      }
+    }
+    return List.copyOf(notes);
+  }
+
+  /** VACUUM FULL gives a catalog a file of a new number. */
+  private boolean isOfEventTriggers(RelFile file) {
+    if (file.number() < TransactionScan.FIRST_NORMAL_OID) {
+      return file.number() == PG_EVENT_TRIGGER;
+    }
+    Relation relation = names.byFile(file, commit.lsn());
+    return relation != null
+        && relation.kind() == Relation.Kind.CATALOG
+        && relation.oid() == PG_EVENT_TRIGGER;
   }
 
   /** What pg_class says became of a relation that was there before. */
@@ -192,7 +227,7 @@ final class Settlement {
               0,
               0,
               -1,
-              null,
+              List.of(),
               List.of()));
     }
   }
@@ -295,7 +330,7 @@ final class Settlement {
             rows.updated,
             rows.deleted,
             -1,
-            null,
+            List.of(),
             List.of()));
   }
 
@@ -311,7 +346,7 @@ final class Settlement {
             0,
             0,
             -1,
-            null,
+            List.of(),
             List.of()));
   }
 
@@ -341,7 +376,7 @@ final class Settlement {
         new RelationId(table.database(), table.oid()), _ -> new Tally(table, rowsBefore));
   }
 
-  private static TableDamage damage(Tally tally) {
+  private TableDamage damage(Tally tally) {
     return new TableDamage(
         tally.table.databaseName(),
         tally.table.name(),
@@ -351,7 +386,17 @@ final class Settlement {
         tally.updated,
         tally.deleted,
         tally.rowsBefore,
-        null,
+        jsonLosses(tally.table),
         tally.columns);
+  }
+
+  /** The guard told the table's name of the moment: it may have been renamed in here. */
+  private List<JsonLoss> jsonLosses(Relation table) {
+    if (transaction.origin.losses().isEmpty()) {
+      return List.of();
+    }
+    Relation after = names.byOid(table.database(), table.oid(), commit.end());
+    return transaction.origin.lossesOf(
+        table.databaseName(), table.name(), after == null ? table.name() : after.name());
   }
 }

@@ -30,9 +30,11 @@ final class Settlements {
       did = new OpenTransaction();
       did.begin(ending.xid(), ending.lsn().position());
     }
-    List<TableDamage> tables = new Settlement(names, files, scan, did, ending).tables();
+    Settlement settlement = new Settlement(names, files, scan, did, ending);
+    List<TableDamage> tables = settlement.tables();
+    List<String> notes = settlement.notes();
     scan.forget(ending.droppedFiles());
-    if (tables.isEmpty()) {
+    if (tables.isEmpty() && notes.isEmpty()) {
       return null;
     }
     Lsn target = ending.lsn();
@@ -47,10 +49,14 @@ final class Settlements {
         ending.end(),
         target,
         ending.time(),
-        Severity.of(tables),
+        notes.isEmpty() ? Severity.of(tables) : Severity.of(tables).atLeast(Severity.HIGH),
         did.origin.user(),
         did.origin.application(),
         did.origin.address(),
+        did.origin.statement(),
+        did.origin.moreStatements(),
+        did.origin.permit(),
+        notes,
         ending.prepared(),
         tables);
   }

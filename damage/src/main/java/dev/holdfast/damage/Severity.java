@@ -11,10 +11,13 @@ public enum Severity {
   LOW,
   /**
    * At least 100 rows deleted or 1,000 updated in one table, an empty table dropped, or a column of
-   * one.
+   * one, or most keys of a JSON document lost.
    */
   MEDIUM,
-  /** At least 10,000 rows, or half of a table, deleted or updated; or a column dropped. */
+  /**
+   * At least 10,000 rows, or half of a table, deleted or updated; or a column dropped. At least
+   * this is what weakens the guard.
+   */
   HIGH,
   /**
    * A table with rows dropped or truncated; at least 100,000 rows, or nine tenths of a table,
@@ -33,6 +36,11 @@ public enum Severity {
     return worst;
   }
 
+  /** The worse of both. */
+  Severity atLeast(Severity other) {
+    return compareTo(other) >= 0 ? this : other;
+  }
+
   private static Severity of(TableDamage table) {
     if (table.action() != TableDamage.Action.CHANGED) {
       return table.rowsBefore() == 0 ? MEDIUM : CRITICAL;
@@ -46,7 +54,12 @@ public enum Severity {
     if (hit >= 10_000 || isShare(hit, 0.5, table) || (columns && table.rowsBefore() != 0)) {
       return HIGH;
     }
-    return columns || deleted >= 100 || table.rowsUpdated() >= 1_000 ? MEDIUM : LOW;
+    return columns
+            || !table.jsonLosses().isEmpty()
+            || deleted >= 100
+            || table.rowsUpdated() >= 1_000
+        ? MEDIUM
+        : LOW;
   }
 
   private static boolean isShare(long rows, double share, TableDamage table) {

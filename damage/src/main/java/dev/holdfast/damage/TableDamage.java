@@ -4,7 +4,6 @@ import dev.holdfast.row.TableName;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -23,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  *     came from)
  * @param rowsDeleted rows deleted one by one; not those that went with the table
  * @param rowsBefore the recorded estimate of the rows it held; -1 when unknown
- * @param jsonKeysLost keys that vanished from JSON documents; null when unknown
+ * @param jsonLosses keys that vanished from JSON documents, column by column; empty when nobody
+ *     told
  * @param columnsDropped names of the columns it lost while it stayed, {@code column N} (attnum)
  *     where the log does not tell the name
  */
@@ -36,10 +36,11 @@ public record TableDamage(
     long rowsUpdated,
     long rowsDeleted,
     long rowsBefore,
-    @Nullable Long jsonKeysLost,
+    List<JsonLoss> jsonLosses,
     List<String> columnsDropped) {
-  /** Copies the list. */
+  /** Copies the lists. */
   public TableDamage {
+    jsonLosses = List.copyOf(jsonLosses);
     columnsDropped = List.copyOf(columnsDropped);
   }
 
@@ -56,6 +57,13 @@ public record TableDamage(
     CHANGED
   }
 
+  /** How many different keys vanished from JSON documents; null when unknown. */
+  public @Nullable Long jsonKeysLost() {
+    return jsonLosses.isEmpty()
+        ? null
+        : jsonLosses.stream().mapToLong(loss -> loss.keys().size()).sum();
+  }
+
   void write(DataOutputStream out) throws IOException {
     out.writeUTF(database);
     out.writeUTF(table.schema());
@@ -66,9 +74,9 @@ public record TableDamage(
     out.writeLong(rowsUpdated);
     out.writeLong(rowsDeleted);
     out.writeLong(rowsBefore);
-    out.writeBoolean(jsonKeysLost != null);
-    if (jsonKeysLost != null) {
-      out.writeLong(jsonKeysLost);
+    out.writeInt(jsonLosses.size());
+    for (JsonLoss loss : jsonLosses) {
+      loss.write(out);
     }
     out.writeInt(columnsDropped.size());
     for (String column : columnsDropped) {
@@ -76,7 +84,10 @@ public record TableDamage(
     }
   }
 
-  static TableDamage read(DataInputStream in) throws IOException {
+  /**
+   * @param format of the summary
+   */
+  static TableDamage read(DataInputStream in, int format) throws IOException {
     return new TableDamage(
         in.readUTF(),
         new TableName(in.readUTF(), in.readUTF()),
@@ -86,19 +97,15 @@ public record TableDamage(
         in.readLong(),
         in.readLong(),
         in.readLong(),
-        in.readBoolean() ? in.readLong() : null,
-        columns(in));
+        format == 1 ? noLosses(in) : SegmentSummary.list(in, () -> JsonLoss.read(in)),
+        SegmentSummary.list(in, in::readUTF));
   }
 
-  private static List<String> columns(DataInputStream in) throws IOException {
-    int count = in.readInt();
-    if (count < 0) {
-      throw new IllegalArgumentException("a summary with a list of " + count + " items");
+  /** The first format had a number here, which nobody told yet. */
+  private static List<JsonLoss> noLosses(DataInputStream in) throws IOException {
+    if (in.readBoolean()) {
+      in.readLong();
     }
-    List<String> columns = new ArrayList<>();
-    for (int index = 0; index < count; index++) {
-      columns.add(in.readUTF());
-    }
-    return columns;
+    return List.of();
   }
 }

@@ -20,8 +20,12 @@ import org.jspecify.annotations.Nullable;
  * @param user who; null when the log does not say
  * @param application with what; null when the log does not say
  * @param address from where; null when the log does not say
+ * @param statement the first statement that the guard told of; null when the log does not say
+ * @param moreStatements how many more it told of, the same one again in a row counted once
+ * @param permit number of the guard's permit that was used; null when none was, or nobody said
+ * @param notes what else somebody who looks for damage has to know; sentences without a full stop
  * @param prepared whether it was committed by COMMIT PREPARED
- * @param tables what it did to each table, never empty
+ * @param tables what it did to each table, empty only where there are notes
  */
 public record TransactionDamage(
     long xid,
@@ -35,22 +39,28 @@ public record TransactionDamage(
     @Nullable String user,
     @Nullable String application,
     @Nullable String address,
+    @Nullable String statement,
+    long moreStatements,
+    @Nullable Long permit,
+    List<String> notes,
     boolean prepared,
     List<TableDamage> tables) {
   /** Updates of fewer rows in a table than this are everyday work. */
   static final long UPDATES_MIN = 100;
 
   /**
-   * Whether something was lost: a table dropped or truncated, a column dropped, any row deleted, or
-   * {@value #UPDATES_MIN} rows or more of one table overwritten. Inserts and smaller updates are
-   * not.
+   * Whether something was lost: a table dropped or truncated, a column dropped, any row deleted,
+   * {@value #UPDATES_MIN} rows or more of one table overwritten, or most keys of a JSON document;
+   * and what has notes. Inserts and smaller updates are not.
    */
   public boolean isDestructive() {
-    return tables.stream()
-        .anyMatch(table ->
-            table.action() != TableDamage.Action.CHANGED
-                || table.rowsDeleted() > 0
-                || !table.columnsDropped().isEmpty()
-                || table.rowsUpdated() >= UPDATES_MIN);
+    return !notes.isEmpty()
+        || tables.stream()
+            .anyMatch(table ->
+                table.action() != TableDamage.Action.CHANGED
+                    || table.rowsDeleted() > 0
+                    || !table.columnsDropped().isEmpty()
+                    || !table.jsonLosses().isEmpty()
+                    || table.rowsUpdated() >= UPDATES_MIN);
   }
 }

@@ -21,8 +21,8 @@ import org.jspecify.annotations.Nullable;
  * transactions, which change rows and commit, cost no objects here.
  */
 final class TransactionScan {
-  /** Ours are short; others' may be of any size. */
-  private static final int MESSAGE_MAX = 64 * 1024;
+  /** Ours name at most the tables of a schema; others' may be of any size. */
+  private static final int MESSAGE_MAX = 1024 * 1024;
 
   /** OIDs below this belong to PostgreSQL itself ("access/transam.h", FirstNormalObjectId). */
   static final long FIRST_NORMAL_OID = 16_384;
@@ -119,7 +119,7 @@ final class TransactionScan {
             && message.transactional()
             && message.prefix().equals(Origin.PREFIX)) {
           OpenTransaction transaction = transaction(record);
-          transaction.origin = Origin.of(message.bytes()).or(transaction.origin);
+          transaction.origin = transaction.origin.and(Origin.of(message.bytes()));
         }
       }
       default -> {} // nothing that changes rows or ends transactions

@@ -84,7 +84,7 @@ final class SeverityTest {
         0,
         0,
         before,
-        null,
+        List.of(),
         List.of(column));
   }
 
@@ -99,7 +99,7 @@ final class SeverityTest {
         updated,
         deleted,
         before,
-        null,
+        List.of(),
         List.of());
   }
 
@@ -116,6 +116,10 @@ final class SeverityTest {
         null,
         null,
         null,
+        null,
+        0,
+        null,
+        List.of(),
         false,
         List.of(tables));
   }

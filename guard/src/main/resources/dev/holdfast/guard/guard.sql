@@ -1079,3 +1079,14 @@ REVOKE ALL ON FUNCTION holdfast.approve(bigint) FROM PUBLIC;
 -- Called by the guard's own functions alone: by hand they would use permits up and write observations that are none.
 REVOKE ALL ON FUNCTION holdfast.use_permit(text, jsonb, bigint), holdfast.cover(oid), holdfast.cover_quietly(oid), holdfast.write_json_function(oid),
   holdfast.judge(text, text, jsonb), holdfast.refuse(text, text, jsonb, bigint, text), holdfast.is_empty(oid), holdfast.tampering(text, text) FROM PUBLIC;
+
+-- Holdfast's recorder, where it has the role that `holdfast protect` proposes.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'holdfast') THEN
+    GRANT EXECUTE ON FUNCTION holdfast.alive() TO holdfast;
+    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO holdfast', pg_catalog.current_database());
+  END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL; -- not the database's owner: whoever is grants it
+END $$;

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.GuardedCopy;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
 import dev.holdfast.postgres.RecoveryTarget;
@@ -9,6 +10,8 @@ import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -91,7 +94,24 @@ public final class Fork {
       fork.close();
       throw absent(moment, fork.absent().stream().map(tables::get).sorted().toList());
     }
+    releaseGuards(fork, progress);
     return new Running(fork, Forks.ready(cluster, fork, moment));
+  }
+
+  /** It is used to try what production refuses, and must not pass for it. */
+  private static void releaseGuards(dev.holdfast.postgres.Fork fork, Progress progress) {
+    boolean whole = fork.contents() instanceof ForkContents.Whole;
+    for (String database : fork.databases()) {
+      try (Connection connection = fork.connect(database)) {
+        GuardedCopy.release(connection);
+      } catch (SQLException | OperatorException e) {
+        if (whole) { // a sparse fork has no rows of the guard, which lets everything pass then
+          progress.say(
+              "the guard in database %s of the fork still says that it is production: %s"
+                  .formatted(database, e.getMessage()));
+        }
+      }
+    }
   }
 
   private OperatorException absent(RecoveryTarget moment, List<TableName> tables) {

@@ -17,8 +17,12 @@ import org.jspecify.annotations.Nullable;
  * @param user role that ran it; null when the log does not say
  * @param application application_name; null when the log does not say
  * @param address client address; null when the log does not say
+ * @param statement the first statement that the guard told of; null when the log does not say
+ * @param moreStatements how many more it told of in this transaction
+ * @param permit number of the guard's permit that was used; null when none was, or nobody said
+ * @param notes what else there is to know: the guard was weakened, event triggers were changed
  * @param database the database it happened in; null when it touched none that is known
- * @param tables what it did to each table
+ * @param tables what it did to each table; empty only where there are notes
  */
 public record LogEntry(
     String xid,
@@ -28,6 +32,10 @@ public record LogEntry(
     @Nullable String user,
     @Nullable String application,
     @Nullable String address,
+    @Nullable String statement,
+    long moreStatements,
+    @Nullable Long permit,
+    List<String> notes,
     @Nullable String database,
     List<Table> tables) {
 
@@ -37,7 +45,8 @@ public record LogEntry(
    * @param action {@code dropped}, {@code truncated} or {@code changed}
    * @param rowsBefore rows the table held before it was dropped or truncated, as the catalog
    *     estimated them; null when unknown or when the table was only changed
-   * @param jsonKeysLost JSON keys its updates removed; null when unknown
+   * @param jsonKeysLost how many different JSON keys its updates removed; null when unknown
+   * @param jsonLosses the same column by column; empty when unknown
    * @param columnsDropped columns it lost while it stayed; {@code column N}, by attnum, where the
    *     log does not tell the name
    */
@@ -50,10 +59,32 @@ public record LogEntry(
       long rowsDeleted,
       @Nullable Long rowsBefore,
       @Nullable Long jsonKeysLost,
+      List<JsonLoss> jsonLosses,
       List<String> columnsDropped) {
-    /** Copies the list. */
+    /** Copies the lists. */
     public Table {
+      jsonLosses = List.copyOf(jsonLosses);
       columnsDropped = List.copyOf(columnsDropped);
+    }
+  }
+
+  /**
+   * JSON keys that one column's documents lost, as the guard told it.
+   *
+   * @param keys sorted; of very many the first ones
+   * @param keysBefore the most keys that one of the documents had before
+   * @param rows how often a row lost some; a row that two statements hit counts twice
+   * @param rowsExact false: at least so many
+   */
+  public record JsonLoss(
+      String column, List<String> keys, int keysBefore, long rows, boolean rowsExact) {
+    /** Copies the list. */
+    public JsonLoss {
+      keys = List.copyOf(keys);
+    }
+
+    static JsonLoss of(dev.holdfast.damage.JsonLoss loss) {
+      return new JsonLoss(loss.column(), loss.keys(), loss.keysBefore(), loss.rows(), loss.exact());
     }
   }
 
@@ -66,6 +97,10 @@ public record LogEntry(
         damage.user(),
         damage.application(),
         damage.address(),
+        damage.statement(),
+        damage.moreStatements(),
+        damage.permit(),
+        damage.notes(),
         damage.tables().isEmpty() ? null : damage.tables().getFirst().database(),
         damage.tables().stream().map(LogEntry::table).toList());
   }
@@ -80,6 +115,7 @@ public record LogEntry(
         damage.rowsDeleted(),
         damage.rowsBefore() < 0 ? null : damage.rowsBefore(),
         damage.jsonKeysLost(),
+        damage.jsonLosses().stream().map(JsonLoss::of).toList(),
         damage.columnsDropped());
   }
 }

@@ -220,6 +220,8 @@ public final class Record {
     summariser.begin(heard);
     gaps.begin();
     watch.begin();
+    RecorderMark mark = new RecorderMark(recorder);
+    mark.begin();
     if (waitedFor != null) {
       waitedFor.begin();
     }
@@ -239,6 +241,7 @@ public final class Record {
       if (schedules != null) {
         schedules.end();
       }
+      mark.end();
       gaps.end();
       watch.end();
       watcher.end();

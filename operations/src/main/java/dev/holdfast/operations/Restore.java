@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.DeltaPlan;
 import dev.holdfast.postgres.DeltaRestore;
 import dev.holdfast.postgres.DeltaRestored;
@@ -296,12 +297,31 @@ public final class Restore {
             : new RestoreResult.Server(
                 port, binaries.version(), binaries.bin().toString(), restored.log().toString()),
         delta,
-        next(cluster.document().name(), restored, server != null, port, delta),
+        next(cluster.document().name(), restored, server != null, port, delta, guarded()),
         seconds(restored.walFetch()),
         seconds(restored.baseFetch()),
         seconds(restored.finish()),
         seconds(replay),
         seconds(all));
+  }
+
+  /** The databases that had the guard inside when the catalog was last recorded. */
+  private List<String> guarded() {
+    try {
+      List<String> recorded = cluster.catalogs();
+      return recorded.isEmpty()
+          ? List.of()
+          : cluster.catalog(recorded.getLast(), Catalog.class).databases().stream()
+              .filter(database ->
+                  database.relations().stream()
+                      .anyMatch(relation ->
+                          relation.schema().equals("holdfast")
+                              && relation.name().equals("identity")))
+              .map(Catalog.Database::name)
+              .toList();
+    } catch (OperatorException e) {
+      return List.of(); // a word more or less: what was restored is there
+    }
   }
 
   private static List<String> notes(RestoredCluster restored) {
@@ -321,7 +341,8 @@ public final class Restore {
       RestoredCluster restored,
       boolean started,
       int port,
-      RestoreResult.@Nullable Delta delta) {
+      RestoreResult.@Nullable Delta delta,
+      List<String> guarded) {
     List<String> next = new ArrayList<>();
     PostgresBinaries binaries =
         restored.binaries() != null
@@ -344,6 +365,14 @@ public final class Restore {
             + " it in postgresql.auto.conf as production needs it, restart, run holdfast protect "
             + name
             + " again with its URL, and record it");
+    if (!guarded.isEmpty()) {
+      // Not done by itself: it may be what takes production's place, and must be armed then.
+      next.add(
+          "the guard in it says that it is production, and refuses what it refused there; if it is a"
+              + " copy to work with, as a superuser in each of the databases "
+              + String.join(", ", guarded)
+              + ": SELECT holdfast.set_environment('development')");
+    }
     if (delta != null && delta.setAside() != null) {
       next.add(
           "keep "

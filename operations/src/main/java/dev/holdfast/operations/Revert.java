@@ -5,6 +5,8 @@ import dev.holdfast.damage.TableDamage;
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.AgreedChange;
+import dev.holdfast.guard.Guard;
 import dev.holdfast.postgres.Fork;
 import dev.holdfast.postgres.ForkContents;
 import dev.holdfast.postgres.ForkOptions;
@@ -14,6 +16,7 @@ import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.postgres.RowChangeSpool;
 import dev.holdfast.postgres.RowReader;
 import dev.holdfast.postgres.RowSpool;
+import dev.holdfast.postgres.SqlFailures;
 import dev.holdfast.postgres.TableChanges;
 import dev.holdfast.postgres.definition.DroppedObjects;
 import dev.holdfast.postgres.definition.Recreated;
@@ -31,6 +34,7 @@ import dev.holdfast.store.Repository;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -304,6 +308,9 @@ public final class Revert {
   }
 
   private static OperatorException failed(String what, SQLException e) {
+    if (Guard.REFUSED_STATE.equals(e.getSQLState())) {
+      return SqlFailures.guardRefused(what, e);
+    }
     String state = String.valueOf(e.getSQLState());
     return new OperatorException(
         state.startsWith("08") || state.startsWith("57P") ? Kind.DATABASE_UNREACHABLE : Kind.FAILED,
@@ -647,6 +654,7 @@ public final class Revert {
       try {
         Connection production = production();
         try {
+          permit(production, agreed);
           long restored = applyRows(progress) + recreate(production, progress);
           sign(production, agreed);
           commit(production, agreed);
@@ -667,6 +675,15 @@ public final class Revert {
       } catch (SQLException e) {
         throw failed(agreed.undoes() + ": nothing was undone", e);
       }
+    }
+
+    /** The operator has agreed to this plan: the guard inside the database lets it pass. */
+    private static void permit(Connection production, RevertPlan agreed) throws SQLException {
+      try (Statement statement = production.createStatement()) {
+        // Before anything is asked: afterwards it cannot be chosen any more.
+        statement.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
+      }
+      AgreedChange.permit(production, APPLICATION + " " + agreed.digest());
     }
 
     /** Leaves word in the log of who writes this, and why. */

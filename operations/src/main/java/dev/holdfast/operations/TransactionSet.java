@@ -149,6 +149,7 @@ final class TransactionSet {
       boolean upToCommit,
       Progress progress) {
     List<TransactionDamage> set = new Search(cluster, names, selection, recorder).run(progress);
+    refuseWithoutTables(cluster, set);
     RecordedWal wal = new RecordedWal(cluster); // with what came while it was waited for
     names.update(cluster);
     set.sort(Comparator.comparing(TransactionDamage::commitLsn));
@@ -184,6 +185,21 @@ final class TransactionSet {
       }
     }
     return new TransactionSet(cluster, names, selection, List.copyOf(set), read);
+  }
+
+  /** Such as one that dropped an event trigger: told by the log, but of no row. */
+  private static void refuseWithoutTables(ClusterStore cluster, List<TransactionDamage> set) {
+    for (TransactionDamage damage : set) {
+      if (damage.tables().isEmpty()) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "transaction " + damage.xid() + " cannot be shown or undone row by row",
+            "it changed no rows of tables: " + String.join("; ", damage.notes()),
+            "holdfast log "
+                + cluster.document().name()
+                + " --destructive tells what is known of it");
+      }
+    }
   }
 
   /** A row moved to another partition is counted where it came from: the others are wanted, too. */
@@ -672,7 +688,8 @@ final class TransactionSet {
       RecordedTransactions transactions = new RecordedTransactions(cluster, wal, names);
       if (selection.isNumbers() && selection.xids().size() == 1) {
         TransactionDamage only = transactions.find(selection.xids().getFirst(), progress);
-        if (only.tables().stream().noneMatch(table -> selection.wants(table, names, only))) {
+        if (!only.tables().isEmpty()
+            && only.tables().stream().noneMatch(table -> selection.wants(table, names, only))) {
           throw nothingFits(wal);
         }
         return new ArrayList<>(List.of(only));

@@ -194,6 +194,10 @@ final class SummariesTest {
                 entry.user(),
                 entry.application(),
                 entry.address(),
+                entry.statement(),
+                entry.moreStatements(),
+                entry.permit(),
+                entry.notes(),
                 entry.database(),
                 entry.tables().stream().map(SummariesTest::withoutEstimate).toList()))
         .toList();
@@ -209,6 +213,7 @@ final class SummariesTest {
         table.rowsDeleted(),
         null,
         table.jsonKeysLost(),
+        table.jsonLosses(),
         table.columnsDropped());
   }
 

@@ -7,7 +7,10 @@ import org.postgresql.util.PSQLException;
 import org.postgresql.util.ServerErrorMessage;
 
 /** Tells an operator what a server's refusal means ("PostgreSQL Error Codes", PostgreSQL 18). */
-final class SqlFailures {
+public final class SqlFailures {
+  /** The SQLSTATE of the guard's refusals. */
+  public static final String GUARD_REFUSED = "HF001";
+
   private SqlFailures() {}
 
   /**
@@ -28,6 +31,7 @@ final class SqlFailures {
                   e)
               : failure(
                   Kind.REFUSED, what, why, "connect as the table's owner or as a superuser", e);
+      case GUARD_REFUSED -> guardRefused(what, e);
       case "55P03" ->
           failure(
               Kind.FAILED,
@@ -61,6 +65,21 @@ final class SqlFailures {
         yield failure(Kind.FAILED, what, why, "nothing was written; run the same command again", e);
       }
     };
+  }
+
+  /**
+   * The guard inside the database refused a statement of ours.
+   *
+   * @param what the operation that failed, in lower case
+   */
+  public static OperatorException guardRefused(String what, SQLException e) {
+    return failure(
+        Kind.REFUSED,
+        what,
+        message(e),
+        "nothing was written; connect as the role that installed the guard, or as a superuser: then"
+            + " what was agreed to passes with a permit of its own",
+        e);
   }
 
   /** The server's own words, with its detail, without its context. */

@@ -16,7 +16,15 @@ import java.util.List;
  * Keeps users' triggers and rules from acting on rows that are only put back, until the transaction
  * ends or they are switched on again.
  */
-final class UserTriggers {
+public final class UserTriggers {
+  /**
+   * A condition on pg_trigger: the trigger is the guard's. These only look, at a whole plan too,
+   * and to switch them off would be to tamper with the guard.
+   */
+  public static final String GUARDS =
+      "(tgname ~ '^holdfast_' AND tgfoid IN (SELECT p.oid FROM pg_catalog.pg_proc p"
+          + " JOIN pg_catalog.pg_namespace g ON g.oid = p.pronamespace WHERE g.nspname = 'holdfast'))";
+
   private record Trigger(TableName table, String name, char enabled) {
     String enable() {
       String how =
@@ -76,7 +84,9 @@ final class UserTriggers {
             "SELECT tgname, tgenabled FROM pg_catalog.pg_trigger WHERE tgrelid = ?::oid"
                 + " AND NOT tgisinternal AND tgenabled IN ("
                 + acting
-                + ") ORDER BY tgname")) {
+                + ") AND NOT "
+                + GUARDS
+                + " ORDER BY tgname")) {
       query.setLong(1, table.oid());
       try (ResultSet row = query.executeQuery()) {
         while (row.next()) {

@@ -1,5 +1,6 @@
 package dev.holdfast.postgres.definition;
 
+import dev.holdfast.postgres.UserTriggers;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -105,7 +106,8 @@ final class CatalogQueries {
       case PROC -> "oid >= " + FIRST_NORMAL_OID + " AND " + notTemporary("pronamespace");
       case CONSTRAINT -> "oid >= " + FIRST_NORMAL_OID + " AND " + notTemporary("connamespace");
       case ATTRDEF -> ofPermanent("adrelid");
-      case TRIGGER -> ofPermanent("tgrelid");
+      // The guard covers a table by itself when it is made again.
+      case TRIGGER -> ofPermanent("tgrelid") + " AND NOT " + UserTriggers.GUARDS;
       case REWRITE -> ofPermanent("ev_class");
       case POLICY -> ofPermanent("polrelid");
       case STATISTIC_EXT -> ofPermanent("stxrelid");

@@ -2,6 +2,7 @@ package dev.holdfast.postgres.definition;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.SqlFailures;
 import dev.holdfast.row.TableName;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -240,6 +241,8 @@ public final class Recreation {
     String state = String.valueOf(e.getSQLState());
     String message = String.valueOf(e.getMessage()).replace('\n', ' ');
     return switch (state) {
+      case SqlFailures.GUARD_REFUSED ->
+          SqlFailures.guardRefused("cannot bring the dropped objects back", e);
       case "55P03" ->
           new OperatorException(
               Kind.REFUSED,

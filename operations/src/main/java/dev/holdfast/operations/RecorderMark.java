@@ -1,0 +1,96 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.LiveMark;
+import dev.holdfast.postgres.PostgresUrl;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * While WAL is recorded, tells the guard of each database once a minute that this is the server it
+ * is recorded from. Where that fails nobody is told: without a mark the guard is no weaker.
+ */
+final class RecorderMark {
+  private static final Logger LOG = LoggerFactory.getLogger(RecorderMark.class);
+  private static final Duration RENEWING = Duration.ofMinutes(1);
+
+  /** A guard may be put in while we record; to connect everywhere each minute is not free. */
+  private static final int ROUNDS_WITHOUT = 5;
+
+  private final PostgresUrl recorder;
+  private final CountDownLatch ending = new CountDownLatch(1);
+
+  /** Databases without a guard, or without the right to tell it, and when to look again. */
+  private final Map<String, Integer> without = new HashMap<>();
+
+  RecorderMark(PostgresUrl recorder) {
+    this.recorder = recorder;
+  }
+
+  void begin() {
+    Thread.ofVirtual().name("record-mark").start(this::run);
+  }
+
+  /** Does not wait: one mark more harms nobody. */
+  void end() {
+    ending.countDown();
+  }
+
+  private void run() {
+    try {
+      for (int round = 0; ; round++) {
+        renew(round);
+        if (ending.await(RENEWING.toSeconds(), TimeUnit.SECONDS)) {
+          return;
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void renew(int round) {
+    try {
+      for (String database : databases()) {
+        if (ending.getCount() > 0 && without.getOrDefault(database, 0) <= round) {
+          try (Connection connection = recorder.withDatabase(database).open()) {
+            if (!LiveMark.renew(connection)) {
+              without.put(database, round + ROUNDS_WITHOUT);
+            }
+          } catch (SQLException | OperatorException e) {
+            LOG.debug("cannot renew the mark in {}", database, e);
+            without.put(database, round + ROUNDS_WITHOUT);
+          }
+        }
+      }
+    } catch (SQLException | OperatorException e) {
+      LOG.debug("cannot renew marks", e); // the receiver says that the server is away
+    }
+  }
+
+  private List<String> databases() throws SQLException {
+    List<String> databases = new ArrayList<>();
+    try (Connection connection = recorder.open();
+        Statement statement = connection.createStatement();
+        ResultSet rows =
+            statement.executeQuery(
+                "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn"
+                    + " AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY 1")) {
+      while (rows.next()) {
+        databases.add(rows.getString(1));
+      }
+    }
+    return databases;
+  }
+}
