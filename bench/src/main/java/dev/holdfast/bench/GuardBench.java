@@ -174,7 +174,9 @@ public final class GuardBench {
     Figures.ratio("guarded / unguarded", changed, changedFreely).print();
   }
 
-  /** Seconds of the second statement; both are rolled back, so that every pair meets the same rows. */
+  /**
+   * Seconds of the second statement; both are rolled back, so that every pair meets the same rows.
+   */
   private double timed(String database, String before, String sql) throws SQLException {
     try (Connection connection = connect(database);
         Statement statement = connection.createStatement()) {

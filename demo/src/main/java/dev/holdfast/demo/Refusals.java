@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * B and D on a guarded database, where neither happens. The guard is taken out again afterwards: the
- * accidents that follow are those of a company that has none.
+ * B and D on a guarded database, where neither happens. The guard is taken out again afterwards:
+ * the accidents that follow are those of a company that has none.
  */
 final class Refusals implements Incident {
   /** The guard's refusals. */
@@ -38,8 +38,7 @@ final class Refusals implements Incident {
               throw new IllegalStateException("a URL asks no repository");
             });
     GuardInstall guard = new GuardInstall(access);
-    GuardInstall.Result installed =
-        guard.install(Demo.CLUSTER, "production", Progress.SILENT);
+    GuardInstall.Result installed = guard.install(Demo.CLUSTER, "production", Progress.SILENT);
     setting
         .say()
         .accept(
@@ -55,12 +54,13 @@ final class Refusals implements Incident {
               "B: with the guard",
               "every user's fields lost",
               named ? "refused, 3 lost keys named" : "refused, keys not named",
-              named && count(connection, "SELECT count(*) FROM users WHERE id = 1 AND data ? 'address'") == 1));
+              named
+                  && count(
+                          connection,
+                          "SELECT count(*) FROM users WHERE id = 1 AND data ? 'address'")
+                      == 1));
       String dropped = refusal(connection, "DROP SCHEMA public CASCADE");
-      long left =
-          count(
-              connection,
-              "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+      long left = count(connection, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
       figures.add(
           new DemoResult.Figure(
               "D: with the guard",

@@ -17,7 +17,9 @@ class DemoTest {
     assertThat(result.figures())
         .extracting(DemoResult.Figure::name)
         .contains(
-            "B: with the guard", "D: with the guard", "C: acknowledged commits lost with the machine");
+            "B: with the guard",
+            "D: with the guard",
+            "C: acknowledged commits lost with the machine");
   }
 
   @Test

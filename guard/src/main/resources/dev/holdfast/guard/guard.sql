@@ -353,7 +353,7 @@ BEGIN
 END $$;
 
 -- The verdict on a loss: refused, permitted, or seen. Items: [{"schema", "table", "rows", …}].
--- Returns what was decided: 'permitted', 'observed' or 'passed'. Anything that goes wrong in here lets the statement pass.
+-- Returns what was decided: 'permitted', 'observed', 'passed' or 'failed'. Anything that goes wrong in here lets the statement pass.
 CREATE OR REPLACE FUNCTION holdfast.judge(act text, rule text, items jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -404,6 +404,7 @@ BEGIN
     WHEN SQLSTATE 'HF001' THEN
       RAISE;
     WHEN OTHERS THEN
+      outcome := 'failed';
       RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own and let the statement pass: ' || SQLERRM;
   END;
   RETURN outcome;
@@ -952,7 +953,11 @@ BEGIN
      WHERE t.tgname IS NULL OR t.tgenabled IN ('D', 'R');
   END IF;
   IF what IS NOT NULL THEN
-    PERFORM holdfast.tampering(TG_TAG, what);
+    -- Without its tables and functions nothing could judge, now and of any later write.
+    IF to_regclass('holdfast.rule') IS NULL OR to_regclass('holdfast.exception') IS NULL OR to_regclass('holdfast.identity') IS NULL
+       OR to_regclass('holdfast.permit') IS NULL OR to_regclass('holdfast.guarded') IS NULL OR holdfast.tampering(TG_TAG, what) = 'failed' THEN
+      RAISE EXCEPTION 'the guard cannot judge what is done to it';
+    END IF;
   END IF;
   FOR o IN SELECT DISTINCT d.objid, d.command_tag FROM pg_event_trigger_ddl_commands() d
             WHERE d.object_type IN ('table', 'table column') AND d.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE') LOOP

@@ -132,7 +132,7 @@ class PermitsTest {
     assertThat(database.refusal(set(permit), "DELETE FROM orders").hint())
         .contains("is for 3500 rows");
     database.refusal(
-        set(permit), "DELETE FROM orders WHERE id <= 3000", "DELETE FROM events_2 WHERE id < 2100");
+        set(permit), "DELETE FROM orders WHERE id <= 3000", "DELETE FROM events_2 WHERE id < 2900");
     database.refusal(
         set(permit), "DELETE FROM orders WHERE id <= 3000", "DELETE FROM orders WHERE id <= 3600");
     database.transaction(

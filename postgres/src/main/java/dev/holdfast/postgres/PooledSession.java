@@ -11,8 +11,8 @@ public final class PooledSession {
   private PooledSession() {}
 
   /**
-   * A pooler hands its clients numbers of its own for cancelling: then the number that the connection
-   * was given is not the server process's.
+   * A pooler hands its clients numbers of its own for cancelling: then the number that the
+   * connection was given is not the server process's.
    */
   public static boolean isBehindPooler(Connection connection) throws SQLException {
     try (Statement statement = connection.createStatement();
