@@ -17,7 +17,8 @@ BEGIN
   IF current_setting('holdfast.tampering', true) IS DISTINCT FROM 'enforce' THEN
     RETURN;
   END IF;
-  SELECT min(d.object_type || ' ' || d.object_identity) INTO what FROM pg_event_trigger_dropped_objects() d
+  SELECT coalesce(min(d.object_type || ' ' || d.object_identity) FILTER (WHERE d.original), min(d.object_type || ' ' || d.object_identity)) INTO what
+    FROM pg_event_trigger_dropped_objects() d
    WHERE d.object_identity = 'holdfast' OR d.schema_name = 'holdfast' OR d.object_identity = 'holdfast_dropped';
   IF what IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'HF001',

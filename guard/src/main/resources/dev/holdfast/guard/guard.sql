@@ -52,11 +52,12 @@ CREATE TABLE IF NOT EXISTS holdfast.free_schema (name_like text PRIMARY KEY, rea
 -- the transaction that made it, its triggers, its columns' types as they were before a command changed them.
 CREATE TABLE IF NOT EXISTS holdfast.guarded (
   relid oid PRIMARY KEY,
-  database_oid oid NOT NULL,
+  place text NOT NULL,
   home text NOT NULL,
   made_by xid8,
   triggers text[] NOT NULL DEFAULT '{}',
   columns jsonb NOT NULL DEFAULT '{}',
+  signature text,
   gap text
 );
 
@@ -131,6 +132,12 @@ CREATE OR REPLACE FUNCTION holdfast.database_oid() RETURNS oid LANGUAGE sql STAB
   SELECT oid FROM pg_database WHERE datname = current_database()
 $$;
 
+-- Which database of which server: in a restored dump the numbers of tables are others, and what is kept by them is void.
+CREATE OR REPLACE FUNCTION holdfast.place() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT (SELECT system_identifier FROM pg_control_system()) || ':' || holdfast.database_oid()
+$$;
+
 -- Whether the stamp fits the server: not in a restored dump, and not after pg_upgrade until the server is adopted.
 CREATE OR REPLACE FUNCTION holdfast.identity_fits() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -141,7 +148,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION holdfast.matches(name text, pattern text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT pattern IS NULL OR name LIKE replace(replace(pattern, '\', '\\'), '_', '\_')
+  -- chr(92): a backslash means another thing where standard_conforming_strings is off.
+  SELECT pattern IS NULL OR name LIKE replace(replace(pattern, chr(92), repeat(chr(92), 2)), '_', chr(92) || '_')
 $$;
 
 CREATE OR REPLACE FUNCTION holdfast.setting(
@@ -167,21 +175,33 @@ $$;
 
 CREATE OR REPLACE FUNCTION holdfast.is_free_schema(name text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT is_free_schema.name LIKE 'pg\_%' OR is_free_schema.name IN ('information_schema', 'holdfast', 'holdfast_sentinel')
+  SELECT left(is_free_schema.name, 3) = 'pg_' OR is_free_schema.name IN ('information_schema', 'holdfast', 'holdfast_sentinel')
       OR EXISTS (SELECT FROM holdfast.free_schema f WHERE holdfast.matches(is_free_schema.name, f.name_like))
 $$;
 
--- A row or none: asked of the table itself, as its statistics may be old. Null where another transaction holds it.
+-- No row, and nobody about to add one: asked of the table itself, as its statistics may be old. Null where that cannot be
+-- told: somebody writes, it is large, or what this transaction sees is not what is there now. Locks go back with the
+-- subtransaction; no policy of the table's owner is run.
 CREATE OR REPLACE FUNCTION holdfast.is_empty(relid oid) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
-  found_one boolean;
+  answer boolean;
 BEGIN
-  EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT', relid::regclass);
-  EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relid::regclass) INTO found_one;
-  RETURN NOT found_one;
-EXCEPTION WHEN OTHERS THEN
-  RETURN NULL;
+  IF (SELECT relkind FROM pg_class WHERE oid = relid) <> 'r' OR pg_relation_size(relid) > 8388608 THEN
+    RETURN NULL;
+  END IF;
+  EXECUTE format('LOCK TABLE ONLY %s IN SHARE MODE NOWAIT', relid::regclass);
+  IF pg_relation_size(relid) = 0 THEN
+    answer := true;
+  ELSIF current_setting('transaction_isolation') = 'read committed' THEN
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relid::regclass) INTO answer;
+  END IF;
+  RAISE EXCEPTION SQLSTATE 'HF000';
+EXCEPTION
+  WHEN SQLSTATE 'HF000' THEN
+    RETURN answer;
+  WHEN OTHERS THEN
+    RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION holdfast.rows_about(relid oid) RETURNS bigint
@@ -194,14 +214,17 @@ $$;
 CREATE OR REPLACE FUNCTION holdfast.is_new(relid oid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (SELECT FROM holdfast.guarded g
-                  WHERE g.relid = is_new.relid AND g.database_oid = holdfast.database_oid()
+                  WHERE g.relid = is_new.relid AND g.place = holdfast.place()
                     AND g.made_by = pg_current_xact_id_if_assigned())
+     AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = is_new.relid AND NOT holdfast.is_new(i.inhrelid))
 $$;
 
-CREATE OR REPLACE FUNCTION holdfast.home_of(relid oid, now_in text) RETURNS text
+-- Free only where it is now and where it was first seen: moving a table frees nothing.
+CREATE OR REPLACE FUNCTION holdfast.is_free_table(relid oid, now_in text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((SELECT g.home FROM holdfast.guarded g
-                    WHERE g.relid = home_of.relid AND g.database_oid = holdfast.database_oid()), now_in)
+  SELECT holdfast.is_free_schema(now_in)
+     AND coalesce((SELECT holdfast.is_free_schema(g.home) FROM holdfast.guarded g
+                    WHERE g.relid = is_free_table.relid AND g.place = holdfast.place()), true)
 $$;
 
 -- ---------------------------------------------------------------------------------------------------------------- permits
@@ -268,6 +291,10 @@ BEGIN
       FROM jsonb_array_elements(items) i
      WHERE NOT holdfast.matches((i->>'schema') || '.' || (i->>'table'), p.table_like)
      LIMIT 1;
+  END IF;
+  IF why_not IS NULL AND p.rows_max IS NOT NULL AND EXISTS (
+       SELECT FROM jsonb_array_elements(items) i WHERE i ? 'table' AND i->>'rows' IS NULL) THEN
+    why_not := format('permit %s is for %s rows, and how many would be lost is not known before ANALYZE', p.id, p.rows_max);
   END IF;
   IF why_not IS NULL AND p.rows_max IS NOT NULL THEN
     -- Rows of one table grow from statement to statement: only the last count of each counts.
@@ -378,7 +405,11 @@ BEGIN
     END IF;
     IF enforced IS NOT NULL THEN
       SELECT sum((i->>'rows')::bigint) INTO lost FROM jsonb_array_elements(enforced) i;
-      SELECT * INTO permit FROM holdfast.use_permit(rule, enforced, lost);
+      BEGIN
+        SELECT * INTO permit FROM holdfast.use_permit(rule, enforced, lost);
+      EXCEPTION WHEN OTHERS THEN -- held by another session, or changed since this transaction began
+        SELECT NULL::bigint AS used, 'it could not be looked at: ' || SQLERRM AS why_not INTO permit;
+      END;
       IF permit.used IS NULL THEN
         PERFORM holdfast.refuse(act, rule, enforced, lost, permit.why_not);
       END IF;
@@ -414,7 +445,7 @@ END $$;
 
 -- rows_now: how many rows this transaction has changed in the table as far as counted. ok_until: no need to look before.
 CREATE OR REPLACE FUNCTION holdfast.mass(rule text, relid oid, total bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
   s record;
   about bigint;
@@ -423,13 +454,16 @@ DECLARE
 BEGIN
   SELECT n.nspname, c.relname, c.relpersistence, c.relkind INTO name_of
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relid;
-  IF name_of.relpersistence = 't' OR holdfast.is_free_schema(holdfast.home_of(relid, name_of.nspname)) OR holdfast.is_new(relid) THEN
-    RETURN 9223372036854775807;
+  -- By hand nobody may have it read a table, or run a view, as the guard's owner.
+  IF pg_trigger_depth() = 0 OR name_of.relkind NOT IN ('r', 'p') OR name_of.relpersistence = 't'
+     OR holdfast.is_free_table(relid, name_of.nspname) OR holdfast.is_new(relid) THEN
+    RETURN 999999999999999999;
   END IF;
   SELECT * INTO s FROM holdfast.setting(rule, name_of.nspname, name_of.relname);
   WITH RECURSIVE below AS (
     SELECT mass.relid AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
-  SELECT sum(holdfast.rows_about(b.r)) INTO about FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind <> 'p';
+  SELECT sum(holdfast.rows_about(b.r) + pg_stat_get_xact_tuples_inserted(b.r)) INTO about
+    FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind <> 'p';
   IF about IS NULL AND total >= 1000 AND s.percent_max IS NOT NULL THEN
     -- Not analysed yet, as when it was filled a moment ago: counted as far as the limit asks.
     EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT %s) s', relid::regclass, ceil(total * 100 / s.percent_max)) INTO about;
@@ -437,7 +471,7 @@ BEGIN
       about := about + total;
     END IF;
   END IF;
-  IF total > coalesce(s.rows_max, 9223372036854775807)
+  IF total > coalesce(s.rows_max, 999999999999999999)
      OR (total >= 1000 AND total * 100 > coalesce(s.percent_max, 101) * coalesce(about, 0) AND s.percent_max IS NOT NULL AND about IS NOT NULL) THEN
     verdict := holdfast.judge(CASE rule WHEN 'mass-delete' THEN 'DELETE' ELSE 'UPDATE' END, rule, jsonb_build_array(jsonb_build_object(
       'schema', name_of.nspname, 'table', name_of.relname, 'rows', total, 'of', about, 'exact', true)));
@@ -450,7 +484,7 @@ EXCEPTION
     RAISE;
   WHEN OTHERS THEN
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own and let the statement pass: ' || SQLERRM;
-    RETURN 9223372036854775807;
+    RETURN 999999999999999999;
 END $$;
 
 -- Past the bound every statement of the transaction is counted, in a setting that goes back with a savepoint.
@@ -465,9 +499,9 @@ BEGIN
   IF changed = 0 THEN
     RETURN;
   END IF;
-  IF kept ~ '^\d{1,18} \d{1,19}$' THEN
+  IF kept ~ '^[0-9]{1,18} [0-9]{1,18}$' THEN
     total := total + split_part(kept, ' ', 1)::bigint;
-    ok_until := split_part(kept, ' ', 2)::numeric;
+    ok_until := split_part(kept, ' ', 2)::bigint;
   END IF;
   IF total > ok_until THEN
     ok_until := holdfast.mass(rule, relid, total);
@@ -493,22 +527,24 @@ END $$;
 
 -- DELETE has no table of old rows: keeping a million of them costs as much as deleting them. Instead the counter is
 -- compared with what it was at the transaction's first DELETE of this table, less what rolled-back savepoints added.
--- Kept: the counter then, and at the end of the last statement.
+-- Kept: the counter then, at the end of the last statement, and how many statements are under way, one inside the other.
 CREATE OR REPLACE FUNCTION holdfast.deleting() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   name pg_catalog.text := 'holdfast.d' OPERATOR(pg_catalog.||) TG_RELID;
   kept pg_catalog.text := pg_catalog.current_setting(name, true);
   counter pg_catalog.int8 := pg_catalog.pg_stat_get_xact_tuples_deleted(TG_RELID);
   base pg_catalog.int8 := counter;
+  inside pg_catalog.int8 := 0;
 BEGIN
-  IF kept OPERATOR(pg_catalog.~) '^-?\d{1,18} \d{1,18}$' THEN
-    IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
-      RETURN NULL; -- a cascade, or a trigger's own statement: the outer one counts it
+  IF kept OPERATOR(pg_catalog.~) '^-?[0-9]{1,18} [0-9]{1,18} [0-9]{1,6}$' THEN
+    base := pg_catalog.split_part(kept, ' ', 1)::pg_catalog.int8;
+    inside := pg_catalog.split_part(kept, ' ', 3)::pg_catalog.int8;
+    IF inside OPERATOR(pg_catalog.=) 0 THEN
+      base := base OPERATOR(pg_catalog.+) (counter OPERATOR(pg_catalog.-) pg_catalog.split_part(kept, ' ', 2)::pg_catalog.int8);
     END IF;
-    base := pg_catalog.split_part(kept, ' ', 1)::pg_catalog.int8
-      OPERATOR(pg_catalog.+) (counter OPERATOR(pg_catalog.-) pg_catalog.split_part(kept, ' ', 2)::pg_catalog.int8);
   END IF;
-  PERFORM pg_catalog.set_config(name, base OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) counter, true);
+  PERFORM pg_catalog.set_config(name, base OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) counter
+    OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) (inside OPERATOR(pg_catalog.+) 1), true);
   RETURN NULL;
 END $$;
 
@@ -521,12 +557,13 @@ DECLARE
 BEGIN
   name := 'holdfast.d' OPERATOR(pg_catalog.||) TG_RELID;
   kept := pg_catalog.current_setting(name, true);
-  IF kept OPERATOR(pg_catalog.~) '^-?\d{1,18} \d{1,18}$' THEN
+  IF kept OPERATOR(pg_catalog.~) '^-?[0-9]{1,18} [0-9]{1,18} [0-9]{1,6}$' THEN
     base := pg_catalog.split_part(kept, ' ', 1)::pg_catalog.int8;
     IF counter OPERATOR(pg_catalog.-) base OPERATOR(pg_catalog.>) TG_ARGV[0]::pg_catalog.int8 THEN
       PERFORM holdfast.deleted_many(TG_RELID, counter OPERATOR(pg_catalog.-) base);
     END IF;
-    PERFORM pg_catalog.set_config(name, base OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) counter, true);
+    PERFORM pg_catalog.set_config(name, base OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) counter OPERATOR(pg_catalog.||) ' '
+      OPERATOR(pg_catalog.||) GREATEST(pg_catalog.split_part(kept, ' ', 3)::pg_catalog.int8 OPERATOR(pg_catalog.-) 1, 0), true);
   END IF;
   RETURN NULL;
 END $$;
@@ -537,7 +574,7 @@ DECLARE
   name text := 'holdfast.x' || relid;
   kept text := current_setting(name, true);
 BEGIN
-  IF kept ~ '^\d{1,19}$' AND total <= kept::numeric THEN
+  IF kept ~ '^[0-9]{1,18}$' AND total <= kept::numeric THEN
     RETURN;
   END IF;
   PERFORM set_config(name, holdfast.mass('mass-delete', relid, total)::text, true);
@@ -546,7 +583,7 @@ END $$;
 CREATE OR REPLACE FUNCTION holdfast.truncating() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF holdfast.is_free_schema(holdfast.home_of(TG_RELID, TG_TABLE_SCHEMA)) OR holdfast.is_new(TG_RELID) THEN
+  IF holdfast.is_free_table(TG_RELID, TG_TABLE_SCHEMA) OR holdfast.is_new(TG_RELID) THEN
     RETURN NULL;
   END IF;
   IF (SELECT relkind FROM pg_class WHERE oid = TG_RELID) = 'p' OR holdfast.is_empty(TG_RELID) THEN
@@ -575,8 +612,8 @@ DECLARE
   mine jsonb;
   rows_seen bigint;
 BEGIN
-  IF current_setting('holdfast.json_many', true) = relid::text THEN
-    RETURN; -- enough of them
+  IF pg_trigger_depth() = 0 OR current_setting('holdfast.json_many', true) = relid::text THEN
+    RETURN; -- by hand, or enough of them
   END IF;
   IF jsonb_typeof(old_document) IS DISTINCT FROM 'object' THEN
     RETURN;
@@ -587,12 +624,18 @@ BEGIN
   IF cardinality(before) < 3 OR cardinality(lost) * 2 < cardinality(before) THEN
     RETURN;
   END IF;
-  seen := coalesce(nullif(current_setting('holdfast.json', true), ''), '{}')::jsonb;
-  mine := seen->column_name;
-  rows_seen := coalesce((mine->>'rows')::bigint, 0) + 1;
+  BEGIN
+    seen := coalesce(nullif(current_setting('holdfast.json', true), ''), '{}')::jsonb;
+    mine := seen->relid::text->column_name;
+    rows_seen := coalesce((mine->>'rows')::bigint, 0) + 1;
+  EXCEPTION WHEN OTHERS THEN -- somebody else's setting
+    seen := '{}';
+    rows_seen := 1;
+  END;
   mine := jsonb_build_object('rows', rows_seen, 'keysBefore', greatest(cardinality(before), coalesce((mine->>'keysBefore')::integer, 0)),
     'keys', (SELECT jsonb_agg(k ORDER BY k) FROM (SELECT k FROM (SELECT unnest(lost) AS k UNION SELECT jsonb_array_elements_text(mine->'keys')) a ORDER BY k LIMIT 50) b));
-  PERFORM set_config('holdfast.json', (seen || jsonb_build_object(column_name, mine))::text, true);
+  PERFORM set_config('holdfast.json', (seen || jsonb_build_object(relid::text,
+    coalesce(seen->relid::text, '{}') || jsonb_build_object(column_name, mine)))::text, true);
   IF rows_seen >= 1000 THEN
     PERFORM set_config('holdfast.json_many', relid::text, true);
   END IF;
@@ -612,27 +655,27 @@ END $$;
 CREATE OR REPLACE FUNCTION holdfast.json_judged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF pg_catalog.current_setting('holdfast.json', true) OPERATOR(pg_catalog.<>) '' THEN
-    PERFORM holdfast.json_judge(TG_RELID);
+    PERFORM holdfast.json_judge();
   END IF;
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE FUNCTION holdfast.json_judge(relid oid) RETURNS void
+CREATE OR REPLACE FUNCTION holdfast.json_judge() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   seen jsonb;
   items jsonb;
 BEGIN
-  seen := current_setting('holdfast.json', true)::jsonb;
-  PERFORM set_config('holdfast.json', '', true), set_config('holdfast.json_many', '', true);
-  IF holdfast.is_new(relid) THEN
+  IF pg_trigger_depth() = 0 THEN
     RETURN;
   END IF;
+  seen := current_setting('holdfast.json', true)::jsonb;
+  PERFORM set_config('holdfast.json', '', true), set_config('holdfast.json_many', '', true);
   SELECT jsonb_agg(e.value || jsonb_build_object('schema', n.nspname, 'table', c.relname, 'column', e.key,
            'exact', (e.value->>'rows')::bigint < 1000, 'of', holdfast.rows_about(c.oid)))
     INTO items
-    FROM jsonb_each(seen) e, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.oid = relid AND NOT holdfast.is_free_schema(holdfast.home_of(c.oid, n.nspname));
+    FROM jsonb_each(seen) t, jsonb_each(t.value) e, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.oid = t.key::oid AND NOT holdfast.is_new(c.oid) AND NOT holdfast.is_free_table(c.oid, n.nspname);
   IF items IS NOT NULL THEN
     PERFORM holdfast.judge('UPDATE', 'json-keys-lost', items);
   END IF;
@@ -685,19 +728,46 @@ $$;
 CREATE OR REPLACE FUNCTION holdfast.write_json_function(relid oid) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  name text := 'json_' || relid;
+  -- Never named after the table's number, which in a restored dump is another table's.
+  name text := coalesce((SELECT p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                          WHERE t.tgrelid = relid AND t.tgname = 'holdfast_json' AND p.pronamespace = 'holdfast'::regnamespace
+                            AND left(p.proname, 5) = 'json_' AND length(p.proname) = 37),
+                        'json_' || replace(gen_random_uuid()::text, '-', ''));
   body text;
   safe boolean := NOT holdfast.has_event_triggers();
+  -- Large documents that an UPDATE leaves alone are not even read where PostgreSQL can tell.
+  kept text := CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN
+    '(pg_catalog.pg_column_toast_chunk_id(OLD.%1$I) IS NULL OR pg_catalog.pg_column_toast_chunk_id(OLD.%1$I) IS DISTINCT FROM pg_catalog.pg_column_toast_chunk_id(NEW.%1$I)) AND ' ELSE '' END;
 BEGIN
   SELECT string_agg(CASE WHEN j.binary_json THEN format(
-      E'  IF (OLD.%1$I OPERATOR(pg_catalog.||) NEW.%1$I) IS DISTINCT FROM NEW.%1$I OR NEW.%1$I IS NULL THEN\n    PERFORM holdfast.json_row(TG_RELID, %2$L, OLD.%1$I, NEW.%1$I);\n  END IF;\n', j.attname, j.attname)
+      '  IF ' || kept || E'pg_catalog.jsonb_typeof(OLD.%1$I) OPERATOR(pg_catalog.=) ''object''\n     AND ((OLD.%1$I OPERATOR(pg_catalog.||) NEW.%1$I) IS DISTINCT FROM NEW.%1$I OR NEW.%1$I IS NULL) THEN\n    PERFORM holdfast.json_row(TG_RELID, %2$L, OLD.%1$I, NEW.%1$I);\n  END IF;\n', j.attname, j.attname)
     ELSE format(
-      E'  IF OLD.%1$I::pg_catalog.text IS DISTINCT FROM NEW.%1$I::pg_catalog.text THEN\n    PERFORM holdfast.json_text_row(TG_RELID, %2$L, OLD.%1$I::pg_catalog.text, NEW.%1$I::pg_catalog.text);\n  END IF;\n', j.attname, j.attname) END, '')
+      '  IF ' || kept || E'OLD.%1$I::pg_catalog.text IS DISTINCT FROM NEW.%1$I::pg_catalog.text THEN\n    PERFORM holdfast.json_text_row(TG_RELID, %2$L, OLD.%1$I::pg_catalog.text, NEW.%1$I::pg_catalog.text);\n  END IF;\n', j.attname, j.attname) END, '')
     INTO body FROM holdfast.json_columns(relid) j;
   EXECUTE format('CREATE OR REPLACE FUNCTION holdfast.%I() RETURNS trigger LANGUAGE plpgsql AS %L', name,
     E'BEGIN\n' || body || E'  RETURN NULL;\n' || CASE WHEN safe THEN E'EXCEPTION WHEN OTHERS THEN\n  RETURN NULL;\n' ELSE '' END || 'END');
   RETURN name;
 END $$;
+
+-- What is wrong with one of the guard's triggers, null if nothing: as its owner can make another one of the same name.
+CREATE OR REPLACE FUNCTION holdfast.trigger_fault(relid oid, name text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((
+    SELECT CASE
+      WHEN t.tgenabled IN ('D', 'R') THEN 'disabled'
+      WHEN t.tgqual IS NOT NULL OR p.pronamespace <> 'holdfast'::regnamespace
+        OR t.tgtype <> CASE name WHEN 'holdfast_truncate' THEN 34 WHEN 'holdfast_update' THEN 16 WHEN 'holdfast_delete' THEN 8
+                         WHEN 'holdfast_delete_begin' THEN 10 WHEN 'holdfast_json' THEN 17 WHEN 'holdfast_json_end' THEN 16 END
+        OR NOT CASE name WHEN 'holdfast_truncate' THEN p.proname = 'truncating'
+                         WHEN 'holdfast_update' THEN p.proname IN ('updated', 'changed_below')
+                         WHEN 'holdfast_delete' THEN p.proname IN ('deleted', 'changed_below')
+                         WHEN 'holdfast_delete_begin' THEN p.proname = 'deleting'
+                         WHEN 'holdfast_json' THEN left(p.proname, 5) = 'json_' AND length(p.proname) = 37
+                         WHEN 'holdfast_json_end' THEN p.proname = 'json_judged' ELSE false END
+      THEN 'replaced'
+      ELSE '' END
+      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = relid AND t.tgname = name), 'missing')
+$$;
 
 -- Puts the guard's triggers on one table, or brings them up to date. Takes a lock that lets readers go on and holds
 -- writers up: call it with a short lock_timeout, one table to a transaction. Returns what is missing, null if nothing.
@@ -705,57 +775,90 @@ CREATE OR REPLACE FUNCTION holdfast.cover(relid oid) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   c record;
+  g holdfast.guarded;
   update_from bigint;
   delete_from bigint;
   below boolean;
-  names text[] := '{}';
-  gap text;
-  json_function text;
-  t text;
+  has_foreign boolean;
+  json text[];
+  subscribed boolean;
+  names text[] := '{holdfast_truncate}';
+  wanted text;
+  why text;
+  t text := relid::regclass::text;
 BEGIN
-  SELECT r.oid, r.relname, n.nspname, r.relkind, r.relpersistence, r.relispartition INTO c
+  SELECT r.oid, r.relname, n.nspname, r.relkind, r.relpersistence, r.relowner INTO c
     FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relid;
-  IF c.oid IS NULL OR c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR holdfast.is_free_schema(c.nspname) THEN
+  IF c.oid IS NULL OR c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR holdfast.is_free_table(relid, c.nspname) THEN
     RETURN NULL;
   END IF;
-  INSERT INTO holdfast.working VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
   update_from := holdfast.look_from('mass-update', c.nspname, c.relname);
   delete_from := holdfast.look_from('mass-delete', c.nspname, c.relname);
-  below := c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = relid);
-  t := relid::regclass::text;
+  WITH RECURSIVE tree AS (
+    SELECT relid AS r UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.r)
+  SELECT c.relkind = 'p' OR count(*) > 1, coalesce(bool_or(k.relkind = 'f'), false) INTO below, has_foreign
+    FROM tree JOIN pg_class k ON k.oid = tree.r;
+  json := ARRAY(SELECT format('%s %s', j.attname, j.binary_json) FROM holdfast.json_columns(relid) j);
+  subscribed := EXISTS (SELECT FROM pg_subscription s WHERE s.subdbid = holdfast.database_oid());
+  IF has_foreign THEN
+    why := 'rows are not counted: one of its partitions is a foreign table';
+  ELSE
+    names := names || '{holdfast_update,holdfast_delete}'::text[];
+  END IF;
+  IF NOT below THEN
+    names := names || 'holdfast_delete_begin'::text;
+  END IF;
+  IF c.relkind = 'r' AND json <> '{}' THEN
+    names := names || 'holdfast_json'::text;
+  END IF;
+  IF json <> '{}' THEN
+    names := names || 'holdfast_json_end'::text;
+  END IF;
+  wanted := md5(format('2 %s %s %s %s %s %s %s', names, below, update_from, delete_from, json, subscribed, holdfast.has_event_triggers()));
+  SELECT * INTO g FROM holdfast.guarded x WHERE x.relid = cover.relid AND x.place = holdfast.place();
+  IF g.signature = wanted AND NOT EXISTS (SELECT FROM unnest(names) n WHERE holdfast.trigger_fault(cover.relid, n) <> '')
+     AND NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = cover.relid AND x.tgname = ANY (names)
+                        AND x.tgenabled <> 'A' AND NOT (subscribed AND x.tgname = 'holdfast_truncate')) THEN
+    -- As it should be: no lock is taken.
+    UPDATE holdfast.guarded x SET columns = holdfast.column_types(cover.relid)
+     WHERE x.relid = cover.relid AND x.columns <> holdfast.column_types(cover.relid);
+    RETURN why;
+  END IF;
+  INSERT INTO holdfast.working VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+  -- Whoever dumps what he owns reads these tables, too.
+  IF NOT has_table_privilege(c.relowner, 'holdfast.permit_use', 'SELECT') THEN
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA holdfast TO %1$s; GRANT SELECT ON ALL SEQUENCES IN SCHEMA holdfast TO %1$s', c.relowner::regrole);
+  END IF;
   EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.truncating()', t);
-  names := names || 'holdfast_truncate'::text;
-  IF below THEN
+  IF below AND NOT has_foreign THEN
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, update_from, 'mass-update');
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, delete_from, 'mass-delete');
-  ELSE
+  ELSIF NOT below THEN
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.updated(%L)', t, update_from);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete_begin BEFORE DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleting()', t);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleted(%L)', t, delete_from);
-    names := names || 'holdfast_delete_begin'::text;
   END IF;
-  names := names || '{holdfast_update,holdfast_delete}'::text[];
-  IF c.relkind = 'r' AND EXISTS (SELECT FROM holdfast.json_columns(relid)) THEN
-    json_function := holdfast.write_json_function(relid);
-    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_json AFTER UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION holdfast.%I()', t, json_function);
+  IF 'holdfast_json' = ANY (names) THEN
+    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_json AFTER UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION holdfast.%I()', t, holdfast.write_json_function(relid));
+  END IF;
+  IF 'holdfast_json_end' = ANY (names) THEN
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_json_end AFTER UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.json_judged()', t);
-    names := names || '{holdfast_json,holdfast_json_end}'::text[];
-  ELSIF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relid AND tgname = 'holdfast_json') THEN
-    EXECUTE format('DROP TRIGGER holdfast_json ON %s', t);
-    EXECUTE format('DROP TRIGGER IF EXISTS holdfast_json_end ON %s', t);
   END IF;
+  EXECUTE coalesce((SELECT string_agg(format('DROP TRIGGER %I ON %s', x.tgname, t), '; ') FROM pg_trigger x
+                     WHERE x.tgrelid = cover.relid AND x.tgname IN ('holdfast_update', 'holdfast_delete', 'holdfast_delete_begin', 'holdfast_json', 'holdfast_json_end')
+                       AND NOT x.tgname = ANY (names) AND x.tgparentid = 0), 'SELECT');
   -- ALWAYS: session_replication_role = replica would silence them otherwise. Not for TRUNCATE where a subscription applies
   -- what a publisher did: refusing it there would stop the subscription for good.
-  EXECUTE format('ALTER TABLE ONLY %s %s', t, (SELECT string_agg('ENABLE ' || CASE WHEN n = 'holdfast_truncate' AND
-      EXISTS (SELECT FROM pg_subscription s WHERE s.subdbid = holdfast.database_oid()) THEN '' ELSE 'ALWAYS ' END || 'TRIGGER ' || n, ', ') FROM unnest(names) n));
-  INSERT INTO holdfast.guarded AS g (relid, database_oid, home, triggers, columns, gap)
-    VALUES (relid, holdfast.database_oid(), c.nspname, names, holdfast.column_types(relid), NULL)
-    ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE SET triggers = excluded.triggers, columns = excluded.columns, gap = NULL,
-      home = CASE WHEN g.database_oid = excluded.database_oid THEN g.home ELSE excluded.home END,
-      made_by = CASE WHEN g.database_oid = excluded.database_oid THEN g.made_by END,
-      database_oid = excluded.database_oid;
+  EXECUTE format('ALTER TABLE ONLY %s %s', t, (SELECT string_agg('ENABLE ' || CASE WHEN n = 'holdfast_truncate' AND subscribed THEN '' ELSE 'ALWAYS ' END
+    || 'TRIGGER ' || n, ', ') FROM unnest(names) n));
+  INSERT INTO holdfast.guarded AS x (relid, place, home, triggers, columns, signature, gap)
+    VALUES (relid, holdfast.place(), c.nspname, names, holdfast.column_types(relid), wanted, why)
+    ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE SET triggers = excluded.triggers, columns = excluded.columns, signature = excluded.signature, gap = excluded.gap,
+      home = CASE WHEN x.place = excluded.place THEN x.home ELSE excluded.home END,
+      made_by = CASE WHEN x.place = excluded.place THEN x.made_by END,
+      place = excluded.place;
   DELETE FROM holdfast.working WHERE xid = pg_current_xact_id();
-  RETURN gap;
+  RETURN why;
 END $$;
 
 -- Every table that should be covered, with what is missing on it.
@@ -763,13 +866,12 @@ CREATE OR REPLACE FUNCTION holdfast.tables() RETURNS TABLE (relid oid, schema_na
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.oid, n.nspname::text, c.relname::text,
          CASE WHEN g.relid IS NULL OR g.triggers = '{}' THEN 'not covered'
-              ELSE (SELECT string_agg(w || CASE WHEN t.tgname IS NULL THEN ' is missing' ELSE ' is disabled' END, ', ')
-                      FROM unnest(g.triggers) w LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = w
-                     WHERE t.tgname IS NULL OR t.tgenabled IN ('D', 'R')) END
+              ELSE nullif(concat_ws(', ', (SELECT string_agg(w || ' is ' || holdfast.trigger_fault(c.oid, w), ', ')
+                      FROM unnest(g.triggers) w WHERE holdfast.trigger_fault(c.oid, w) <> ''), g.gap), '') END
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN holdfast.guarded g ON g.relid = c.oid AND g.database_oid = holdfast.database_oid()
-   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT holdfast.is_free_schema(n.nspname)
+    LEFT JOIN holdfast.guarded g ON g.relid = c.oid AND g.place = holdfast.place()
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT holdfast.is_free_table(c.oid, n.nspname)
    ORDER BY 2, 3
 $$;
 
@@ -780,6 +882,7 @@ CREATE OR REPLACE FUNCTION holdfast.ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   empty text;
+  said text;
   guard_owner text := (SELECT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = 'holdfast.identity'::regclass);
 BEGIN
   -- For the sentinel, which may be all that is left afterwards.
@@ -787,17 +890,25 @@ BEGIN
       (SELECT mode FROM holdfast.rule WHERE name = 'guard-tampering') END, true);
   -- What would take the sentinel along leaves nobody to see it: only the statement's text says so beforehand.
   IF (TG_TAG = 'DROP SCHEMA' AND current_query() ~* 'holdfast_sentinel')
-     OR (TG_TAG = 'DROP OWNED' AND (current_query() ~* ('\m' || guard_owner || '\M')
-           OR (session_user = guard_owner AND current_query() ~* '\m(current_user|session_user|current_role)\M'))) THEN
+     OR (TG_TAG = 'DROP OWNED' AND (current_query() ~* ('[[:<:]]' || guard_owner || '[[:>:]]')
+           OR (session_user = guard_owner AND current_query() ~* '[[:<:]](current_user|session_user|current_role)[[:>:]]'))) THEN
     IF NOT holdfast.is_working() THEN
       PERFORM holdfast.tampering(TG_TAG, 'all of it would be dropped');
     END IF;
   END IF;
+  IF TG_TAG = 'ALTER TABLE' OR holdfast.is_working() THEN
+    RETURN; -- the table is still there afterwards, to be asked then
+  END IF;
+  GET DIAGNOSTICS said = PG_CONTEXT; -- of a function: its statement
+  said := lower(current_query() || ' ' || said);
+  WITH RECURSIVE meant AS ( -- of DROP TABLE only what is named, and what lies below it
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'holdfast')
+       AND (TG_TAG <> 'DROP TABLE' OR position(lower(c.relname) IN said) > 0)
+    UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid)
   SELECT string_agg(c.oid::text, ',') INTO empty
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'holdfast')
-     AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0)
-     AND holdfast.is_empty(c.oid);
+    FROM meant m JOIN pg_class c ON c.oid = m.oid
+   WHERE c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid);
   PERFORM set_config('holdfast.empty', coalesce(empty, ''), true);
 EXCEPTION
   WHEN SQLSTATE 'HF001' THEN
@@ -841,7 +952,7 @@ BEGIN
   IF what IS NULL THEN -- a trigger of ours, its table still there
     SELECT min(d.object_type || ' ' || d.object_identity) INTO what
       FROM pg_event_trigger_dropped_objects() d
-     WHERE d.object_type = 'trigger' AND d.address_names[array_length(d.address_names, 1)] LIKE 'holdfast\_%'
+     WHERE d.object_type = 'trigger' AND d.address_names[array_length(d.address_names, 1)] LIKE 'holdfast%'
        AND NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() t WHERE t.object_type = 'table'
                         AND t.address_names = d.address_names[1:array_length(d.address_names, 1) - 1])
        AND EXISTS (SELECT FROM holdfast.guarded g WHERE d.address_names[array_length(d.address_names, 1)] = ANY (g.triggers)
@@ -860,17 +971,17 @@ BEGIN
     IF o.object_type = 'table column' AND o.objid = ANY (tables) THEN
       CONTINUE;
     END IF;
-    IF holdfast.is_new(o.objid) OR holdfast.is_free_schema(holdfast.home_of(o.objid, o.address_names[1])) THEN
+    IF holdfast.is_new(o.objid) OR holdfast.is_free_table(o.objid, o.address_names[1]) THEN
       CONTINUE;
     END IF;
     IF o.object_type = 'table' THEN
-      IF NOT holdfast.was_empty(o.objid) AND NOT EXISTS (
+      IF NOT coalesce(holdfast.was_empty(o.objid), false) AND NOT EXISTS (
            -- A partitioned table has no rows of its own: its partitions are in the list, too.
            SELECT FROM holdfast.guarded g WHERE g.relid = o.objid AND g.triggers <> '{}' AND NOT ('holdfast_delete_begin' = ANY (g.triggers))
               AND pg_stat_get_live_tuples(o.objid) = 0) THEN
         items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'rows', holdfast.rows_about(o.objid));
       END IF;
-    ELSIF NOT coalesce(holdfast.was_empty(o.objid), false) AND NOT coalesce(holdfast.is_empty(o.objid), false) THEN
+    ELSIF NOT coalesce(holdfast.is_empty(o.objid), false) THEN
       items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'column', o.address_names[3],
                                            'rows', holdfast.rows_about(o.objid));
     END IF;
@@ -883,6 +994,9 @@ BEGIN
     PERFORM holdfast.judge(TG_TAG, rule, items);
   END IF;
   DELETE FROM holdfast.guarded g WHERE g.relid = ANY (tables);
+  -- Functions written for tables that lost columns name them still.
+  PERFORM holdfast.cover_quietly(r) FROM (SELECT DISTINCT d.objid AS r FROM pg_event_trigger_dropped_objects() d
+    WHERE d.object_type = 'table column' AND NOT d.is_temporary AND NOT coalesce(d.objid = ANY (tables), false)) t;
 EXCEPTION
   WHEN SQLSTATE 'HF001' THEN
     RAISE;
@@ -897,23 +1011,33 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   altered oid := pg_event_trigger_table_rewrite_oid();
   items jsonb;
+  said text;
 BEGIN
-  IF pg_event_trigger_table_rewrite_reason() & 4 = 0 OR holdfast.is_new(altered) OR coalesce(holdfast.was_empty(altered), false) THEN
+  IF pg_event_trigger_table_rewrite_reason() & 4 = 0 OR holdfast.is_new(altered) OR coalesce(holdfast.is_empty(altered), false) THEN
     RETURN;
   END IF;
+  GET DIAGNOSTICS said = PG_CONTEXT;
+  said := current_query() || ' ' || said;
+  -- What USING says may lose everything; a plain cast of a column, as migration tools write it, is no more than the type says.
+  said := regexp_replace(said, '[[:<:]]using[[:space:]]+(btree|hash|gin|gist|brin|spgist)[[:>:]]', ' ', 'gi');
+  said := regexp_replace(said, '[[:<:]]using[[:space:]]+[(]?"?[[:alnum:]_]+"?[)]?[[:space:]]*::[[:space:]]*[[:alpha:]][[:alnum:] ]*([(][0-9, ]*[)])?', ' ', 'gi');
   SELECT jsonb_agg(jsonb_build_object('schema', n.nspname, 'table', c.relname, 'column', a.attname, 'rows', holdfast.rows_about(c.oid)))
     INTO items
     FROM holdfast.guarded g
     JOIN pg_class c ON c.oid = g.relid
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-   WHERE g.relid = altered AND g.database_oid = holdfast.database_oid() AND NOT holdfast.is_free_schema(g.home)
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,
+    LATERAL (SELECT (g.columns->a.attnum::text->>0)::oid AS typ, (g.columns->a.attnum::text->>1)::integer - 4 AS typmod) old
+   WHERE g.relid = altered AND g.place = holdfast.place() AND NOT holdfast.is_free_table(c.oid, n.nspname)
      AND g.columns ? a.attnum::text
      AND g.columns->a.attnum::text <> jsonb_build_array(a.atttypid::bigint, a.atttypmod)
-     AND (current_query() ~* '\musing\M'
-          OR NOT (a.atttypmod = -1 AND (a.atttypid = 'text'::regtype OR a.atttypid = 'varchar'::regtype
-              OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = (g.columns->a.attnum::text->>0)::oid
-                            AND k.casttarget = a.atttypid AND k.castcontext = 'i'))));
+     AND (said ~* '[[:<:]]using[[:>:]]'
+          OR NOT coalesce(a.atttypmod = -1 AND (a.atttypid IN ('text'::regtype, 'varchar'::regtype) OR a.atttypid = old.typ
+                OR (old.typ = 'json'::regtype AND a.atttypid = 'jsonb'::regtype)
+                OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = old.typ AND k.casttarget = a.atttypid AND k.castcontext = 'i'))
+              -- numeric(10, 2) to numeric(12, 4): more places on both sides of the point
+              OR (a.atttypid = 'numeric'::regtype AND old.typ = a.atttypid AND old.typmod > 0 AND (a.atttypmod - 4) & 65535 >= old.typmod & 65535
+                AND ((a.atttypmod - 4) >> 16) - ((a.atttypmod - 4) & 65535) >= (old.typmod >> 16) - (old.typmod & 65535)), false));
   IF items IS NOT NULL THEN
     PERFORM holdfast.judge(TG_TAG, 'alter-column-type', items);
   END IF;
@@ -944,13 +1068,17 @@ BEGIN
     what := 'schema holdfast_sentinel would be renamed';
   END IF;
   IF what IS NULL THEN
-    SELECT min(format('trigger %s on %s would be %s', w, g.relid::regclass, CASE WHEN t.tgname IS NULL THEN 'gone' ELSE 'disabled' END)) INTO what
+    SELECT min(format('trigger %s on %s would be %s', w, g.relid::regclass, holdfast.trigger_fault(g.relid, w))) INTO what
       FROM (SELECT DISTINCT CASE WHEN x.object_type = 'trigger' THEN (SELECT y.tgrelid FROM pg_trigger y WHERE y.oid = x.objid) ELSE x.objid END AS r
               FROM pg_event_trigger_ddl_commands() x WHERE x.object_type IN ('table', 'trigger')) d
-      JOIN holdfast.guarded g ON g.relid = d.r AND g.database_oid = holdfast.database_oid()
+      JOIN holdfast.guarded g ON g.relid = d.r AND g.place = holdfast.place()
      CROSS JOIN unnest(g.triggers) w
-      LEFT JOIN pg_trigger t ON t.tgrelid = g.relid AND t.tgname = w
-     WHERE t.tgname IS NULL OR t.tgenabled IN ('D', 'R');
+     WHERE holdfast.trigger_fault(g.relid, w) <> '';
+  END IF;
+  IF what IS NULL AND TG_TAG IN ('GRANT', 'REVOKE') AND NOT (has_schema_privilege('public', 'holdfast', 'USAGE')
+       AND (SELECT bool_and(has_function_privilege('public', f, 'EXECUTE')) FROM unnest(ARRAY['holdfast.tally(text, oid, bigint, bigint)', 'holdfast.deleted_many(oid, bigint)',
+         'holdfast.mass(text, oid, bigint)', 'holdfast.json_row(oid, text, jsonb, jsonb)', 'holdfast.json_text_row(oid, text, text, text)', 'holdfast.json_judge()']) f)) THEN
+    what := 'no table could be written to, as its functions may not be called';
   END IF;
   IF what IS NOT NULL THEN
     -- Without its tables and functions nothing could judge, now and of any later write.
@@ -962,16 +1090,22 @@ BEGIN
   FOR o IN SELECT DISTINCT d.objid, d.command_tag FROM pg_event_trigger_ddl_commands() d
             WHERE d.object_type IN ('table', 'table column') AND d.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE') LOOP
     IF o.command_tag <> 'ALTER TABLE' THEN
-      INSERT INTO holdfast.guarded AS g (relid, database_oid, home, made_by, columns)
-        SELECT o.objid, holdfast.database_oid(), n.nspname, pg_current_xact_id(), holdfast.column_types(o.objid)
+      INSERT INTO holdfast.guarded AS g (relid, place, home, made_by, columns)
+        SELECT o.objid, holdfast.place(), n.nspname, pg_current_xact_id(), holdfast.column_types(o.objid)
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = o.objid AND c.relpersistence <> 't'
         ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE
-          SET database_oid = excluded.database_oid, home = excluded.home, made_by = excluded.made_by, triggers = '{}', columns = excluded.columns;
+          SET place = excluded.place, signature = NULL, gap = NULL, home = excluded.home, made_by = excluded.made_by, triggers = '{}', columns = excluded.columns;
     END IF;
-    PERFORM holdfast.cover_quietly(o.objid);
-    -- A table that got children counts differently from now on.
-    PERFORM holdfast.cover_quietly(i.inhparent) FROM pg_inherits i WHERE i.inhrelid = o.objid;
+    -- What a command does to a table it does to those below it; one that got children counts differently from now on.
+    PERFORM holdfast.cover_quietly(r) FROM (
+      WITH RECURSIVE below AS (
+        SELECT o.objid AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
+      SELECT r FROM below UNION SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = o.objid) t;
   END LOOP;
+  IF TG_TAG IN ('ALTER TYPE', 'ALTER DOMAIN', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE') THEN
+    PERFORM holdfast.cover_quietly(g.relid) FROM holdfast.guarded g
+      WHERE g.place = holdfast.place() AND ('holdfast_json_end' = ANY (g.triggers) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = g.relid));
+  END IF;
 EXCEPTION
   WHEN SQLSTATE 'HF001' THEN
     RAISE;
@@ -986,10 +1120,11 @@ EXCEPTION
 END $$;
 
 CREATE OR REPLACE FUNCTION holdfast.cover_quietly(relid oid) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 BEGIN
   PERFORM holdfast.cover(relid);
 EXCEPTION WHEN OTHERS THEN
+  UPDATE holdfast.guarded g SET gap = 'not brought up to date: ' || SQLERRM WHERE g.relid = cover_quietly.relid;
   RAISE LOG USING MESSAGE = format('holdfast: %s is not covered by the guard: %s', relid::regclass, SQLERRM);
 END $$;
 
@@ -1025,6 +1160,15 @@ BEGIN
       WHEN 'production' THEN CASE WHEN name IN ('mass-delete', 'mass-update', 'json-keys-lost') THEN 'observe' ELSE 'enforce' END
       WHEN 'staging' THEN 'observe' ELSE 'off' END)
     FROM holdfast.rule;
+  -- The triggers that are there are the guard's; after pg_upgrade or a restore what was kept of tables belongs to another place.
+  INSERT INTO holdfast.guarded AS g (relid, place, home, triggers, columns)
+    SELECT c.oid, holdfast.place(), n.nspname, array_agg(t.tgname::text), holdfast.column_types(c.oid)
+      FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = 'holdfast'::regnamespace
+      JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     GROUP BY c.oid, n.nspname
+    ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE
+      SET place = excluded.place, home = excluded.home, made_by = NULL, triggers = excluded.triggers, columns = excluded.columns, signature = NULL
+      WHERE g.place <> excluded.place;
 END $$;
 
 -- Says what a restored copy is from now on. Anybody may: it is refused where the stamp fits the server, and where
@@ -1084,6 +1228,10 @@ REVOKE ALL ON FUNCTION holdfast.approve(bigint) FROM PUBLIC;
 -- Called by the guard's own functions alone: by hand they would use permits up and write observations that are none.
 REVOKE ALL ON FUNCTION holdfast.use_permit(text, jsonb, bigint), holdfast.cover(oid), holdfast.cover_quietly(oid), holdfast.write_json_function(oid),
   holdfast.judge(text, text, jsonb), holdfast.refuse(text, text, jsonb, bigint, text), holdfast.is_empty(oid), holdfast.tampering(text, text) FROM PUBLIC;
+
+-- What triggers call as whoever writes, however the database's default privileges are.
+GRANT EXECUTE ON FUNCTION holdfast.tally(text, oid, bigint, bigint), holdfast.deleted_many(oid, bigint), holdfast.mass(text, oid, bigint),
+  holdfast.json_row(oid, text, jsonb, jsonb), holdfast.json_text_row(oid, text, text, text), holdfast.json_judge(), holdfast.adopt(text) TO PUBLIC;
 
 -- Holdfast's recorder, where it has the role that `holdfast protect` proposes.
 DO $$

@@ -23,7 +23,15 @@ final class GuardedServer implements AutoCloseable {
     this.server =
         TestServer.start(
             major,
-            Map.of("max_connections", "50", "wal_level", "logical", "max_replication_slots", "50"));
+            Map.of(
+                "max_connections",
+                "50",
+                "wal_level",
+                "logical",
+                "max_replication_slots",
+                "50",
+                "max_prepared_transactions",
+                "5"));
   }
 
   TestServer server() {
