@@ -3,6 +3,7 @@ package dev.holdfast.operations;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.guard.Guard;
+import dev.holdfast.postgres.PooledSession;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.store.Repository;
 import java.sql.Connection;
@@ -43,7 +44,7 @@ public record GuardAccess(PostgresUrl url, @Nullable String name, @Nullable Stri
   }
 
   Connection open() {
-    return url.withApplicationName(APPLICATION).open();
+    return PooledSession.withoutNamedStatements(url.withApplicationName(APPLICATION).open());
   }
 
   /** What to install, with what was said where the repository does not know. */

@@ -21,4 +21,17 @@ public final class PooledSession {
       return row.getInt(1) != connection.unwrap(PGConnection.class).getBackendPID();
     }
   }
+
+  /**
+   * The same connection, which names no statements in the server from now on: behind a pooler the
+   * server that has them may be another one the next time.
+   */
+  public static Connection withoutNamedStatements(Connection connection) {
+    try {
+      connection.unwrap(PGConnection.class).setPrepareThreshold(0);
+      return connection;
+    } catch (SQLException e) {
+      throw new IllegalStateException("not a connection of pgjdbc's", e);
+    }
+  }
 }
