@@ -47,8 +47,17 @@ async function ordinary(url) {
   });
 }
 
+const migration = (url, { permit, table }) => connected(url, async (client) => {
+  await client.query('BEGIN');
+  await client.query(`SET LOCAL holdfast.permit = '${permit}'`);
+  await client.query(`DROP TABLE ${table}`);
+  await client.query('COMMIT');
+  return null;
+});
+
 export default {
   ordinary,
+  'migration with a permit': migration,
   'DROP TABLE': runs('DROP TABLE users CASCADE'),
   'DROP TABLE in a transaction with other work': runs(
     'BEGIN; CREATE TABLE users_v2 (id int); DROP TABLE orders; ALTER TABLE users_v2 RENAME TO orders; COMMIT'),

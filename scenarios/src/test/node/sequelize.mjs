@@ -58,8 +58,18 @@ async function ordinary(url) {
   });
 }
 
+// As a migration of sequelize-cli, in the transaction that its authors give it.
+const migration = (url, { permit, table }) => using(url, async (sequelize) => {
+  await sequelize.transaction(async (transaction) => {
+    await sequelize.query(`SET LOCAL holdfast.permit = '${permit}'`, { transaction });
+    await sequelize.getQueryInterface().dropTable(table, { transaction });
+  });
+  return null;
+});
+
 export default {
   ordinary,
+  'migration with a permit': migration,
   'sync({force: true})': acting((sequelize) => sequelize.sync({ force: true })),
   'drop()': acting((sequelize) => sequelize.drop()),
   // The model has lost a field since.

@@ -24,7 +24,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'HF001',
       MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s would be dropped', TG_TAG, current_database(), what),
       DETAIL = 'Rule guard-tampering.',
-      HINT = 'To take the guard out: holdfast guard uninstall NAME';
+      HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
   END IF;
 END $$;
 
@@ -36,7 +36,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'HF001',
       MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: schema holdfast would be renamed', TG_TAG, current_database()),
       DETAIL = 'Rule guard-tampering.',
-      HINT = 'To take the guard out: holdfast guard uninstall NAME';
+      HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
   END IF;
 END $$;
 

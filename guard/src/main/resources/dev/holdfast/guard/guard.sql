@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS holdfast.identity (
   installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   stamped_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   stamped_by text NOT NULL DEFAULT session_user,
-  alive_at timestamptz
+  alive_at timestamptz,
+  alive_in text -- the database that the mark was made in: a dump takes the mark along
 );
 
 CREATE TABLE IF NOT EXISTS holdfast.rule (
@@ -724,7 +725,8 @@ $$;
 
 -- Writes the function that looks at a table's JSON columns, row by row. Its columns are named in its body, where nothing
 -- depends on them: a trigger's WHEN would keep them from being dropped or altered. Without event triggers nobody tells
--- when a column is renamed: there an error of the function's own is caught, which costs.
+-- when a column is renamed: there an error of the function's own is caught, which costs. A restored dump may have no event
+-- triggers either; it is known there by the table's OID, which is another one.
 CREATE OR REPLACE FUNCTION holdfast.write_json_function(relid oid) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -745,7 +747,9 @@ BEGIN
       '  IF ' || kept || E'OLD.%1$I::pg_catalog.text IS DISTINCT FROM NEW.%1$I::pg_catalog.text THEN\n    PERFORM holdfast.json_text_row(TG_RELID, %2$L, OLD.%1$I::pg_catalog.text, NEW.%1$I::pg_catalog.text);\n  END IF;\n', j.attname, j.attname) END, '')
     INTO body FROM holdfast.json_columns(relid) j;
   EXECUTE format('CREATE OR REPLACE FUNCTION holdfast.%I() RETURNS trigger LANGUAGE plpgsql AS %L', name,
-    E'BEGIN\n' || body || E'  RETURN NULL;\n' || CASE WHEN safe THEN E'EXCEPTION WHEN OTHERS THEN\n  RETURN NULL;\n' ELSE '' END || 'END');
+    CASE WHEN safe THEN format(E'BEGIN\n%s  RETURN NULL;\nEXCEPTION WHEN OTHERS THEN\n  RETURN NULL;\nEND', body)
+      ELSE format(E'BEGIN\n  IF TG_RELID OPERATOR(pg_catalog.<>) %L::pg_catalog.oid THEN\n  BEGIN\n%s  EXCEPTION WHEN OTHERS THEN\n    NULL;\n  END;\n  RETURN NULL;\n  END IF;\n%s  RETURN NULL;\nEND',
+        relid, body, body) END);
   RETURN name;
 END $$;
 
@@ -1114,7 +1118,7 @@ EXCEPTION
       RAISE EXCEPTION USING ERRCODE = 'HF001',
         MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s', TG_TAG, current_database(), what),
         DETAIL = 'Rule guard-tampering.',
-        HINT = 'To take the guard out: holdfast guard uninstall NAME';
+        HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
     END IF;
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own and let the statement pass: ' || SQLERRM;
 END $$;
@@ -1177,13 +1181,15 @@ CREATE OR REPLACE FUNCTION holdfast.adopt(environment_name text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   who holdfast.identity;
+  alive boolean;
   permit record;
 BEGIN
   SELECT * INTO who FROM holdfast.identity;
+  alive := who.alive_in = holdfast.place() AND who.alive_at > now() - interval '10 minutes';
   IF environment_name NOT IN ('production', 'staging', 'development') THEN
     RAISE EXCEPTION USING ERRCODE = 'HF003', MESSAGE = format('"%s" is not an environment', environment_name), HINT = 'There are production, staging and development.';
   END IF;
-  IF environment_name <> 'production' AND (holdfast.identity_fits() OR who.alive_at > now() - interval '10 minutes') THEN
+  IF environment_name <> 'production' AND (holdfast.identity_fits() OR alive) THEN
     SELECT * INTO permit FROM holdfast.use_permit('guard-tampering', '[]', 0);
     IF permit.used IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'HF001',
@@ -1203,7 +1209,7 @@ END $$;
 -- Holdfast's recorder says that it is connected to this very server.
 CREATE OR REPLACE FUNCTION holdfast.alive() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE holdfast.identity SET alive_at = clock_timestamp()
+  UPDATE holdfast.identity SET alive_at = clock_timestamp(), alive_in = holdfast.place()
 $$;
 REVOKE ALL ON FUNCTION holdfast.alive() FROM PUBLIC;
 

@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.guard.FreezeTriggers;
+import dev.holdfast.postgres.PooledSession;
 import dev.holdfast.postgres.PostgresUrl;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -101,7 +102,8 @@ public final class Freeze {
   }
 
   private Connection open() {
-    return url.withApplicationName("holdfast:freeze").open();
+    return PooledSession.withoutNamedStatements(
+        url.withApplicationName("holdfast:freeze").open());
   }
 
   private FreezeReport report(FreezeTriggers.State state, FreezeTriggers.Coverage coverage) {

@@ -1,9 +1,11 @@
 package dev.holdfast.scenarios;
 
 import dev.holdfast.guard.Guard;
+import dev.holdfast.guard.Permits;
 import dev.holdfast.testkit.TestServer;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.List;
 
 /**
@@ -45,6 +47,11 @@ final class GuardedDatabase {
     return database;
   }
 
+  /** One that is there already, however it came about. */
+  static GuardedDatabase existing(TestServer server, String name) {
+    return new GuardedDatabase(server, name);
+  }
+
   private void guard(Guarded guarded) {
     switch (guarded) {
       case NOT -> {}
@@ -69,6 +76,27 @@ final class GuardedDatabase {
     }
   }
 
+  /**
+   * The code of a permit that lifts these rules.
+   *
+   * @param forRun for all transactions of the first session that shows it, not for one transaction
+   */
+  String permit(boolean forRun, String... rules) {
+    return ask(connection ->
+        Permits.issue(
+                connection,
+                new Permits.Request(
+                    List.of(rules),
+                    null,
+                    null,
+                    null,
+                    Duration.ofMinutes(10),
+                    "the old tables go",
+                    forRun,
+                    false))
+            .code());
+  }
+
   /** What a rule that observes has found, one text each. */
   List<String> observations(String rule) {
     return query("SELECT o::text FROM holdfast.observation o WHERE o.rule = '" + rule + "'")
@@ -87,12 +115,17 @@ final class GuardedDatabase {
 
   /** Where its owner finds it. */
   Address address() {
-    return new Address(server.server().port(), name, OWNER);
+    return as(OWNER);
+  }
+
+  /** Where another role finds it. */
+  Address as(String role) {
+    return new Address(server.server().port(), name, role);
   }
 
   /** Where a superuser finds it. */
   Address superuser() {
-    return new Address(server.server().port(), name, "postgres");
+    return as("postgres");
   }
 
   boolean exists() {

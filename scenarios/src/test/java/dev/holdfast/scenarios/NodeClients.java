@@ -54,14 +54,31 @@ final class NodeClients implements AutoCloseable {
 
   /** Installs what is missing and starts. */
   static NodeClients start() {
+    install();
+    return listening(
+        Processes.start(List.of("node", INSTALLED.resolve("serve.mjs").toString()), Map.of()));
+  }
+
+  /** Installs what is missing. */
+  static void install() {
     try {
       checkNode();
-      install();
-      return listening(
-          Processes.start(List.of("node", INSTALLED.resolve("serve.mjs").toString()), Map.of()));
+      installPackages();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /**
+   * What does as {@link #run}, as a command of its own; {@code DATABASE_URL} names the database.
+   */
+  static List<String> command(String client, String act, Map<String, ?> parameters) {
+    return List.of(
+        "node",
+        INSTALLED.resolve("call.mjs").toString(),
+        client,
+        act,
+        JSON.writeValueAsString(parameters));
   }
 
   private static void checkNode() {
@@ -72,7 +89,7 @@ final class NodeClients implements AutoCloseable {
   }
 
   /** One test process at a time: those that wait find it done. */
-  private static void install() throws IOException {
+  private static void installPackages() throws IOException {
     Files.createDirectories(INSTALLED);
     try (FileChannel lock =
             FileChannel.open(
