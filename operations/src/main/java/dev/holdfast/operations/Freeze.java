@@ -102,8 +102,7 @@ public final class Freeze {
   }
 
   private Connection open() {
-    return PooledSession.withoutNamedStatements(
-        url.withApplicationName("holdfast:freeze").open());
+    return PooledSession.withoutNamedStatements(url.withApplicationName("holdfast:freeze").open());
   }
 
   private FreezeReport report(FreezeTriggers.State state, FreezeTriggers.Coverage coverage) {
