@@ -1042,6 +1042,14 @@ BEGIN
               -- numeric(10, 2) to numeric(12, 4): more places on both sides of the point
               OR (a.atttypid = 'numeric'::regtype AND old.typ = a.atttypid AND old.typmod > 0 AND (a.atttypmod - 4) & 65535 >= old.typmod & 65535
                 AND ((a.atttypmod - 4) >> 16) - ((a.atttypmod - 4) & 65535) >= (old.typmod >> 16) - (old.typmod & 65535)), false));
+  IF items IS NULL AND said ~* '[[:<:]]using[[:>:]]'
+     AND NOT EXISTS (SELECT FROM holdfast.guarded g WHERE g.relid = altered AND g.place = holdfast.place()) THEN
+    -- After pg_upgrade, or in a copy, nobody knows any more what the types were.
+    SELECT jsonb_build_array(jsonb_build_object('schema', n.nspname, 'table', c.relname, 'rows', holdfast.rows_about(c.oid)))
+      INTO items
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = altered AND c.relpersistence <> 't' AND NOT holdfast.is_free_table(c.oid, n.nspname);
+  END IF;
   IF items IS NOT NULL THEN
     PERFORM holdfast.judge(TG_TAG, 'alter-column-type', items);
   END IF;

@@ -233,6 +233,8 @@ final class CopiesTest {
     assertRefusedAsACopy(original, "DROP TABLE orders");
     assertRefusedAsACopy(original, "TRUNCATE orders");
     assertRefusedAsACopy(original, "UPDATE users SET data = '{}' WHERE id = 5");
+    assertRefusedAsACopy(original, "ALTER TABLE users ALTER name TYPE int USING length(name)");
+    assertRefusedAsACopy(original, "DELETE FROM users WHERE id <= 1500");
     assertThat(refused(original.superuser(), "DROP SCHEMA holdfast CASCADE").hint())
         .contains(RELEASE);
     production.executeIn(original.address().database(), "SELECT holdfast.alive()");
