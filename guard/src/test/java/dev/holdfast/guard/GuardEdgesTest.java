@@ -111,7 +111,7 @@ class GuardEdgesTest {
         "CREATE TABLE parent (id int, doc jsonb)",
         "CREATE TABLE child () INHERITS (parent)",
         "INSERT INTO child VALUES (1, '{}')",
-        "ALTER TABLE parent RENAME COLUMN doc TO body",
+        "ALTER VIEW parent RENAME COLUMN doc TO body",
         "UPDATE child SET id = 2",
         "UPDATE parent SET id = 3");
     database.refusal("UPDATE ev SET body = '{\"a\": 1}'");
@@ -339,6 +339,15 @@ class GuardEdgesTest {
     database.execute(
         "CREATE FUNCTION sly() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ALTER TABLE orders ALTER COLUMN total TYPE text USING ''; END $$");
     database.refusal("SELECT sly()");
+    for (String loss :
+        List.of(
+            "ALTER TABLE users ALTER data TYPE jsonb USING '{}'::jsonb",
+            "ALTER TABLE users ALTER data TYPE jsonb USING data - 'phone'",
+            "ALTER TABLE users ALTER data TYPE text USING data::text || NULL",
+            "ALTER TABLE users ALTER plain TYPE jsonb USING plain::jsonb - 'a' - 'b'",
+            "ALTER TABLE users ALTER name TYPE text USING NULL")) {
+      database.refusal(loss);
+    }
     database.refusal("ALTER TABLE orders ALTER COLUMN total TYPE numeric(10, 2)");
     database.execute(
         "ALTER TABLE orders ALTER COLUMN id TYPE bigint USING \"id\"::bigint",
@@ -409,5 +418,32 @@ class GuardEdgesTest {
         "PREPARE TRANSACTION '" + database.name() + "'");
     database.execute("COMMIT PREPARED '" + database.name() + "'");
     assertThat(database.value("SELECT count(*) FROM orders")).isEqualTo("3999");
+  }
+
+  @Test
+  void nobody_waits_for_a_table_that_a_command_does_not_touch() throws SQLException {
+    Database database = production();
+    database.execute("CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    try (Connection holder = database.connect();
+        Statement holding = holder.createStatement()) {
+      holder.setAutoCommit(false);
+      holding.execute("LOCK TABLE nothing IN ACCESS EXCLUSIVE MODE");
+      database.transaction("SET LOCAL statement_timeout = '20s'", "DROP FUNCTION one()");
+    }
+  }
+
+  @Test
+  void an_inheritance_parent_with_rows_of_its_own_is_not_taken_for_empty() throws SQLException {
+    Database database = production();
+    database.execute(
+        "CREATE TABLE par (i int)",
+        "CREATE TABLE kid () INHERITS (par)",
+        "INSERT INTO par SELECT generate_series(1, 2000)",
+        "SELECT pg_stat_reset()");
+    database.refusal("DROP TABLE par CASCADE");
+    database.execute(
+        "CREATE TABLE parts (i int) PARTITION BY RANGE (i)",
+        "CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+        "DROP TABLE parts");
   }
 }
