@@ -1,10 +1,13 @@
 package dev.holdfast.server;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /**
  * A program of the operator's that has our terminal, and is stopped when we end, however we end: a
@@ -18,8 +21,12 @@ public final class ForegroundProcess {
   private static final String WATCHDOG =
       """
       trap '' INT TERM HUP
-      pid=$1
       if read -r word; then exit 0; fi
+      tries=0
+      while [ ! -s "$1" ] && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+      pid=$(cat "$1")
+      rm -f "$1"
+      [ -n "$pid" ] || exit 0
       all() { for p in $(ps -o pid= --ppid "$1" 2>/dev/null); do all "$p"; done; echo "$1"; }
       for p in $(all "$pid"); do kill -TERM "$p" 2>/dev/null; done
       tries=0
@@ -30,33 +37,43 @@ public final class ForegroundProcess {
   private final Process process;
   private final Process watchdog;
 
-  private ForegroundProcess(Process process, Process watchdog) {
+  private final Path number;
+
+  private ForegroundProcess(Process process, Process watchdog, Path number) {
     this.process = process;
     this.watchdog = watchdog;
+    this.number = number;
   }
 
   static ForegroundProcess start(
       List<String> command, Map<String, String> environment, boolean outputToErrors)
       throws IOException {
-    List<String> whole = new ArrayList<>();
-    if (outputToErrors) {
-      whole.addAll(List.of("/bin/sh", "-c", "exec \"$@\" >&2", "sh"));
-    }
-    whole.addAll(command);
-    ProcessBuilder builder = new ProcessBuilder(whole).inheritIO();
-    builder.environment().putAll(environment);
-    Process process = builder.start();
+    requireProgram(command.getFirst());
+    // The watchdog is there first, and the program says its number itself: whenever we are killed,
+    // one knows the other.
+    Path number = Files.createTempFile("holdfast-foreground", ".pid");
+    Process watchdog =
+        Processes.withoutSecrets(
+                new ProcessBuilder(
+                    "/bin/sh", "-c", WATCHDOG, "holdfast-watchdog", number.toString()))
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
     try {
-      Process watchdog =
-          Processes.withoutSecrets(
-                  new ProcessBuilder(
-                      "/bin/sh", "-c", WATCHDOG, "holdfast-watchdog", Long.toString(process.pid())))
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .redirectError(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      return new ForegroundProcess(process, watchdog);
+      List<String> whole =
+          new ArrayList<>(
+              List.of(
+                  "/bin/sh",
+                  "-c",
+                  "echo $$ >\"$0\"; exec \"$@\"" + (outputToErrors ? " >&2" : ""),
+                  number.toString()));
+      whole.addAll(command);
+      ProcessBuilder builder = new ProcessBuilder(whole).inheritIO();
+      builder.environment().putAll(environment);
+      return new ForegroundProcess(builder.start(), watchdog, number);
     } catch (IOException e) {
-      process.destroyForcibly();
+      watchdog.destroyForcibly();
+      Files.deleteIfExists(number);
       throw e;
     }
   }
@@ -70,8 +87,29 @@ public final class ForegroundProcess {
     boolean ended = process.waitFor(ms, TimeUnit.MILLISECONDS);
     if (ended) {
       watchdog.destroyForcibly();
+      forget();
     }
     return ended;
+  }
+
+  /** A shell starts it, which would not tell a program that is not there from one that fails. */
+  private static void requireProgram(String name) throws IOException {
+    boolean found =
+        name.contains("/")
+            ? Files.isExecutable(Path.of(name))
+            : Stream.of(System.getenv().getOrDefault("PATH", "").split(":", -1))
+                .anyMatch(folder -> Files.isExecutable(Path.of(folder, name)));
+    if (!found) {
+      throw new IOException("there is no program " + name);
+    }
+  }
+
+  private void forget() {
+    try {
+      Files.deleteIfExists(number);
+    } catch (IOException e) {
+      // an empty file in the folder for such files is all that is left
+    }
   }
 
   /** Its exit code: 128 and the signal's number where one ended it. It has ended. */
