@@ -2,10 +2,6 @@ package dev.holdfast.guard;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -179,7 +175,7 @@ public final class FreezeTriggers {
       connection.setAutoCommit(false);
       statement.execute("DROP SCHEMA IF EXISTS holdfast_freeze CASCADE");
       statement.execute("CREATE SCHEMA holdfast_freeze");
-      statement.execute(resource("freeze.sql"));
+      statement.execute(Guard.resource("freeze.sql"));
       statement.execute(
           "INSERT INTO holdfast_freeze.freeze VALUES (true, %s, %s, %s, %s, %s, %s, %s::text[])"
               .formatted(
@@ -616,17 +612,6 @@ public final class FreezeTriggers {
     try (ResultSet row = statement.executeQuery(sql)) {
       row.next();
       return row.getBoolean(1);
-    }
-  }
-
-  private static String resource(String name) {
-    try (InputStream bytes = FreezeTriggers.class.getResourceAsStream(name)) {
-      if (bytes == null) {
-        throw new IllegalStateException("this build lacks " + name);
-      }
-      return new String(bytes.readAllBytes(), StandardCharsets.UTF_8);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
   }
 }

@@ -3,9 +3,6 @@ package dev.holdfast.guard;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -109,7 +106,7 @@ public final class WatchSchema {
       known.putAll(tables(statement));
       connection.setAutoCommit(false);
       statement.execute("CREATE SCHEMA holdfast_watch");
-      statement.execute(resource("watch.sql"));
+      statement.execute(Guard.resource("watch.sql"));
       connection.commit();
       connection.setAutoCommit(true);
       makeBoxes(statement);
@@ -431,17 +428,6 @@ public final class WatchSchema {
     try (ResultSet row = statement.executeQuery(sql)) {
       row.next();
       return row.getLong(1);
-    }
-  }
-
-  private static String resource(String name) {
-    try (InputStream bytes = WatchSchema.class.getResourceAsStream(name)) {
-      if (bytes == null) {
-        throw new IllegalStateException("this build lacks " + name);
-      }
-      return new String(bytes.readAllBytes(), StandardCharsets.UTF_8);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
   }
 }

@@ -444,7 +444,8 @@ END $$;
 
 -- ------------------------------------------------------------------------------------------------------- rows, en masse
 
--- rows_now: how many rows this transaction has changed in the table as far as counted. ok_until: no need to look before.
+-- total: how many rows this transaction has changed in the table, as far as counted. Returns up to which total nobody has to
+-- ask again.
 CREATE OR REPLACE FUNCTION holdfast.mass(rule text, relid oid, total bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
