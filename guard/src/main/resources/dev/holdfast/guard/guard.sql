@@ -509,11 +509,24 @@ BEGIN
     ok_until := holdfast.mass(rule, relid, total);
   END IF;
   PERFORM set_config(name, total || ' ' || ok_until, true);
+  -- A busy session would pass the bound by its earlier transactions and be counted here for the rest of each second.
+  IF current_setting('server_version_num')::integer >= 150000 THEN
+    PERFORM pg_stat_force_next_flush();
+  END IF;
 END $$;
 
+-- 999: looked at from there on where no limit is lower, written out since an argument would have to be read each time.
 CREATE OR REPLACE FUNCTION holdfast.updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   -- Never less than what this transaction changed: the session's earlier transactions may be in it, too.
+  IF pg_catalog.pg_stat_get_xact_tuples_updated(TG_RELID) OPERATOR(pg_catalog.>) 999 THEN
+    PERFORM holdfast.tally('mass-update', TG_RELID, (SELECT pg_catalog.count(*) FROM old_rows), 999);
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION holdfast.updated_past() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
   IF pg_catalog.pg_stat_get_xact_tuples_updated(TG_RELID) OPERATOR(pg_catalog.>) TG_ARGV[0]::pg_catalog.int8 THEN
     PERFORM holdfast.tally('mass-update', TG_RELID, (SELECT pg_catalog.count(*) FROM old_rows), TG_ARGV[0]::pg_catalog.int8);
   END IF;
@@ -764,7 +777,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         OR t.tgtype <> CASE name WHEN 'holdfast_truncate' THEN 34 WHEN 'holdfast_update' THEN 16 WHEN 'holdfast_delete' THEN 8
                          WHEN 'holdfast_delete_begin' THEN 10 WHEN 'holdfast_json' THEN 17 WHEN 'holdfast_json_end' THEN 16 END
         OR NOT CASE name WHEN 'holdfast_truncate' THEN p.proname = 'truncating'
-                         WHEN 'holdfast_update' THEN p.proname IN ('updated', 'changed_below')
+                         WHEN 'holdfast_update' THEN p.proname IN ('updated', 'updated_past', 'changed_below')
                          WHEN 'holdfast_delete' THEN p.proname IN ('deleted', 'changed_below')
                          WHEN 'holdfast_delete_begin' THEN p.proname = 'deleting'
                          WHEN 'holdfast_json' THEN left(p.proname, 5) = 'json_' AND length(p.proname) = 37
@@ -819,7 +832,7 @@ BEGIN
   IF json <> '{}' THEN
     names := names || 'holdfast_json_end'::text;
   END IF;
-  wanted := md5(format('2 %s %s %s %s %s %s %s', names, below, update_from, delete_from, json, subscribed, holdfast.has_event_triggers()));
+  wanted := md5(format('3 %s %s %s %s %s %s %s', names, below, update_from, delete_from, json, subscribed, holdfast.has_event_triggers()));
   SELECT * INTO g FROM holdfast.guarded x WHERE x.relid = cover.relid AND x.place = holdfast.place();
   IF g.signature = wanted AND NOT EXISTS (SELECT FROM unnest(names) n WHERE holdfast.trigger_fault(cover.relid, n) <> '')
      AND NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = cover.relid AND x.tgname = ANY (names)
@@ -835,7 +848,7 @@ BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, update_from, 'mass-update');
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, delete_from, 'mass-delete');
   ELSIF NOT below THEN
-    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.updated(%L)', t, update_from);
+    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.updated%s', t, CASE WHEN update_from = 999 THEN '()' ELSE format('_past(%L)', update_from) END);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete_begin BEFORE DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleting()', t);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleted(%L)', t, delete_from);
   END IF;
@@ -885,11 +898,13 @@ $$;
 
 -- --------------------------------------------------------------------------------------------------- commands that define
 
--- Before a command that may drop: which tables are empty, as afterwards nobody can look any more.
+-- Before a command that may drop: which tables are empty, and how many rows ANALYZE found where the counters know of none
+-- (after a crash, or not yet), as afterwards nobody can look any more.
 CREATE OR REPLACE FUNCTION holdfast.ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   empty text;
+  analysed text;
   said text;
   guard_owner text := (SELECT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = 'holdfast.identity'::regclass);
 BEGIN
@@ -914,21 +929,30 @@ BEGIN
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'holdfast')
        AND (TG_TAG <> 'DROP TABLE' OR position(lower(c.relname) IN said) > 0)
     UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid)
-  SELECT string_agg(c.oid::text, ',') INTO empty
-    FROM meant m JOIN pg_class c ON c.oid = m.oid
-   WHERE c.relkind = 'p' OR (c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid));
-  PERFORM set_config('holdfast.empty', coalesce(empty, ''), true);
+  SELECT string_agg(t.oid::text, ',') FILTER (WHERE t.nothing), string_agg(t.oid || ' ' || t.about, ',') FILTER (WHERE NOT t.nothing AND t.about > 0)
+    INTO empty, analysed
+    FROM (SELECT c.oid, CASE WHEN pg_stat_get_live_tuples(c.oid) = 0 THEN c.reltuples::bigint END AS about,
+                 c.relkind = 'p' OR coalesce(c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid), false) AS nothing
+            FROM meant m JOIN pg_class c ON c.oid = m.oid) t;
+  PERFORM set_config('holdfast.empty', coalesce(empty, ''), true), set_config('holdfast.analysed', coalesce(analysed, ''), true);
 EXCEPTION
   WHEN SQLSTATE 'HF001' THEN
     RAISE;
   WHEN OTHERS THEN
-    PERFORM set_config('holdfast.empty', '', true);
+    PERFORM set_config('holdfast.empty', '', true), set_config('holdfast.analysed', '', true);
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own: ' || SQLERRM;
 END $$;
 
 CREATE OR REPLACE FUNCTION holdfast.was_empty(relid oid) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT was_empty.relid::text = ANY (string_to_array(current_setting('holdfast.empty', true), ','))
+$$;
+
+CREATE OR REPLACE FUNCTION holdfast.rows_of_dropped(relid oid) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(nullif(pg_stat_get_live_tuples(relid), 0),
+                  (SELECT split_part(a, ' ', 2)::bigint FROM unnest(string_to_array(current_setting('holdfast.analysed', true), ',')) a
+                    WHERE split_part(a, ' ', 1) = relid::text))
 $$;
 
 CREATE OR REPLACE FUNCTION holdfast.is_working() RETURNS boolean
@@ -985,7 +1009,7 @@ BEGIN
     IF o.object_type = 'table' THEN
       -- A partitioned table counts as empty: its partitions are in the list, too.
       IF NOT coalesce(holdfast.was_empty(o.objid), false) THEN
-        items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'rows', holdfast.rows_about(o.objid));
+        items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'rows', holdfast.rows_of_dropped(o.objid));
       END IF;
     ELSIF NOT coalesce(holdfast.is_empty(o.objid), false) THEN
       items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'column', o.address_names[3],

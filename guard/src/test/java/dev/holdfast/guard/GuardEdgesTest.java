@@ -372,6 +372,16 @@ class GuardEdgesTest {
   }
 
   @Test
+  void rows_are_named_though_the_counters_were_lost_in_a_crash() throws SQLException {
+    Database database = production();
+    database.execute("SELECT pg_stat_reset()");
+    assertThat(database.refusal("DROP TABLE orders").message())
+        .contains("public.orders (about 4,000 rows)");
+    assertThat(database.refusal("DROP SCHEMA public CASCADE").message())
+        .contains("public.orders (about 4,000 rows)");
+  }
+
+  @Test
   void a_staging_load_changes_what_it_has_just_put_in() throws SQLException {
     Database database = production();
     database.execute(
