@@ -339,6 +339,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
            || CASE WHEN jsonb_typeof(i->'keys') = 'array' THEN
                 format(' (%s of %s keys: %s)', jsonb_array_length(i->'keys'), i->>'keysBefore',
                        (SELECT string_agg(k, ', ') FROM jsonb_array_elements_text(i->'keys') k))
+              WHEN i ? 'below' THEN coalesce(format(' (about %s rows in its partitions)', btrim(to_char((i->>'below')::bigint, '999,999,999,999,999'))), ' (rows unknown)')
               WHEN i->>'rows' IS NOT NULL THEN
                 format(' (%s%s rows)', CASE WHEN (i->>'exact')::boolean THEN '' ELSE 'about ' END, btrim(to_char((i->>'rows')::bigint, '999,999,999,999,999')))
               ELSE ' (rows unknown)' END, ', ' ORDER BY n)
@@ -595,14 +596,35 @@ BEGIN
   PERFORM set_config(name, holdfast.mass('mass-delete', relid, total)::text, true);
 END $$;
 
+-- A partitioned table and all that is in it. Its partitions are items of their own: what is allowed for them, one by one, is
+-- not allowed for the whole.
+CREATE OR REPLACE FUNCTION holdfast.whole_table(schema_name text, table_name text, below bigint) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_build_object('schema', schema_name, 'table', table_name, 'rows', 0, 'below', below)
+$$;
+
 CREATE OR REPLACE FUNCTION holdfast.truncating() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  any_rows boolean;
+  rows_below bigint;
 BEGIN
   IF holdfast.is_free_table(TG_RELID, TG_TABLE_SCHEMA) OR holdfast.is_new(TG_RELID) THEN
     RETURN NULL;
   END IF;
-  IF (SELECT relkind FROM pg_class WHERE oid = TG_RELID) = 'p' OR holdfast.is_empty(TG_RELID) THEN
-    RETURN NULL; -- of a partitioned table each partition asks for itself
+  IF (SELECT relkind FROM pg_class WHERE oid = TG_RELID) = 'p' THEN
+    WITH RECURSIVE below AS (
+      SELECT TG_RELID AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
+    SELECT count(*) > 0, sum(holdfast.rows_about(b.r)) INTO any_rows, rows_below
+      FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind = 'r'
+     WHERE NOT holdfast.is_new(b.r) AND NOT coalesce(holdfast.is_empty(b.r), false);
+    IF any_rows THEN
+      PERFORM holdfast.judge('TRUNCATE', 'truncate', jsonb_build_array(holdfast.whole_table(TG_TABLE_SCHEMA, TG_TABLE_NAME, rows_below)));
+    END IF;
+    RETURN NULL; -- each partition asks for itself, too
+  END IF;
+  IF holdfast.is_empty(TG_RELID) THEN
+    RETURN NULL;
   END IF;
   PERFORM holdfast.judge('TRUNCATE', 'truncate', jsonb_build_array(jsonb_build_object(
     'schema', TG_TABLE_SCHEMA, 'table', TG_TABLE_NAME, 'rows', holdfast.rows_about(TG_RELID))));
@@ -905,6 +927,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   empty text;
   analysed text;
+  whole text;
   said text;
   guard_owner text := (SELECT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = 'holdfast.identity'::regclass);
 BEGIN
@@ -928,18 +951,29 @@ BEGIN
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'holdfast')
        AND (TG_TAG <> 'DROP TABLE' OR position(lower(c.relname) IN said) > 0)
-    UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid)
-  SELECT string_agg(t.oid::text, ',') FILTER (WHERE t.nothing), string_agg(t.oid || ' ' || t.about, ',') FILTER (WHERE NOT t.nothing AND t.about > 0)
-    INTO empty, analysed
-    FROM (SELECT c.oid, CASE WHEN pg_stat_get_live_tuples(c.oid) = 0 THEN c.reltuples::bigint END AS about,
-                 c.relkind = 'p' OR coalesce(c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid), false) AS nothing
-            FROM meant m JOIN pg_class c ON c.oid = m.oid) t;
-  PERFORM set_config('holdfast.empty', coalesce(empty, ''), true), set_config('holdfast.analysed', coalesce(analysed, ''), true);
+    UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid),
+  found AS MATERIALIZED (
+    SELECT c.oid, c.relkind, c.reltuples::bigint AS analysed, pg_stat_get_live_tuples(c.oid) AS counted,
+           coalesce(c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid), false) AS nothing
+      FROM meant m JOIN pg_class c ON c.oid = m.oid),
+  above AS ( -- what loses rows with its partitions
+    SELECT i.inhparent AS oid, f.oid AS leaf, holdfast.rows_about(f.oid) AS about
+      FROM found f JOIN pg_inherits i ON i.inhrelid = f.oid WHERE f.relkind = 'r' AND NOT f.nothing AND NOT holdfast.is_new(f.oid)
+    UNION SELECT i.inhparent, a.leaf, a.about FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid),
+  whole AS (
+    SELECT a.oid, sum(a.about) AS about FROM above a JOIN found f ON f.oid = a.oid AND f.relkind = 'p' GROUP BY a.oid)
+  SELECT string_agg(f.oid::text, ',') FILTER (WHERE f.nothing OR (f.relkind = 'p' AND w.oid IS NULL)),
+         string_agg(f.oid || ' ' || f.analysed, ',') FILTER (WHERE NOT f.nothing AND f.relkind = 'r' AND f.counted = 0 AND f.analysed > 0),
+         string_agg(f.oid || ' ' || coalesce(w.about, -1), ',') FILTER (WHERE w.oid IS NOT NULL)
+    INTO empty, analysed, whole
+    FROM found f LEFT JOIN whole w ON w.oid = f.oid;
+  PERFORM set_config('holdfast.empty', coalesce(empty, ''), true), set_config('holdfast.analysed', coalesce(analysed, ''), true),
+          set_config('holdfast.whole', coalesce(whole, ''), true);
 EXCEPTION
   WHEN SQLSTATE 'HF001' THEN
     RAISE;
   WHEN OTHERS THEN
-    PERFORM set_config('holdfast.empty', '', true), set_config('holdfast.analysed', '', true);
+    PERFORM set_config('holdfast.empty', '', true), set_config('holdfast.analysed', '', true), set_config('holdfast.whole', '', true);
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own: ' || SQLERRM;
 END $$;
 
@@ -948,11 +982,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT was_empty.relid::text = ANY (string_to_array(current_setting('holdfast.empty', true), ','))
 $$;
 
+-- What ddl_start() noted of a table: a number, null if nothing.
+CREATE OR REPLACE FUNCTION holdfast.found_before(noted text, relid oid) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT split_part(a, ' ', 2)::bigint FROM unnest(string_to_array(current_setting(noted, true), ',')) a
+   WHERE split_part(a, ' ', 1) = relid::text
+$$;
+
 CREATE OR REPLACE FUNCTION holdfast.rows_of_dropped(relid oid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(nullif(pg_stat_get_live_tuples(relid), 0),
-                  (SELECT split_part(a, ' ', 2)::bigint FROM unnest(string_to_array(current_setting('holdfast.analysed', true), ',')) a
-                    WHERE split_part(a, ' ', 1) = relid::text))
+  SELECT coalesce(nullif(pg_stat_get_live_tuples(relid), 0), holdfast.found_before('holdfast.analysed', relid))
 $$;
 
 CREATE OR REPLACE FUNCTION holdfast.is_working() RETURNS boolean
@@ -972,6 +1011,7 @@ DECLARE
   what text;
   tables oid[];
   items jsonb := '[]';
+  below bigint;
   rule text;
 BEGIN
   IF holdfast.is_working() THEN
@@ -1007,8 +1047,10 @@ BEGIN
       CONTINUE;
     END IF;
     IF o.object_type = 'table' THEN
-      -- A partitioned table counts as empty: its partitions are in the list, too.
-      IF NOT coalesce(holdfast.was_empty(o.objid), false) THEN
+      below := holdfast.found_before('holdfast.whole', o.objid);
+      IF below IS NOT NULL THEN
+        items := items || holdfast.whole_table(o.address_names[1], o.address_names[2], nullif(below, -1));
+      ELSIF NOT coalesce(holdfast.was_empty(o.objid), false) THEN
         items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'rows', holdfast.rows_of_dropped(o.objid));
       END IF;
     ELSIF NOT coalesce(holdfast.is_empty(o.objid), false) THEN

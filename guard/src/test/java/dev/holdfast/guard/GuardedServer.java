@@ -5,16 +5,20 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.postgresql.util.PSQLException;
 import org.postgresql.util.ServerErrorMessage;
 
 /** A server on which each test has a database of its own, with and without a guard. */
 final class GuardedServer implements AutoCloseable {
   private static final AtomicInteger NUMBERS = new AtomicInteger();
+  private static final Duration SESSIONS_END_WITHIN = Duration.ofSeconds(30);
+  private static final Duration POLL = Duration.ofMillis(5);
 
   private final TestServer server;
   private int errorsSeen;
@@ -63,8 +67,9 @@ final class GuardedServer implements AutoCloseable {
         "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (1000)",
         "CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (1000) TO (5000)",
         "INSERT INTO events SELECT i, '2026-11-21' FROM generate_series(0, 3999) i");
-    // By another session: what the first one inserted is counted by then, not a second time
-    // afterwards.
+    // By another session, when the first one has ended and handed its counters over: or what it
+    // inserted would be counted a second time afterwards.
+    database.awaitNobodyElse();
     database.execute("ANALYZE");
     try (Connection connection = database.connect()) {
       Guard.Installed installed =
@@ -170,6 +175,20 @@ final class GuardedServer implements AutoCloseable {
     Messages messages() {
       query("SELECT pg_create_logical_replication_slot('" + name + "', 'test_decoding')");
       return new Messages(this, name);
+    }
+
+    /** A closed connection's session ends a moment later, and nothing tells when. */
+    void awaitNobodyElse() {
+      long deadline = System.nanoTime() + SESSIONS_END_WITHIN.toNanos();
+      while (!value(
+              "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                  + " AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
+          .equals("0")) {
+        if (System.nanoTime() > deadline) {
+          throw new IllegalStateException("a session of " + name + " does not end");
+        }
+        LockSupport.parkNanos(POLL.toNanos());
+      }
     }
 
     void set(String rule, String mode) throws SQLException {

@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.guard.Guard;
+import dev.holdfast.guard.RetentionJob;
 import dev.holdfast.guard.SelfCheck;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -74,13 +75,14 @@ public final class GuardCheck {
           report.freeSchemas(),
           report.observations(),
           server,
-          advice(report, server));
+          advice(report, server, RetentionJob.refused(connection)));
     } catch (SQLException e) {
       throw new IllegalStateException(e); // of what reads catalogs only
     }
   }
 
-  private List<Advice> advice(SelfCheck.Report report, ServerKind server) {
+  private List<Advice> advice(
+      SelfCheck.Report report, ServerKind server, List<RetentionJob> refused) {
     List<Advice> advice = new ArrayList<>();
     String again = "holdfast guard install " + report.cluster();
     for (String tampered : report.tampered()) {
@@ -126,6 +128,7 @@ public final class GuardCheck {
     if (server.behindPooler()) {
       advice.add(GuardInstall.pooler(server));
     }
+    refused.forEach(job -> advice.add(GuardInstall.retention(job, report.cluster())));
     return List.copyOf(advice);
   }
 }

@@ -1,6 +1,7 @@
 package dev.holdfast.operations;
 
 import dev.holdfast.guard.Guard;
+import dev.holdfast.guard.RetentionJob;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -68,13 +69,14 @@ public final class GuardInstall {
           Uncovered.of(installed.uncovered()),
           installed.lost(),
           server,
-          advice(what, server));
+          advice(what, server, RetentionJob.refused(connection)));
     } catch (SQLException e) {
       throw new IllegalStateException(e); // of what reads catalogs only
     }
   }
 
-  private static List<Advice> advice(Guard.Installation what, ServerKind server) {
+  private static List<Advice> advice(
+      Guard.Installation what, ServerKind server, List<RetentionJob> refused) {
     List<Advice> advice = new ArrayList<>();
     if (server.behindPooler()) {
       advice.add(pooler(server));
@@ -94,7 +96,17 @@ public final class GuardInstall {
               "mass-delete, mass-update and json-keys-lost only observe for 14 days, so that no nightly job breaks",
               "then: holdfast guard suggest " + what.cluster()));
     }
+    refused.forEach(job -> advice.add(retention(job, what.cluster())));
     return List.copyOf(advice);
+  }
+
+  static Advice retention(RetentionJob job, String cluster) {
+    return new Advice(
+        "warning",
+        "%s drops partitions of %s that are older than %s: the guard will refuse that"
+            .formatted(job.tool(), job.table(), job.keeps()),
+        "let it go on: holdfast guard except %s --rule drop-table --table %s --mode off --reason \"%s retention\""
+            .formatted(cluster, job.partitions(), job.tool()));
   }
 
   static Advice pooler(ServerKind server) {

@@ -142,6 +142,11 @@ final class GuardedDatabase {
     return ask(connection -> Contents.rows(connection, sql));
   }
 
+  /** As a superuser, each in a transaction of its own. */
+  void execute(String... statements) {
+    server.executeIn(name, statements);
+  }
+
   private interface Question<T> {
     T of(Connection connection) throws SQLException;
   }
