@@ -1166,16 +1166,12 @@ BEGIN
   PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('rule', rule_name, 'act', 'mode', 'mode', new_mode))::text);
 END $$;
 
--- The modes that an environment begins with.
-CREATE OR REPLACE FUNCTION holdfast.set_environment(environment_name text) RETURNS void
+-- Who this database is, on this server under this name.
+CREATE OR REPLACE FUNCTION holdfast.stamp(environment_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
-  PERFORM holdfast.set_mode(name, CASE environment_name
-      WHEN 'production' THEN CASE WHEN name IN ('mass-delete', 'mass-update', 'json-keys-lost') THEN 'observe' ELSE 'enforce' END
-      WHEN 'staging' THEN 'observe' ELSE 'off' END)
-    FROM holdfast.rule;
   -- The triggers that are there are the guard's; after pg_upgrade or a restore what was kept of tables belongs to another place.
   INSERT INTO holdfast.guarded AS g (relid, place, home, triggers, columns)
     SELECT c.oid, holdfast.place(), n.nspname, array_agg(t.tgname::text), holdfast.column_types(c.oid)
@@ -1185,6 +1181,31 @@ BEGIN
     ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE
       SET place = excluded.place, home = excluded.home, made_by = NULL, triggers = excluded.triggers, columns = excluded.columns, signature = NULL
       WHERE g.place <> excluded.place;
+END $$;
+
+-- The stamp, and the modes that an environment begins with.
+CREATE OR REPLACE FUNCTION holdfast.set_environment(environment_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM holdfast.stamp(environment_name);
+  PERFORM holdfast.set_mode(name, CASE environment_name
+      WHEN 'production' THEN CASE WHEN name IN ('mass-delete', 'mass-update', 'json-keys-lost') THEN 'observe' ELSE 'enforce' END
+      WHEN 'staging' THEN 'observe' ELSE 'off' END)
+    FROM holdfast.rule;
+END $$;
+
+-- What a database that came from another server is from now on. What goes on being production or staging keeps the modes
+-- that somebody has set; development refuses nothing, whatever it was.
+CREATE OR REPLACE FUNCTION holdfast.restamp(environment_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF environment_name = 'development' OR environment_name <> (SELECT environment FROM holdfast.identity) THEN
+    PERFORM holdfast.set_environment(environment_name);
+  ELSE
+    PERFORM holdfast.stamp(environment_name);
+    -- What keeps the database from being dropped is no part of a dump.
+    PERFORM holdfast.set_mode(name, mode) FROM holdfast.rule WHERE name = 'drop-database';
+  END IF;
 END $$;
 
 -- Says what a restored copy is from now on. Anybody may: it is refused where the stamp fits the server, and where
@@ -1214,7 +1235,7 @@ BEGIN
   IF environment_name = 'production' AND NOT pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = 'holdfast.identity'::regclass), 'MEMBER') THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the guard''s owner can make this database production';
   END IF;
-  PERFORM holdfast.set_environment(environment_name);
+  PERFORM holdfast.restamp(environment_name);
   RETURN format('database "%s" is %s/%s now', current_database(), who.cluster, environment_name);
 END $$;
 
