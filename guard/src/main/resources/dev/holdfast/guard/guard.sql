@@ -908,11 +908,18 @@ BEGIN
     RETURN; -- the table is still there afterwards, to be asked then
   END IF;
   GET DIAGNOSTICS said = PG_CONTEXT; -- of a function: its statement
-  said := lower(current_query() || ' ' || said);
+  IF TG_TAG = 'DROP TABLE' THEN
+    -- Functions in SQL are named there, and what they do is not.
+    said := concat_ws(' ', said, (SELECT string_agg(p.prosrc, ' ') FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+      WHERE l.lanname = 'sql' AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'holdfast'::regnamespace)
+        AND position(p.proname IN said) > 0));
+  END IF;
+  -- A quote in a name is written twice.
+  said := lower(replace(current_query() || ' ' || said, '""', '"'));
   WITH RECURSIVE meant AS ( -- of DROP TABLE only what is named, and what lies below it
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'holdfast')
-       AND (TG_TAG <> 'DROP TABLE' OR position(lower(c.relname) IN said) > 0)
+       AND (TG_TAG <> 'DROP TABLE' OR position(replace(lower(c.relname), '""', '"') IN said) > 0)
     UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid)
   SELECT string_agg(c.oid::text, ',') INTO empty
     FROM meant m JOIN pg_class c ON c.oid = m.oid
@@ -1065,18 +1072,31 @@ CREATE OR REPLACE FUNCTION holdfast.defined() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   what text;
+  cluster text := 'NAME';
   o record;
 BEGIN
   IF to_regnamespace('holdfast') IS NULL THEN
     RETURN; -- renamed: the sentinel refuses
   END IF;
-  IF holdfast.is_working() THEN
+  IF TG_TAG IN ('ALTER TABLE', 'ALTER FUNCTION', 'ALTER ROUTINE') THEN -- moved to another schema, where nobody looks
+    SELECT min(x || ' would be gone') INTO what FROM (
+      SELECT 'table ' || t FROM unnest(ARRAY['holdfast.working', 'holdfast.identity', 'holdfast.rule', 'holdfast.exception', 'holdfast.free_schema',
+          'holdfast.guarded', 'holdfast.permit', 'holdfast.permit_use', 'holdfast.observation']) t WHERE to_regclass(t) IS NULL
+      UNION ALL SELECT 'function ' || f FROM unnest(ARRAY['holdfast.is_working()', 'holdfast.place()', 'holdfast.origin()', 'holdfast.judge(text, text, jsonb)',
+          'holdfast.refuse(text, text, jsonb, bigint, text)', 'holdfast.use_permit(text, jsonb, bigint)', 'holdfast.mass(text, oid, bigint)',
+          'holdfast.tally(text, oid, bigint, bigint)', 'holdfast.tampering(text, text)', 'holdfast.ddl_start()', 'holdfast.dropped()', 'holdfast.rewritten()',
+          'holdfast.is_new(oid)', 'holdfast.is_free_table(oid, text)', 'holdfast.json_row(oid, text, jsonb, jsonb)', 'holdfast.json_judge()',
+          'holdfast.deleted_many(oid, bigint)', 'holdfast.setting(text, text, text, text)']) f WHERE to_regprocedure(f) IS NULL) s (x);
+  END IF;
+  IF what IS NULL AND holdfast.is_working() THEN
     RETURN;
   END IF;
-  SELECT min(d.object_type || ' ' || d.object_identity || ' would be changed') INTO what
-    FROM pg_event_trigger_ddl_commands() d
-   WHERE d.schema_name IN ('holdfast', 'holdfast_sentinel')
-      OR (d.object_type = 'schema' AND d.object_identity IN ('holdfast', 'holdfast_sentinel'));
+  IF what IS NULL THEN
+    SELECT min(d.object_type || ' ' || d.object_identity || ' would be changed') INTO what
+      FROM pg_event_trigger_ddl_commands() d
+     WHERE d.schema_name IN ('holdfast', 'holdfast_sentinel')
+        OR (d.object_type = 'schema' AND d.object_identity IN ('holdfast', 'holdfast_sentinel'));
+  END IF;
   IF what IS NULL AND TG_TAG = 'ALTER SCHEMA' AND to_regnamespace('holdfast_sentinel') IS NULL THEN
     what := 'schema holdfast_sentinel would be renamed';
   END IF;
@@ -1127,10 +1147,15 @@ EXCEPTION
     RAISE;
   WHEN OTHERS THEN
     IF what IS NOT NULL THEN -- there is nothing left to judge by, or to let writes pass
+      BEGIN
+        cluster := holdfast_sentinel.cluster();
+      EXCEPTION WHEN OTHERS THEN
+        NULL; -- renamed, too
+      END;
       RAISE EXCEPTION USING ERRCODE = 'HF001',
         MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s', TG_TAG, current_database(), what),
         DETAIL = 'Rule guard-tampering.',
-        HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
+        HINT = format(E'To take the guard out: holdfast guard uninstall %s\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');', cluster);
     END IF;
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own and let the statement pass: ' || SQLERRM;
 END $$;
