@@ -463,7 +463,8 @@ class GuardEdgesTest {
         "CREATE TABLE \"We\"\"ird\" (i int)",
         "CREATE FUNCTION drop_quoted() RETURNS void LANGUAGE sql AS 'DROP TABLE \"We\"\"ird\"'",
         "SELECT drop_quoted()");
-    assertThat(database.value("SELECT count(*) FROM pg_class WHERE relname ~ '^(We|in_sql|deeper)'"))
+    assertThat(
+            database.value("SELECT count(*) FROM pg_class WHERE relname ~ '^(We|in_sql|deeper)'"))
         .isEqualTo("0");
     // What is named there is looked at, no more: rows are rows.
     database.execute(
