@@ -21,6 +21,8 @@ import picocli.CommandLine.Parameters;
       "%nThe folder is a PostgreSQL data directory then, with all WAL it needs: it starts without",
       "Holdfast and without the repository, recovers exactly to the moment and takes writes. What",
       "production must not find itself doing twice is switched off, and told. Production is not touched.%n",
+      "A guard in its databases says what it said in production, and refuses what it refused there, until",
+      "somebody says what this server is: with --environment, before anybody can connect to it.%n",
       "With --delta the folder is a data directory of the same server, damaged or out of date: what is",
       "there already is neither fetched nor written. First shows the plan; nothing is changed until its",
       "digest is given with --apply (or typed, on a terminal). The pg_wal that is there is moved aside,",
@@ -28,6 +30,7 @@ import picocli.CommandLine.Parameters;
       "Examples:",
       "  holdfast restore acme --to /var/lib/postgresql/restored",
       "  holdfast restore acme --before 812 --to /srv/acme --start",
+      "  holdfast restore acme --to /srv/acme-copy --start --environment development",
       "  holdfast restore acme --at 2026-11-21T04:56:27Z --to /srv/acme",
       "  holdfast restore acme --to /srv/acme --tablespace-mapping /ssd/fast=/srv/acme-fast",
       "  holdfast restore acme --to /var/lib/postgresql/18/main --delta",
@@ -67,6 +70,16 @@ final class RestoreCommand extends CliCommand {
       names = "--start",
       description = "Start the server, which then stays, and wait until it takes writes.")
   boolean start;
+
+  @Option(
+      names = "--environment",
+      paramLabel = "ENV",
+      description =
+          "With --start: what this server is from now on, stamped into every database with a guard before"
+              + " anybody can connect. production: it takes production's place, armed as it was;"
+              + " staging: the guard observes; development: it refuses nothing. Without it nothing is"
+              + " written there: they say what they were, and stay armed.")
+  @Nullable String kind;
 
   @Option(
       names = "--port",
@@ -119,7 +132,7 @@ final class RestoreCommand extends CliCommand {
     checkDelta();
     Restore restore = new Restore(repository.location(holdfast.repository, environment), name);
     Restore.Request request =
-        new Restore.Request(target.target(), to, tablespaces, owner, start, port, threads);
+        new Restore.Request(target.target(), to, tablespaces, owner, start, port, threads, kind);
     if (delta) {
       bringBack(restore, request);
     } else {
@@ -289,6 +302,14 @@ final class RestoreCommand extends CliCommand {
                   server.port(),
                   Texts.seconds(result.replaySeconds()),
                   server.log()));
+    }
+    for (RestoreResult.Guarded guard : result.guards()) {
+      text.append("  guard in database ")
+          .append(guard.database())
+          .append(
+              guard.environment() == null
+                  ? ": left as it was in production\n"
+                  : ": it says %s/%s now%n".formatted(guard.name(), guard.environment()));
     }
     if (!result.overridden().isEmpty()) {
       text.append("\notherwise than in production:\n");

@@ -5,10 +5,13 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.operations.Watch;
 import dev.holdfast.operations.WatchLimits;
 import dev.holdfast.operations.WatchReport;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -25,10 +28,13 @@ import picocli.CommandLine.Parameters;
       "Ends with 4 when something was found that is an error: an update that took most keys of a JSON document away."
           + " Warnings (the same row again and again, most of a table changed at once, tables truncated or dropped that"
           + " were there before) are errors with --strict. Else with 1 when the command failed, or 0.%n",
+      "For CI, --format: github writes annotations, sarif a SARIF 2.1.0 log, junit a JUnit report, in which errors are"
+          + " tests that failed. What the command prints goes to standard error then, as with --json.%n",
       "After kill -9 the triggers do nothing; the next watch takes them away, or: DROP SCHEMA holdfast_watch CASCADE%n",
       "Examples:",
       "  holdfast watch \"$TEST_DATABASE_URL\" -- npm test",
       "  holdfast watch postgresql://me@localhost/shop_test --strict -- sh -c './migrate && ./seed'",
+      "  holdfast watch \"$TEST_DATABASE_URL\" --format junit -- npm test > watch.xml",
     })
 final class WatchCommand extends CliCommand {
   private static final int SHOWN = 40;
@@ -54,6 +60,13 @@ final class WatchCommand extends CliCommand {
 
   @Option(names = "--strict", description = "Warnings are errors.")
   boolean strict;
+
+  @Option(
+      names = "--format",
+      paramLabel = "FORMAT",
+      description =
+          "text (the default), json (as --json), github (annotations), sarif (2.1.0) or junit (XML).")
+  @Nullable WatchFormat format;
 
   @Option(
       names = "--keys-min",
@@ -92,6 +105,7 @@ final class WatchCommand extends CliCommand {
           "--keys-min and --mass-rows are counts from 1 on",
           "choose another number");
     }
+    WatchFormat form = form();
     WatchLimits usual = WatchLimits.USUAL;
     Watch watch = Watch.of(url);
     CountDownLatch ended = new CountDownLatch(1);
@@ -102,7 +116,7 @@ final class WatchCommand extends CliCommand {
               new Watch.Request(
                   command,
                   !noEnvironment,
-                  output.json,
+                  form.isForPrograms(),
                   new WatchLimits(
                       keysMin,
                       keysLost / 100,
@@ -111,11 +125,41 @@ final class WatchCommand extends CliCommand {
                       usual.massShare(),
                       strict)),
               progress());
-      print(report, () -> text(report));
+      print(report, form);
       return Watch.exitCode(report);
     } finally {
       ended.countDown();
     }
+  }
+
+  private WatchFormat form() {
+    if (output.json && format != null && format != WatchFormat.JSON) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot watch",
+          "--json and --format " + format.name().toLowerCase(Locale.ROOT) + " are two formats",
+          "leave out one of them");
+    }
+    if (format == WatchFormat.JSON) {
+      output.json = true;
+    }
+    return output.json ? WatchFormat.JSON : format == null ? WatchFormat.TEXT : format;
+  }
+
+  private void print(WatchReport report, WatchFormat form) {
+    switch (form) {
+      case TEXT, JSON -> print(report, () -> text(report));
+      case GITHUB -> utf8(WatchAnnotations.of(report));
+      case SARIF -> utf8(WatchSarif.of(report));
+      case JUNIT -> utf8(WatchJunit.of(report));
+    }
+  }
+
+  /** What these formats are in, whatever a terminal here would show. */
+  private void utf8(String text) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    terminal.out().write(bytes, 0, bytes.length);
+    terminal.out().flush();
   }
 
   private String text(WatchReport report) {

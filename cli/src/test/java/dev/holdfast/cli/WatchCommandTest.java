@@ -236,6 +236,47 @@ class WatchCommandTest {
   }
 
   @Test
+  void programs_get_the_findings_in_their_own_format_and_the_same_exit_code() throws Exception {
+    String database = database();
+    server.executeIn(
+        database,
+        "CREATE TABLE public.\"größe ]]> ::error\" (id int PRIMARY KEY, data jsonb)",
+        "ALTER TABLE public.\"größe ]]> ::error\" OWNER TO own",
+        "INSERT INTO public.\"größe ]]> ::error\" SELECT g, '{\"a\": 1, \"b\": 2, \"c\": 3}' FROM"
+            + " generate_series(1, 3) g");
+    String call =
+        "psql -qX -c \"UPDATE \\\"größe ]]> ::error\\\" SET data = '{}' WHERE id = 1\"; echo from the command";
+
+    HoldfastProcess.Ended junit = watch(database, call, "--format", "junit");
+    assertThat(junit.exitCode()).as(junit.err()).isEqualTo(4);
+    assertThat(junit.err()).contains("from the command");
+    assertThat(
+            javax.xml.parsers.DocumentBuilderFactory.newDefaultInstance()
+                .newDocumentBuilder()
+                .parse(new org.xml.sax.InputSource(new java.io.StringReader(junit.out())))
+                .getElementsByTagName("failure")
+                .item(0)
+                .getTextContent())
+        .startsWith("1 update of größe ]]> ::error.data, 3 of 3 keys lost in each: a, b, c\nby: ");
+
+    HoldfastProcess.Ended sarif = watch(database, "true", "--format", "sarif");
+    assertThat(sarif.exitCode()).as(sarif.err()).isZero();
+    assertThat(sarif.json().path("runs").path(0).path("results")).isEmpty();
+
+    HoldfastProcess.Ended github = watch(database, "exit 7", "--format", "GitHub");
+    assertThat(github.exitCode()).isEqualTo(1);
+    assertThat(github.out())
+        .contains("\n::error title=holdfast watch::the command failed with exit code 7\n");
+
+    assertThat(watch(database, "true", "--format", "json").json().path("complete").asBoolean())
+        .isTrue();
+    HoldfastProcess.Ended two = watch(database, "true", "--json", "--format", "junit");
+    assertThat(two.exitCode()).isEqualTo(2);
+    assertThat(two.err()).contains("--json and --format junit are two formats");
+    nothingIsLeft(database);
+  }
+
+  @Test
   void a_name_instead_of_a_url_is_wrong_usage() {
     HoldfastProcess.Ended ended = HoldfastProcess.run(home, "watch", "acme", "--", "true");
     assertThat(ended.exitCode()).isEqualTo(2);

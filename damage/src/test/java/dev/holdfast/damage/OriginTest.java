@@ -69,11 +69,31 @@ final class OriginTest {
             + " \"column\": \"data\", \"rows\": 1, \"keys\": [1, null]}]}",
         "{\"rule\": \"mass-delete\", \"tables\": [{\"schema\": \"public\", \"table\": \"users\","
             + " \"rows\": 5}]}",
+        "{\"rule\": \"mass-delete\", \"tables\": [{\"schema\": \"public\", \"table\": \"users\","
+            + " \"column\": \"data\", \"rows\": 5, \"keys\": [\"a\"]}]}",
+        "{\"rule\": \"json-keys-lost\", \"tables\": {\"x\": {\"schema\": \"public\", \"table\": \"users\","
+            + " \"column\": \"data\", \"rows\": 1, \"keys\": [\"a\"]}}}",
         "{\"user\": \"ann\"} and more",
         "{\"user\": \"ann\"",
       })
   void what_is_malformed_tells_nothing(String message) {
     assertThat(of(message)).isEqualTo(Origin.UNKNOWN);
+  }
+
+  @Test
+  void what_is_malformed_costs_nothing_but_itself() {
+    Origin origin =
+        of(
+            """
+            {"user": 7, "application": "api", "database": "shop", "rule": "json-keys-lost",
+             "tables": [null, {"schema": "public", "table": "users", "column": "data", "rows": 2,
+              "keysBefore": "3", "exact": 1, "keys": [1, null, "a", {}]}]}
+            """);
+
+    assertThat(origin.user()).isNull();
+    assertThat(origin.application()).isEqualTo("api");
+    assertThat(origin.lossesOf("shop", USERS))
+        .containsExactly(new JsonLoss("data", List.of("a"), 0, 2, false));
   }
 
   @Test

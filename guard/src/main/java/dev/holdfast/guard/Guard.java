@@ -63,18 +63,23 @@ public final class Guard {
   public record Installation(String cluster, String environment, Duration lockTimeout, int tries) {
     /** Refuses what is no environment. */
     public Installation {
-      if (!ENVIRONMENTS.contains(environment)) {
-        throw new OperatorException(
-            Kind.USAGE,
-            "\"" + environment + "\" is not an environment",
-            "there are production, staging and development",
-            "say --environment production, unless losing this database would hurt nobody");
-      }
+      checkEnvironment(environment);
     }
 
     /** As usual: half a second for a lock, twenty tries. */
     public Installation(String cluster, String environment) {
       this(cluster, environment, Duration.ofMillis(500), 20);
+    }
+  }
+
+  /** Refuses what is no environment. */
+  static void checkEnvironment(String environment) {
+    if (!ENVIRONMENTS.contains(environment)) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "\"" + environment + "\" is not an environment",
+          "there are production, staging and development",
+          "say --environment production, unless losing this database would hurt nobody");
     }
   }
 

@@ -1,35 +1,67 @@
 package dev.holdfast.guard;
 
+import dev.holdfast.failure.OperatorException;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A copy of a guarded database that Holdfast has made: it carries the guard and is no production.
+ * A copy of a guarded database that Holdfast has made: it carries the guard, with the stamp of the
+ * database that it was made of.
  */
 public final class GuardedCopy {
   private GuardedCopy() {}
 
   /**
-   * Stamps the copy as {@code development}, with every rule off: it refuses nothing and does not
-   * pass for the database that it was made of.
+   * Who the copy says that it is.
+   *
+   * @param cluster what Holdfast calls the server
+   * @param environment {@code production}, {@code staging} or {@code development}
+   */
+  public record Stamp(String cluster, String environment) {}
+
+  /**
+   * Refuses what is no environment.
+   *
+   * @throws OperatorException USAGE
+   */
+  public static void checkEnvironment(String environment) {
+    Guard.checkEnvironment(environment);
+  }
+
+  /**
+   * Stamps the copy, for the server it is on. As {@code development} it refuses nothing from now
+   * on, whatever was set. As what it was before it keeps its modes; otherwise it gets those that
+   * the environment begins with. The live mark of the other server's recorder goes.
    *
    * @param copy connection to it as superuser, in autocommit mode; never to production
-   * @return whether there was a guard
+   * @return the stamp it has now; null where there is no guard
+   * @throws OperatorException USAGE when that is no environment
    */
-  public static boolean release(Connection copy) throws SQLException {
+  public static @Nullable Stamp stamp(Connection copy, String environment) throws SQLException {
+    Guard.checkEnvironment(environment);
     try (Statement statement = copy.createStatement()) {
       try (ResultSet row =
           statement.executeQuery(
-              "SELECT pg_catalog.to_regprocedure('holdfast.set_environment(text)') IS NOT NULL")) {
+              "SELECT pg_catalog.to_regprocedure('holdfast.restamp(text)') IS NOT NULL")) {
         row.next();
         if (!row.getBoolean(1)) {
-          return false;
+          return null;
         }
       }
-      statement.execute("SELECT holdfast.set_environment('development')");
-      return true;
+      // A transaction that was prepared in production may hold what nobody gives back.
+      statement.execute("SET lock_timeout = '10s'");
+      try (PreparedStatement restamp = copy.prepareStatement("SELECT holdfast.restamp(?)")) {
+        restamp.setString(1, environment);
+        restamp.execute();
+      }
+      try (ResultSet row =
+          statement.executeQuery("SELECT cluster, environment FROM holdfast.identity")) {
+        return row.next() ? new Stamp(row.getString(1), row.getString(2)) : null;
+      }
     }
   }
 }

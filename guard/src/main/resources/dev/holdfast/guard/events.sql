@@ -9,6 +9,12 @@ DROP EVENT TRIGGER IF EXISTS holdfast_defined;
 -- DROP SCHEMA holdfast CASCADE takes the event triggers whose functions are in it along, before they are fired: this one
 -- stays, in a schema of its own, and refuses with what ddl_start left it.
 CREATE SCHEMA IF NOT EXISTS holdfast_sentinel;
+-- For hints when the table that holds it is gone already.
+DO $$
+BEGIN
+  EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION holdfast_sentinel.cluster() RETURNS text LANGUAGE sql IMMUTABLE AS %L',
+    pg_catalog.format('SELECT %L::pg_catalog.text', (SELECT cluster FROM holdfast.identity)));
+END $$;
 CREATE OR REPLACE FUNCTION holdfast_sentinel.dropped() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -24,7 +30,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'HF001',
       MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s would be dropped', TG_TAG, current_database(), what),
       DETAIL = 'Rule guard-tampering.',
-      HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
+      HINT = format(E'To take the guard out: holdfast guard uninstall %s\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');', holdfast_sentinel.cluster());
   END IF;
 END $$;
 
@@ -36,7 +42,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'HF001',
       MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: schema holdfast would be renamed', TG_TAG, current_database()),
       DETAIL = 'Rule guard-tampering.',
-      HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
+      HINT = format(E'To take the guard out: holdfast guard uninstall %s\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');', holdfast_sentinel.cluster());
   END IF;
 END $$;
 

@@ -946,11 +946,18 @@ BEGIN
     RETURN; -- the table is still there afterwards, to be asked then
   END IF;
   GET DIAGNOSTICS said = PG_CONTEXT; -- of a function: its statement
-  said := lower(current_query() || ' ' || said);
+  IF TG_TAG = 'DROP TABLE' THEN
+    -- Functions in SQL are named there, and what they do is not.
+    said := concat_ws(' ', said, (SELECT string_agg(p.prosrc, ' ') FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+      WHERE l.lanname = 'sql' AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'holdfast'::regnamespace)
+        AND position(p.proname IN said) > 0));
+  END IF;
+  -- A quote in a name is written twice.
+  said := lower(replace(current_query() || ' ' || said, '""', '"'));
   WITH RECURSIVE meant AS ( -- of DROP TABLE only what is named, and what lies below it
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'holdfast')
-       AND (TG_TAG <> 'DROP TABLE' OR position(lower(c.relname) IN said) > 0)
+       AND (TG_TAG <> 'DROP TABLE' OR position(replace(lower(c.relname), '""', '"') IN said) > 0)
     UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid),
   found AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.reltuples::bigint AS analysed, pg_stat_get_live_tuples(c.oid) AS counted,
@@ -1131,18 +1138,31 @@ CREATE OR REPLACE FUNCTION holdfast.defined() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   what text;
+  cluster text := 'NAME';
   o record;
 BEGIN
   IF to_regnamespace('holdfast') IS NULL THEN
     RETURN; -- renamed: the sentinel refuses
   END IF;
-  IF holdfast.is_working() THEN
+  IF TG_TAG IN ('ALTER TABLE', 'ALTER FUNCTION', 'ALTER ROUTINE') THEN -- moved to another schema, where nobody looks
+    SELECT min(x || ' would be gone') INTO what FROM (
+      SELECT 'table ' || t FROM unnest(ARRAY['holdfast.working', 'holdfast.identity', 'holdfast.rule', 'holdfast.exception', 'holdfast.free_schema',
+          'holdfast.guarded', 'holdfast.permit', 'holdfast.permit_use', 'holdfast.observation']) t WHERE to_regclass(t) IS NULL
+      UNION ALL SELECT 'function ' || f FROM unnest(ARRAY['holdfast.is_working()', 'holdfast.place()', 'holdfast.origin()', 'holdfast.judge(text, text, jsonb)',
+          'holdfast.refuse(text, text, jsonb, bigint, text)', 'holdfast.use_permit(text, jsonb, bigint)', 'holdfast.mass(text, oid, bigint)',
+          'holdfast.tally(text, oid, bigint, bigint)', 'holdfast.tampering(text, text)', 'holdfast.ddl_start()', 'holdfast.dropped()', 'holdfast.rewritten()',
+          'holdfast.is_new(oid)', 'holdfast.is_free_table(oid, text)', 'holdfast.json_row(oid, text, jsonb, jsonb)', 'holdfast.json_judge()',
+          'holdfast.deleted_many(oid, bigint)', 'holdfast.setting(text, text, text, text)']) f WHERE to_regprocedure(f) IS NULL) s (x);
+  END IF;
+  IF what IS NULL AND holdfast.is_working() THEN
     RETURN;
   END IF;
-  SELECT min(d.object_type || ' ' || d.object_identity || ' would be changed') INTO what
-    FROM pg_event_trigger_ddl_commands() d
-   WHERE d.schema_name IN ('holdfast', 'holdfast_sentinel')
-      OR (d.object_type = 'schema' AND d.object_identity IN ('holdfast', 'holdfast_sentinel'));
+  IF what IS NULL THEN
+    SELECT min(d.object_type || ' ' || d.object_identity || ' would be changed') INTO what
+      FROM pg_event_trigger_ddl_commands() d
+     WHERE d.schema_name IN ('holdfast', 'holdfast_sentinel')
+        OR (d.object_type = 'schema' AND d.object_identity IN ('holdfast', 'holdfast_sentinel'));
+  END IF;
   IF what IS NULL AND TG_TAG = 'ALTER SCHEMA' AND to_regnamespace('holdfast_sentinel') IS NULL THEN
     what := 'schema holdfast_sentinel would be renamed';
   END IF;
@@ -1193,10 +1213,15 @@ EXCEPTION
     RAISE;
   WHEN OTHERS THEN
     IF what IS NOT NULL THEN -- there is nothing left to judge by, or to let writes pass
+      BEGIN
+        cluster := holdfast_sentinel.cluster();
+      EXCEPTION WHEN OTHERS THEN
+        NULL; -- renamed, too
+      END;
       RAISE EXCEPTION USING ERRCODE = 'HF001',
         MESSAGE = format('%s refused by Holdfast: database "%s" is guarded; it would weaken the guard: %s', TG_TAG, current_database(), what),
         DETAIL = 'Rule guard-tampering.',
-        HINT = E'To take the guard out: holdfast guard uninstall NAME\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');';
+        HINT = format(E'To take the guard out: holdfast guard uninstall %s\nIf this database is a copy, this releases it: SELECT holdfast.adopt(''development'');', cluster);
     END IF;
     RAISE LOG USING MESSAGE = 'holdfast: the guard met an error of its own and let the statement pass: ' || SQLERRM;
 END $$;
@@ -1232,16 +1257,12 @@ BEGIN
   PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('rule', rule_name, 'act', 'mode', 'mode', new_mode))::text);
 END $$;
 
--- The modes that an environment begins with.
-CREATE OR REPLACE FUNCTION holdfast.set_environment(environment_name text) RETURNS void
+-- Who this database is, on this server under this name.
+CREATE OR REPLACE FUNCTION holdfast.stamp(environment_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
-  PERFORM holdfast.set_mode(name, CASE environment_name
-      WHEN 'production' THEN CASE WHEN name IN ('mass-delete', 'mass-update', 'json-keys-lost') THEN 'observe' ELSE 'enforce' END
-      WHEN 'staging' THEN 'observe' ELSE 'off' END)
-    FROM holdfast.rule;
   -- The triggers that are there are the guard's; after pg_upgrade or a restore what was kept of tables belongs to another place.
   INSERT INTO holdfast.guarded AS g (relid, place, home, triggers, columns)
     SELECT c.oid, holdfast.place(), n.nspname, array_agg(t.tgname::text), holdfast.column_types(c.oid)
@@ -1251,6 +1272,31 @@ BEGIN
     ON CONFLICT ON CONSTRAINT guarded_pkey DO UPDATE
       SET place = excluded.place, home = excluded.home, made_by = NULL, triggers = excluded.triggers, columns = excluded.columns, signature = NULL
       WHERE g.place <> excluded.place;
+END $$;
+
+-- The stamp, and the modes that an environment begins with.
+CREATE OR REPLACE FUNCTION holdfast.set_environment(environment_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM holdfast.stamp(environment_name);
+  PERFORM holdfast.set_mode(name, CASE environment_name
+      WHEN 'production' THEN CASE WHEN name IN ('mass-delete', 'mass-update', 'json-keys-lost') THEN 'observe' ELSE 'enforce' END
+      WHEN 'staging' THEN 'observe' ELSE 'off' END)
+    FROM holdfast.rule;
+END $$;
+
+-- What a database that came from another server is from now on. What goes on being production or staging keeps the modes
+-- that somebody has set; development refuses nothing, whatever it was.
+CREATE OR REPLACE FUNCTION holdfast.restamp(environment_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF environment_name = 'development' OR environment_name <> (SELECT environment FROM holdfast.identity) THEN
+    PERFORM holdfast.set_environment(environment_name);
+  ELSE
+    PERFORM holdfast.stamp(environment_name);
+    -- What keeps the database from being dropped is no part of a dump.
+    PERFORM holdfast.set_mode(name, mode) FROM holdfast.rule WHERE name = 'drop-database';
+  END IF;
 END $$;
 
 -- Says what a restored copy is from now on. Anybody may: it is refused where the stamp fits the server, and where
@@ -1280,7 +1326,7 @@ BEGIN
   IF environment_name = 'production' AND NOT pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = 'holdfast.identity'::regclass), 'MEMBER') THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the guard''s owner can make this database production';
   END IF;
-  PERFORM holdfast.set_environment(environment_name);
+  PERFORM holdfast.restamp(environment_name);
   RETURN format('database "%s" is %s/%s now', current_database(), who.cluster, environment_name);
 END $$;
 

@@ -456,4 +456,78 @@ class GuardEdgesTest {
         "CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)",
         "DROP TABLE parts");
   }
+
+  @Test
+  void an_empty_table_goes_however_deep_and_by_whatever_name_it_is_named() throws SQLException {
+    Database database = production();
+    database.execute(
+        "CREATE TABLE in_sql (i int)",
+        "CREATE FUNCTION drop_it() RETURNS void LANGUAGE sql AS 'DROP TABLE in_sql'",
+        "SELECT drop_it()",
+        "CREATE TABLE deeper (i int)",
+        "CREATE PROCEDURE \"dr\"\"op\"() LANGUAGE sql AS 'DROP TABLE deeper'",
+        "CREATE FUNCTION outermost() RETURNS void LANGUAGE sql AS 'CALL \"dr\"\"op\"()'",
+        "DO $$ BEGIN PERFORM outermost(); END $$",
+        "CREATE TABLE \"We\"\"ird \"\" Näme\" (i int)",
+        "DROP TABLE \"We\"\"ird \"\" Näme\"",
+        "CREATE TABLE \"We\"\"ird\" (i int)",
+        "CREATE FUNCTION drop_quoted() RETURNS void LANGUAGE sql AS 'DROP TABLE \"We\"\"ird\"'",
+        "SELECT drop_quoted()");
+    assertThat(
+            database.value("SELECT count(*) FROM pg_class WHERE relname ~ '^(We|in_sql|deeper)'"))
+        .isEqualTo("0");
+    // What is named there is looked at, no more: rows are rows.
+    database.execute(
+        "CREATE FUNCTION drop_full() RETURNS void LANGUAGE sql AS 'DROP TABLE orders'");
+    assertThat(database.refusal("SELECT drop_full()").message())
+        .contains("it would lose public.orders");
+  }
+
+  @Test
+  void who_is_told_how_to_take_the_guard_out_is_told_the_name() throws SQLException {
+    Database database = production();
+    for (String sql :
+        List.of(
+            "DROP SCHEMA holdfast CASCADE",
+            "ALTER SCHEMA holdfast RENAME TO gone",
+            "ALTER TABLE holdfast.rule SET SCHEMA public",
+            "ALTER TABLE holdfast.identity SET SCHEMA public",
+            "ALTER FUNCTION holdfast.is_working() SET SCHEMA public",
+            "ALTER ROUTINE holdfast.judge(text, text, jsonb) SET SCHEMA public")) {
+      assertThat(database.refusal(sql).hint())
+          .as(sql)
+          .startsWith("To take the guard out: holdfast guard uninstall acme\n");
+    }
+  }
+
+  @Test
+  void what_goes_on_being_production_keeps_what_was_set_and_development_keeps_nothing()
+      throws SQLException {
+    Database database = production();
+    String modes = "SELECT string_agg(name || ' ' || mode, ', ' ORDER BY name) FROM holdfast.rule";
+    String before = database.value(modes);
+    String pretend =
+        "UPDATE holdfast.identity SET system_identifier = system_identifier + 1, alive_at = NULL";
+    // As after pg_upgrade.
+    database.execute(
+        pretend,
+        "ALTER DATABASE " + database.name() + " IS_TEMPLATE false",
+        "SELECT holdfast.adopt('production')");
+    assertThat(database.value(modes)).isEqualTo(before).contains("mass-delete enforce");
+    assertThat(database.value("SELECT holdfast.identity_fits()")).isEqualTo("t");
+    assertThat(
+            database.value(
+                "SELECT datistemplate FROM pg_database WHERE datname = current_database()"))
+        .as("it cannot be dropped")
+        .isEqualTo("t");
+    database.execute(pretend, "SELECT holdfast.adopt('staging')");
+    assertThat(database.query("SELECT DISTINCT mode FROM holdfast.rule"))
+        .containsExactly("observe");
+    database.execute(
+        pretend,
+        "SELECT holdfast.adopt('development')",
+        "SELECT holdfast.set_mode('drop-table', 'enforce')",
+        "SELECT holdfast.restamp('development')",
+        "DROP TABLE orders");
+  }
 }

@@ -103,7 +103,7 @@ public final class Fork {
     boolean whole = fork.contents() instanceof ForkContents.Whole;
     for (String database : fork.databases()) {
       try (Connection connection = fork.connect(database)) {
-        GuardedCopy.release(connection);
+        GuardedCopy.stamp(connection, "development");
       } catch (SQLException | OperatorException e) {
         if (whole) { // a sparse fork has no rows of the guard, which lets everything pass then
           progress.say(

@@ -90,7 +90,8 @@ public final class GuardCheck {
           new Advice(
               "danger",
               tampered,
-              "find out who did it (holdfast log NAME --destructive), then put it right: "
+              "find out who did it (holdfast log %s --destructive), then put it right: "
+                      .formatted(report.cluster())
                   + again));
     }
     if (!report.uncovered().isEmpty()) {

@@ -87,7 +87,8 @@ public final class GuardInstall {
               "note",
               "the database is marked as a template now, so that nobody can drop it; every role with CREATEDB may"
                   + " clone it",
-              "if that is not wanted: holdfast guard mode NAME off drop-database"));
+              "if that is not wanted: holdfast guard mode %s off drop-database"
+                  .formatted(what.cluster())));
     }
     if (what.environment().equals("production")) {
       advice.add(

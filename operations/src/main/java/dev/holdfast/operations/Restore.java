@@ -2,10 +2,13 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.GuardedCopy;
+import dev.holdfast.postgres.BeforeAnybody;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.DeltaPlan;
 import dev.holdfast.postgres.DeltaRestore;
 import dev.holdfast.postgres.DeltaRestored;
+import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.RecoveryProgress;
 import dev.holdfast.postgres.RecoveryTarget;
 import dev.holdfast.postgres.RestoreOptions;
@@ -21,6 +24,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The whole cluster, from the repository alone, into a directory, as it was at a moment. */
@@ -43,6 +47,8 @@ public final class Restore {
    * @param port the port to set; null: production's, or with {@code start} the first free one from
    *     there
    * @param threads how many files and segments are fetched at once; null: one for each processor
+   * @param environment what the server is from now on, for the guard in its databases, with {@code
+   *     start}; null: nothing is written into them, and they say that they are what they were
    */
   public record Request(
       Target target,
@@ -51,10 +57,23 @@ public final class Restore {
       @Nullable String owner,
       boolean start,
       @Nullable Integer port,
-      @Nullable Integer threads) {
+      @Nullable Integer threads,
+      @Nullable String environment) {
     /** Copies the map. */
     public Request {
       tablespaces = Map.copyOf(tablespaces);
+    }
+
+    /** Whose databases are left as they were. */
+    public Request(
+        Target target,
+        Path to,
+        Map<String, String> tablespaces,
+        @Nullable String owner,
+        boolean start,
+        @Nullable Integer port,
+        @Nullable Integer threads) {
+      this(target, to, tablespaces, owner, start, port, threads, null);
     }
   }
 
@@ -66,6 +85,7 @@ public final class Restore {
    */
   public RestoreResult run(Request request, Progress progress) {
     long began = System.nanoTime();
+    checkEnvironment(request);
     RestoreOptions options = options(request, ServerUser.of(request.owner, cannotRestore(request)));
     RecoveryTarget target = RecoveryTargets.resolve(cluster, "restore", request.target, progress);
     try (Forks.Told told = told(progress)) {
@@ -77,7 +97,7 @@ public final class Restore {
                 + options.directory()
                 + " was removed first");
       }
-      return finished(restored, null, told, began);
+      return finished(restored, request.environment, null, told, began);
     }
   }
 
@@ -88,10 +108,12 @@ public final class Restore {
    * @throws OperatorException USAGE or REFUSED when there is no such target
    */
   public Delta delta(Request request, boolean overwriteUnidentified, Progress progress) {
+    checkEnvironment(request);
     return new Delta(
         RecoveryTargets.resolve(cluster, "restore", request.target, progress),
         options(
             request, ServerUser.ofData(request.owner, directory(request), cannotRestore(request))),
+        request.environment,
         overwriteUnidentified);
   }
 
@@ -99,11 +121,17 @@ public final class Restore {
   public final class Delta {
     private final RecoveryTarget target;
     private final RestoreOptions options;
+    private final @Nullable String environment;
     private final boolean overwriteUnidentified;
 
-    private Delta(RecoveryTarget target, RestoreOptions options, boolean overwriteUnidentified) {
+    private Delta(
+        RecoveryTarget target,
+        RestoreOptions options,
+        @Nullable String environment,
+        boolean overwriteUnidentified) {
       this.target = target;
       this.options = options;
+      this.environment = environment;
       this.overwriteUnidentified = overwriteUnidentified;
     }
 
@@ -152,7 +180,7 @@ public final class Restore {
                             + again.digest());
                   }
                 });
-        return finished(done.cluster(), brought(digest, done), told, began);
+        return finished(done.cluster(), environment, brought(digest, done), told, began);
       }
     }
   }
@@ -255,19 +283,91 @@ public final class Restore {
         RecoveryProgress.NONE);
   }
 
+  private void checkEnvironment(Request request) {
+    if (request.environment == null) {
+      return;
+    }
+    GuardedCopy.checkEnvironment(request.environment);
+    if (!request.start) {
+      throw new OperatorException(
+          Kind.USAGE,
+          cannotRestore(request) + " as " + request.environment,
+          "what a database is stands inside it, and can be written there only by a server that runs",
+          "add --start, or leave --environment out and do it when you have started the server: what the"
+              + " restore says in the end tells how");
+    }
+  }
+
   private RestoreResult finished(
-      RestoredCluster restored, RestoreResult.@Nullable Delta delta, Forks.Told told, long began) {
+      RestoredCluster restored,
+      @Nullable String environment,
+      RestoreResult.@Nullable Delta delta,
+      Forks.Told told,
+      long began) {
     PostgresBinaries binaries = restored.binaries();
     long starting = System.nanoTime();
+    List<RestoreResult.Guarded> guards;
+    if (environment == null || binaries == null) {
+      guards =
+          guarded().stream()
+              .map(database -> new RestoreResult.Guarded(database, null, null))
+              .toList();
+    } else {
+      guards = stamp(restored, binaries, environment, told);
+    }
     LastingServer server = binaries == null ? null : restored.start(binaries, told);
     Duration replay =
         server == null ? Duration.ZERO : Duration.ofNanos(System.nanoTime() - starting);
-    return result(restored, server, delta, replay, Duration.ofNanos(System.nanoTime() - began));
+    return result(
+        restored,
+        server,
+        guards,
+        environment,
+        delta,
+        replay,
+        Duration.ofNanos(System.nanoTime() - began));
+  }
+
+  /** Before any client can take it for something else. */
+  private List<RestoreResult.Guarded> stamp(
+      RestoredCluster restored, PostgresBinaries binaries, String environment, Forks.Told told) {
+    List<RestoreResult.Guarded> stamped = new ArrayList<>();
+    BeforeAnybody.run(
+        restored,
+        binaries,
+        "cannot say in the databases restored into %s that they are %s"
+            .formatted(restored.directory(), environment),
+        () ->
+            (stamped.isEmpty()
+                    ? "they say what they were"
+                    : stamped.stream()
+                            .map(RestoreResult.Guarded::database)
+                            .collect(Collectors.joining(", ", "done in ", ""))
+                        + "; the others say what they were")
+                + ", with the guard armed: start the server ("
+                + startCommand(restored)
+                + "), then, as a superuser in each of them with a guard: "
+                + restamp(environment),
+        PostgresUrl.parse(cluster.document().url()).user(),
+        (database, connection) -> {
+          GuardedCopy.Stamp stamp = GuardedCopy.stamp(connection, environment);
+          if (stamp != null) {
+            stamped.add(new RestoreResult.Guarded(database, stamp.cluster(), stamp.environment()));
+          }
+        },
+        told);
+    return stamped;
+  }
+
+  private static String restamp(String environment) {
+    return "SELECT holdfast.restamp('" + environment + "')";
   }
 
   private RestoreResult result(
       RestoredCluster restored,
       @Nullable LastingServer server,
+      List<RestoreResult.Guarded> guards,
+      @Nullable String environment,
       RestoreResult.@Nullable Delta delta,
       Duration replay,
       Duration all) {
@@ -291,13 +391,14 @@ public final class Restore {
                 new RestoreResult.Setting(
                     setting.name(), setting.production(), setting.restored(), setting.why()))
             .toList(),
-        notes(restored),
+        notes(restored, guards, environment),
+        guards,
         server == null || binaries == null
             ? null
             : new RestoreResult.Server(
                 port, binaries.version(), binaries.bin().toString(), restored.log().toString()),
         delta,
-        next(cluster.document().name(), restored, server != null, port, delta, guarded()),
+        next(cluster.document().name(), restored, server != null, port, delta, guards),
         seconds(restored.walFetch()),
         seconds(restored.baseFetch()),
         seconds(restored.finish()),
@@ -324,8 +425,13 @@ public final class Restore {
     }
   }
 
-  private static List<String> notes(RestoredCluster restored) {
+  private static List<String> notes(
+      RestoredCluster restored, List<RestoreResult.Guarded> guards, @Nullable String environment) {
     List<String> notes = new ArrayList<>(restored.notes());
+    if (environment != null && guards.isEmpty()) {
+      notes.add(
+          "no database has the guard inside, so nothing in them says that this is " + environment);
+    }
     PostgresBinaries binaries = restored.binaries();
     if (binaries != null && binaries.source() == PostgresBinaries.Source.EMBEDDED) {
       notes.add(
@@ -342,36 +448,35 @@ public final class Restore {
       boolean started,
       int port,
       RestoreResult.@Nullable Delta delta,
-      List<String> guarded) {
+      List<RestoreResult.Guarded> guards) {
     List<String> next = new ArrayList<>();
-    PostgresBinaries binaries =
-        restored.binaries() != null
-            ? restored.binaries()
-            : PostgresBinaries.of(restored.base().major());
-    String pgCtl = binaries.program("pg_ctl").toString();
-    String as =
-        restored.owner().isAnother() ? "runuser -u " + restored.owner().name() + " -- " : "";
-    String control = as + pgCtl + " -D " + word(restored.directory());
     if (!started) {
-      next.add("start it: " + control + " -l " + word(restored.log()) + " start");
+      next.add("start it: " + startCommand(restored));
     }
     next.add(
         "connect to it: psql -h localhost -p " + port + " (roles and passwords are production's)");
     if (started) {
-      next.add("stop it: " + control + " stop");
+      next.add("stop it: " + control(restored) + " stop");
     }
     next.add(
         "when it takes production's place: what archives, waits for standbys or subscribes is off; set"
             + " it in postgresql.auto.conf as production needs it, restart, run holdfast protect "
             + name
             + " again with its URL, and record it");
-    if (!guarded.isEmpty()) {
+    List<String> asTheyWere =
+        guards.stream()
+            .filter(guard -> guard.environment() == null)
+            .map(RestoreResult.Guarded::database)
+            .toList();
+    if (!asTheyWere.isEmpty()) {
       // Not done by itself: it may be what takes production's place, and must be armed then.
       next.add(
-          "the guard in it says that it is production, and refuses what it refused there; if it is a"
-              + " copy to work with, as a superuser in each of the databases "
-              + String.join(", ", guarded)
-              + ": SELECT holdfast.set_environment('development')");
+          "the guard in it says that it is the server it was made from, and refuses what it refused there;"
+              + " if it is a copy to work with, as a superuser in each of the databases "
+              + String.join(", ", asTheyWere)
+              + ": "
+              + restamp("development")
+              + (started ? "; another time: --environment development" : ""));
     }
     if (delta != null && delta.setAside() != null) {
       next.add(
@@ -383,6 +488,21 @@ public final class Restore {
                   : " until you are sure that no setting is missing: those that were there are in it"));
     }
     return next;
+  }
+
+  private static String startCommand(RestoredCluster restored) {
+    return control(restored) + " -l " + word(restored.log()) + " start";
+  }
+
+  private static String control(RestoredCluster restored) {
+    PostgresBinaries binaries =
+        restored.binaries() != null
+            ? restored.binaries()
+            : PostgresBinaries.of(restored.base().major());
+    return (restored.owner().isAnother() ? "runuser -u " + restored.owner().name() + " -- " : "")
+        + binaries.program("pg_ctl")
+        + " -D "
+        + word(restored.directory());
   }
 
   private static String word(Path path) {

@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param tablespaces their folders
  * @param overridden settings that it has otherwise than production
  * @param notes what else is otherwise than in production, or should be known
+ * @param guards the databases that have the guard inside
  * @param server the running server; null when it was not to be started
  * @param next what to do now, as commands and sentences
  * @param delta what was done to a directory that was there; null when it was absent or empty
@@ -40,6 +41,7 @@ public record RestoreResult(
     List<String> tablespaces,
     List<Setting> overridden,
     List<String> notes,
+    List<Guarded> guards,
     @Nullable Server server,
     @Nullable Delta delta,
     List<String> next,
@@ -56,6 +58,14 @@ public record RestoreResult(
    */
   public record Setting(
       String name, @Nullable String production, @Nullable String restored, String why) {}
+
+  /**
+   * A database that has the guard inside.
+   *
+   * @param name what its stamp calls the cluster; null where it was left as it was
+   * @param environment what it says now that it is; null where it was left as it was
+   */
+  public record Guarded(String database, @Nullable String name, @Nullable String environment) {}
 
   /**
    * A server that takes writes, and stays.
@@ -101,6 +111,7 @@ public record RestoreResult(
     tablespaces = List.copyOf(tablespaces);
     overridden = List.copyOf(overridden);
     notes = List.copyOf(notes);
+    guards = List.copyOf(guards);
     next = List.copyOf(next);
   }
 }

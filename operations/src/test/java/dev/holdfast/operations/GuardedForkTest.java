@@ -11,7 +11,6 @@ import java.sql.ResultSet;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -66,30 +65,6 @@ final class GuardedForkTest {
         sql.execute("TRUNCATE users");
         sql.execute("DROP TABLE users");
       }
-    }
-  }
-
-  @Test
-  void a_restore_says_how_its_guard_is_released() throws Exception {
-    try (ProtectedServer acme = guarded(17)) {
-      acme.awaitRecorded("identity");
-      RestoreResult restored =
-          new Restore(acme.repository, ProtectedServer.NAME)
-              .run(
-                  new Restore.Request(
-                      Target.LATEST,
-                      acme.server.folder().resolve("restored"),
-                      Map.of(),
-                      null,
-                      false,
-                      null,
-                      2),
-                  Progress.SILENT);
-      assertThat(restored.next())
-          .filteredOn(line -> line.contains("SELECT holdfast.set_environment('development')"))
-          .singleElement()
-          .asString()
-          .contains("in each of the databases postgres:");
     }
   }
 

@@ -83,6 +83,11 @@ final class PrivateSocket implements AutoCloseable {
     }
   }
 
+  /** Where it is; the server's user makes it there. */
+  Path folder() {
+    return folder;
+  }
+
   /** The server setting {@code unix_socket_directories}. */
   String setting() {
     return '"' + folder.toString().replace("\"", "\"\"") + '"';

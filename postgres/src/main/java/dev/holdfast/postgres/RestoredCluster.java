@@ -73,14 +73,31 @@ public record RestoredCluster(
    * @throws OperatorException when it does not come up; the files stay
    */
   public LastingServer start(PostgresBinaries programs, RecoveryProgress progress) {
+    return start(programs, Map.of(), false, progress);
+  }
+
+  /**
+   * As above.
+   *
+   * @param also more settings, for this run alone
+   * @param tied whether it ends when this process does
+   */
+  LastingServer start(
+      PostgresBinaries programs,
+      Map<String, String> also,
+      boolean tied,
+      RecoveryProgress progress) {
     String what = "cannot start the server restored into " + directory;
     // For this run alone. Nobody is let in before recovery has ended, nor can anybody look at a
     // state in between; and what it says goes where we look for it.
-    Map<String, String> settings = new TreeMap<>();
+    Map<String, String> settings = new TreeMap<>(also);
     settings.put("hot_standby", "off");
     settings.put("logging_collector", "off");
     settings.put("log_destination", "stderr");
     LastingServer server = LastingServer.start(programs, directory, owner, log(), settings);
+    if (tied) {
+      server.tie();
+    }
     while (!server.isReady()) {
       if (!server.isAlive()) {
         OperatorException failure = RecoveryFailure.of(what, target, programs, said(server), null);

@@ -15,10 +15,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A server that is started once and stays when this process ends: pg_ctl makes it a session of its
- * own. Nothing watches over it.
+ * own. Nothing watches over it, unless it is {@link #tie tied} for a while.
  */
 public final class LastingServer {
   /** Longer than any recovery: pg_ctl waits until the server replays, or has left. */
@@ -27,11 +28,17 @@ public final class LastingServer {
   /** The title of the process that replays ("xlogrecovery.c", PostgreSQL 14 to 18). */
   private static final Pattern RECOVERING = Pattern.compile("recovering ([0-9A-F]{24})");
 
+  private final PostgresBinaries binaries;
   private final Path data;
+  private final ServerUser user;
   private final ProcessResult started;
+  private @Nullable Watchdog watchdog;
 
-  private LastingServer(Path data, ProcessResult started) {
+  private LastingServer(
+      PostgresBinaries binaries, Path data, ServerUser user, ProcessResult started) {
+    this.binaries = binaries;
     this.data = data;
+    this.user = user;
     this.started = started;
   }
 
@@ -39,7 +46,7 @@ public final class LastingServer {
    * Starts it, and returns when it replays its log, takes connections, or has left.
    *
    * @param log where it writes its messages; its user can
-   * @param settings for this run, over what its files say; values of letters, digits and hyphens
+   * @param settings for this run, over what its files say
    */
   public static LastingServer start(
       PostgresBinaries binaries,
@@ -48,7 +55,9 @@ public final class LastingServer {
       Path log,
       Map<String, String> settings) {
     List<String> options = new ArrayList<>();
-    settings.forEach((name, value) -> options.add("-c " + name + "=" + value));
+    // pg_ctl hands them to a shell.
+    settings.forEach(
+        (name, value) -> options.add("-c '" + name + "=" + value.replace("'", "'\\''") + "'"));
     List<String> command =
         List.of(
             binaries.program("pg_ctl").toString(),
@@ -58,7 +67,48 @@ public final class LastingServer {
             "--pgdata=" + data,
             "--log=" + log,
             "--options=" + String.join(" ", options));
-    return new LastingServer(data, Processes.run(user.command(command)));
+    return new LastingServer(binaries, data, user, Processes.run(user.command(command)));
+  }
+
+  /**
+   * Has it end when this process dies, however it dies, until {@link #stop}: for one that nobody
+   * else can reach.
+   */
+  public void tie() {
+    try {
+      Optional<Long> pid = pid();
+      if (pid.isPresent()) {
+        watchdog = Watchdog.over(pid.get(), List.of());
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /**
+   * Stops it, and waits until it is gone.
+   *
+   * @return why it could not be stopped; null when it could
+   */
+  public @Nullable String stop() {
+    if (watchdog != null) {
+      watchdog.release();
+      watchdog = null;
+    }
+    if (!isAlive()) {
+      return null;
+    }
+    ProcessResult stopped =
+        Processes.run(
+            user.command(
+                List.of(
+                    binaries.program("pg_ctl").toString(),
+                    "stop",
+                    "--wait",
+                    "--mode=fast",
+                    "--timeout=" + SECONDS_MAX,
+                    "--pgdata=" + data)));
+    return stopped.exitCode() == 0 ? null : stopped.output().strip();
   }
 
   /** What pg_ctl said. */
@@ -68,12 +118,7 @@ public final class LastingServer {
 
   /** Whether its process is there. */
   public boolean isAlive() {
-    return pidFile()
-        .map(List::getFirst)
-        .filter(pid -> pid.matches("\\d+"))
-        .flatMap(pid -> ProcessHandle.of(Long.parseLong(pid)))
-        .map(ProcessHandle::isAlive)
-        .orElse(false);
+    return pid().flatMap(ProcessHandle::of).map(ProcessHandle::isAlive).orElse(false);
   }
 
   /**
@@ -95,10 +140,8 @@ public final class LastingServer {
 
   /** The name of the WAL segment it replays; empty when its processes do not show it. */
   public Optional<String> replaying() {
-    return pidFile()
-        .map(List::getFirst)
-        .filter(pid -> pid.matches("\\d+"))
-        .flatMap(pid -> ProcessHandle.of(Long.parseLong(pid)))
+    return pid()
+        .flatMap(ProcessHandle::of)
         .flatMap(postmaster ->
             postmaster
                 .children()
@@ -115,6 +158,10 @@ public final class LastingServer {
     } catch (IOException e) {
       return ""; // it has ended, or this system shows it elsewhere
     }
+  }
+
+  private Optional<Long> pid() {
+    return pidFile().map(List::getFirst).filter(pid -> pid.matches("\\d+")).map(Long::parseLong);
   }
 
   private Optional<List<String>> pidFile() {
