@@ -135,6 +135,7 @@ public final class Guard {
       inTransaction(
           connection,
           statement -> {
+            tell(statement, "uninstall", "");
             for (String name : EVENT_TRIGGERS) {
               statement.execute("DROP EVENT TRIGGER IF EXISTS " + name);
             }
@@ -175,6 +176,7 @@ public final class Guard {
                       drops.add(rows.getString(1));
                     }
                   }
+                  tell(statement, "uninstall", "");
                   for (String drop : drops) {
                     statement.execute(drop);
                   }
@@ -193,6 +195,7 @@ public final class Guard {
           connection,
           statement -> {
             statement.execute("SET LOCAL lock_timeout = " + how.lockTimeout().toMillis());
+            tell(statement, "uninstall", "");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_probe CASCADE");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_sentinel CASCADE");
             statement.execute("DROP SCHEMA holdfast CASCADE");
@@ -216,6 +219,7 @@ public final class Guard {
                 "INSERT INTO holdfast.working VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING");
           }
           statement.execute(resource("guard.sql"));
+          tell(statement, "install", "");
           statement.execute(resource("defaults.sql"));
           stamp(connection, what);
           Savepoint before = connection.setSavepoint();
@@ -237,6 +241,19 @@ public final class Guard {
               "DELETE FROM holdfast.working WHERE xid = pg_catalog.pg_current_xact_id()");
         });
     return events[0];
+  }
+
+  /**
+   * Says in the transaction's WAL that it is Holdfast which writes to the guard: what is not said
+   * so is somebody's doing by hand.
+   *
+   * @param act one that the reader of the log knows (damage, {@code Origin})
+   * @param more members of the JSON object, with a comma before; values without quotes in them
+   */
+  static void tell(Statement statement, String act, String more) throws SQLException {
+    statement.execute(
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || '{\"act\": \"%s\"%s}')::text)"
+            .formatted(act, more));
   }
 
   private static boolean exists(Statement statement) throws SQLException {
