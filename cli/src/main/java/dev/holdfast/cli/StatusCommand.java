@@ -21,7 +21,11 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "status",
     header = "What would be lost if the machine vanished now, and what should be looked at.",
-    description = "%nEverything here was measured just now; what is unknown is said to be.%n")
+    description = {
+      "%nEverything here was measured just now; what is unknown is said to be.%n",
+      "A guard is looked at, not provoked: `holdfast guard status` proves that it is armed. What was done to a guard by hand is"
+          + " told with its time, as the recorded WAL has it.%n",
+    })
 final class StatusCommand extends CliCommand {
   /** The newest; --json has more. */
   private static final int TAMPERING_SHOWN = 5;

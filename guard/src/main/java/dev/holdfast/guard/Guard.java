@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Guard {
   /** Of the SQL that {@link #install} writes. */
-  public static final int VERSION = 1;
+  public static final int VERSION = 2;
 
   /** The SQLSTATE of every refusal. */
   public static final String REFUSED_STATE = "HF001";

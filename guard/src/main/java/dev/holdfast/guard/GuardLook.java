@@ -20,8 +20,8 @@ public final class GuardLook {
   /**
    * What was seen.
    *
-   * @param cluster who the database says to be; null when the guard lost its stamp
-   * @param environment likewise
+   * @param version of its SQL; null when the guard lost its stamp
+   * @param environment what the database says to be; null likewise
    * @param identityFits whether the stamp was made on this server and for this database
    * @param aliveAt when the recorder was last connected; null if never
    * @param rules as they are set
@@ -30,7 +30,7 @@ public final class GuardLook {
    * @param tampered what else keeps it from working
    */
   public record Seen(
-      @Nullable String cluster,
+      @Nullable Integer version,
       @Nullable String environment,
       boolean identityFits,
       @Nullable Instant aliveAt,
@@ -58,15 +58,15 @@ public final class GuardLook {
           return null;
         }
       }
-      String cluster = null;
+      Integer version = null;
       String environment = null;
       boolean fits = false;
       Instant alive = null;
       try (ResultSet row =
           statement.executeQuery(
-              "SELECT cluster, environment, holdfast.identity_fits(), alive_at FROM holdfast.identity")) {
+              "SELECT version, environment, holdfast.identity_fits(), alive_at FROM holdfast.identity")) {
         if (row.next()) {
-          cluster = row.getString(1);
+          version = row.getInt(1);
           environment = row.getString(2);
           fits = row.getBoolean(3);
           alive = Permits.instant(row.getTimestamp(4));
@@ -74,7 +74,7 @@ public final class GuardLook {
       }
       SelfCheck.Covered covered = SelfCheck.covered(connection);
       return new Seen(
-          cluster,
+          version,
           environment,
           fits,
           alive,

@@ -35,6 +35,7 @@ public record ClusterGuard(
    *     {@code off}: likewise, and none does; {@code weakened}: something is missing or disabled;
    *     {@code none}: there is no guard; {@code unknown}: it could not be looked at
    * @param why it is unknown; null otherwise
+   * @param version of the guard's SQL; null where it does not say
    * @param environment what the database says to be; null where it does not
    * @param identityFits whether it says so on the server where it was said; null when unknown
    * @param aliveAt when the recorder was last connected; null if never
@@ -46,6 +47,7 @@ public record ClusterGuard(
       String database,
       String state,
       @Nullable String why,
+      @Nullable Integer version,
       @Nullable String environment,
       @Nullable Boolean identityFits,
       @Nullable Instant aliveAt,
@@ -53,11 +55,11 @@ public record ClusterGuard(
       int tables,
       List<String> wrong) {
     static Database none(String name) {
-      return new Database(name, NONE, null, null, null, null, List.of(), 0, List.of());
+      return new Database(name, NONE, null, null, null, null, null, List.of(), 0, List.of());
     }
 
     static Database unknown(String name, String why) {
-      return new Database(name, UNKNOWN, why, null, null, null, List.of(), 0, List.of());
+      return new Database(name, UNKNOWN, why, null, null, null, null, List.of(), 0, List.of());
     }
 
     static Database of(String name, GuardLook.Seen seen) {
@@ -73,6 +75,7 @@ public record ClusterGuard(
           name,
           wrong.isEmpty() ? set(rules) : WEAKENED,
           null,
+          seen.version(),
           seen.environment(),
           seen.identityFits(),
           seen.aliveAt(),

@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.Guard;
 import dev.holdfast.guard.GuardLook;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.store.ClusterStore;
@@ -98,7 +99,7 @@ final class ClusterGuardCheck {
           new Advice(
               "warning",
               "whether guards are armed is not known: " + said(e),
-              "holdfast guard status NAME, for each database"));
+              "holdfast guard status NAME --url URL, for each database"));
       return List.of();
     }
   }
@@ -157,9 +158,17 @@ final class ClusterGuardCheck {
                     "warning",
                     "whether %s is guarded is not known: %s"
                         .formatted(database.database(), database.why()),
-                    "look with its owner's connection: holdfast guard status %s --owner-url URL"
+                    "look with its owner's connection: holdfast guard status %s --url URL"
                         .formatted(name)));
         default -> {}
+      }
+      if (database.version() != null && database.version() != Guard.VERSION) {
+        advice.add(
+            new Advice(
+                "warning",
+                "the guard of %s is of version %d, this program has %d: what it does itself may be told as done by hand"
+                    .formatted(database.database(), database.version(), Guard.VERSION),
+                "holdfast guard install " + name));
       }
       if (Boolean.FALSE.equals(database.identityFits()) && database.environment() != null) {
         advice.add(
