@@ -25,7 +25,7 @@ final class GuardInStatusTest {
       assertThat(made.exitCode()).as(made.err()).isZero();
       assertThat(made.out())
           .contains("  the guard, as a superuser")
-          .contains("refuse DROP and ALTER that lose data, cover new tables  yes");
+          .containsPattern("refuse DROP and ALTER that lose data, cover new tables +yes");
       HoldfastProcess.Ended without = HoldfastProcess.run(home, "status", "acme");
       assertThat(without.out()).containsPattern("\n  guard +none: nothing refuses");
       HoldfastProcess.Ended installed =
@@ -91,11 +91,28 @@ final class GuardInStatusTest {
       Path home = server.folder(); // others can enter it: root's files go to another user
       server.execute(
           "CREATE ROLE app LOGIN IN ROLE pg_monitor", "GRANT CREATE ON DATABASE postgres TO app");
+
       String app = server.url("postgres").replace("postgres@", "app@");
       String[] protect = {
-        "protect", "acme", app, "--environment", "production", "--recorder-url",
+        "protect",
+        "acme",
+        app,
+        "--environment",
+        "production",
+        "--recorder-url",
         server.url("postgres")
       };
+      HoldfastProcess.Ended refused = HoldfastProcess.run(home, protect);
+      assertThat(refused.exitCode()).isEqualTo(3);
+      assertThat(refused.err())
+          .contains(
+              "the guard works without, as the role app: holdfast guard install URL --name acme --environment production");
+      server.execute(
+          "ALTER ROLE app REPLICATION",
+          "GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean),"
+              + " pg_read_binary_file(text, bigint, bigint, boolean), pg_ls_dir(text, boolean, boolean),"
+              + " pg_stat_file(text, boolean) TO app");
+
       HoldfastProcess.Ended made = HoldfastProcess.run(home, protect);
       assertThat(made.exitCode()).as(made.err()).isZero();
       assertThat(made.out())
@@ -103,7 +120,14 @@ final class GuardInStatusTest {
           .containsPattern("refuse DROP and ALTER that lose data, cover new tables +no");
       HoldfastProcess.Ended json =
           HoldfastProcess.run(
-              home, "guard", "install", app, "--name", "acme", "--environment", "development",
+              home,
+              "guard",
+              "install",
+              app,
+              "--name",
+              "acme",
+              "--environment",
+              "development",
               "--json");
       assertThat(json.json().get("server").get("kind").asString()).isEqualTo("owner");
       assertThat(server.value("SELECT count(*) FROM pg_namespace WHERE nspname = 'holdfast_probe'"))

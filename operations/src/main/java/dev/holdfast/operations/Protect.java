@@ -130,7 +130,7 @@ public final class Protect {
     ServerFacts facts = ServerFacts.read(url);
     ServerKind kind = ServerKind.of(url);
     List<Finding> findings = Preflight.check(url, request.slot());
-    refuseWhatCannotBe(request, findings);
+    refuseWhatCannotBe(request, findings, kind);
     Repository opened = open();
     // Registered first: a name that is taken must be refused before a role or a password is
     // changed.
@@ -240,7 +240,8 @@ public final class Protect {
     return List.copyOf(advice);
   }
 
-  private static void refuseWhatCannotBe(Request request, List<Finding> findings) {
+  private static void refuseWhatCannotBe(
+      Request request, List<Finding> findings, ServerKind kind) {
     List<Finding> refused =
         findings.stream().filter(f -> f.severity() == Finding.Severity.REFUSED).toList();
     if (!refused.isEmpty()) {
@@ -248,7 +249,9 @@ public final class Protect {
           Kind.REFUSED,
           "cannot protect " + request.name() + " as it is",
           String.join("; ", refused.stream().map(Finding::what).toList()),
-          String.join("\n", refused.stream().map(Finding::next).toList()));
+          String.join("\n", refused.stream().map(Finding::next).toList())
+              + "\nwhere that cannot be had (a managed service), the guard works without, as the role %s: holdfast guard install URL --name %s --environment %s"
+                  .formatted(kind.role(), request.name(), request.environment()));
     }
   }
 

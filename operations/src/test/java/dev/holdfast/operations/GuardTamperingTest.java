@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.holdfast.guard.Guard;
 import dev.holdfast.guard.Rules;
 import dev.holdfast.server.PostgresServer;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
 import java.sql.Connection;
 import java.sql.Statement;
 import java.time.Instant;
@@ -88,9 +90,8 @@ final class GuardTamperingTest {
             assertThat(advice.next()).contains("holdfast guard install acme");
           });
 
-      acme.server.execute("SELECT pg_switch_wal()");
-      acme.caughtUp();
-      assertTold(acme, deeds); // from summaries, as soon as they are there
+      summarised(acme);
+      assertTold(acme, deeds);
 
       guard(acme); // puts it right
       acme.caughtUp();
@@ -180,8 +181,7 @@ final class GuardTamperingTest {
       ClusterStatus status = new Status(acme.repository).of(ProtectedServer.NAME).getFirst();
       assertThat(database(status).state()).isEqualTo("weakened");
       assertThat(database(status).wrong()).containsExactly("rule drop-schema is gone");
-      acme.server.execute("SELECT pg_switch_wal()");
-      acme.caughtUp();
+      summarised(acme);
       assertTold(acme, deeds);
     }
   }
@@ -267,6 +267,25 @@ final class GuardTamperingTest {
           .isBetween(deeds.get(index).from, deeds.get(index).to);
       assertThat(seen.reversed().get(index).xid()).isEqualTo(told.get(index).xid());
     }
+  }
+
+  /** Until everything that was done is in a summary. */
+  private static void summarised(ProtectedServer acme) throws Exception {
+    acme.server.execute("SELECT pg_switch_wal()");
+    acme.caughtUp();
+    ClusterStore cluster = Repository.open(acme.repository).cluster(ProtectedServer.NAME);
+    for (int attempt = 0; attempt < 600; attempt++) {
+      List<String> complete =
+          cluster.wal().list().stream()
+              .filter(segment -> segment.complete())
+              .map(segment -> segment.name())
+              .toList();
+      if (!complete.isEmpty() && cluster.summaries().list().containsAll(complete)) {
+        return;
+      }
+      Thread.sleep(100); // the recorder works in its own time
+    }
+    throw new AssertionError("segments without a summary: " + cluster.summaries().list());
   }
 
   private static Deed done(ProtectedServer acme, String told, String... statements)
