@@ -198,12 +198,15 @@ final class GuardTamperingTest {
           "ALTER TABLE orders DROP CONSTRAINT orders_users_id_fkey",
           "ALTER TABLE orders ADD COLUMN more jsonb",
           "INSERT INTO holdfast.permit (code_sha256, rules, reason, expires_at)"
-              + " VALUES (sha256('code'), '{drop-table,drop-column}', 'tried', now() + interval '1 hour')");
+              + " VALUES (sha256('code'), '{drop-column}', 'tried', now() + interval '1 hour'),"
+              + " (sha256('other'), '{drop-table}', 'tried', now() + interval '1 hour')");
       try (Connection connection = acme.server.connect();
           Statement sql = connection.createStatement()) {
         connection.setAutoCommit(false);
         sql.execute("SET LOCAL holdfast.permit = 'code'");
         sql.execute("ALTER TABLE orders DROP COLUMN data, DROP COLUMN more");
+        connection.commit();
+        sql.execute("SET LOCAL holdfast.permit = 'other'");
         sql.execute("DROP TABLE users");
         connection.commit();
       }
