@@ -240,8 +240,7 @@ public final class Protect {
     return List.copyOf(advice);
   }
 
-  private static void refuseWhatCannotBe(
-      Request request, List<Finding> findings, ServerKind kind) {
+  private static void refuseWhatCannotBe(Request request, List<Finding> findings, ServerKind kind) {
     List<Finding> refused =
         findings.stream().filter(f -> f.severity() == Finding.Severity.REFUSED).toList();
     if (!refused.isEmpty()) {
