@@ -175,6 +175,7 @@ public final class LogBench {
         0,
         null,
         List.of(),
+        List.of(),
         false,
         tables);
   }

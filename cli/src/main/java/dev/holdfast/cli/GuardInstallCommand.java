@@ -3,7 +3,6 @@ package dev.holdfast.cli;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.operations.Advice;
 import dev.holdfast.operations.GuardInstall;
-import dev.holdfast.operations.ProtectResult;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -54,11 +53,7 @@ final class GuardInstallCommand extends GuardSubcommand {
                         result.name(),
                         result.environment(),
                         Texts.plural(result.tables() - result.uncovered().size(), "table")));
-    TextTable works = new TextTable("on this server", "works", "");
-    for (ProtectResult.Capability capability : result.server().works()) {
-      works.row(capability.capability(), capability.works(), capability.note());
-    }
-    text.append(works.format("  ")).append('\n');
+    text.append(ServerText.of(result.server())).append('\n');
     for (GuardInstall.Uncovered table : result.uncovered()) {
       text.append(terminal.paint(Terminal.Colour.RED, "not covered:"))
           .append(" %s.%s: %s%n".formatted(table.schema(), table.table(), table.why()));

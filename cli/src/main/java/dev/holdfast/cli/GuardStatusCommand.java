@@ -62,7 +62,10 @@ final class GuardStatusCommand extends GuardSubcommand {
           rule.works(),
           Objects.requireNonNullElse(rule.note(), ""));
     }
-    text.append(rules.format("  ")).append('\n');
+    text.append(rules.format("  "))
+        .append('\n')
+        .append(ServerText.of(result.server()))
+        .append('\n');
     if (!result.exceptions().isEmpty()) {
       TextTable exceptions = new TextTable("exception", "rule", "for", "mode", "limit", "reason");
       for (GuardException exception : result.exceptions()) {

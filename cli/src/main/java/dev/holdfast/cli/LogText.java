@@ -29,13 +29,16 @@ final class LogText {
         .append(entry.database() == null ? "" : "  in " + entry.database())
         .append('\n');
     text.append("  by ")
-        .append(entry.user() == null ? "unknown user" : oneLine(entry.user()))
-        .append(entry.application() == null ? "" : ", application " + oneLine(entry.application()))
-        .append(entry.address() == null ? "" : ", from " + oneLine(entry.address()))
+        .append(entry.user() == null ? "unknown user" : Texts.oneLine(entry.user()))
+        .append(
+            entry.application() == null
+                ? ""
+                : ", application " + Texts.oneLine(entry.application()))
+        .append(entry.address() == null ? "" : ", from " + Texts.oneLine(entry.address()))
         .append(entry.permit() == null ? "" : ", with permit " + entry.permit())
         .append('\n');
     if (entry.statement() != null) {
-      String statement = oneLine(entry.statement());
+      String statement = Texts.oneLine(entry.statement());
       text.append("  statement: ")
           .append(
               statement.length() <= STATEMENT_WIDTH
@@ -49,8 +52,11 @@ final class LogText {
     }
     for (String note : entry.notes()) {
       text.append("  ")
-          .append(terminal.paint(Terminal.Colour.RED, "! " + oneLine(note)))
+          .append(terminal.paint(Terminal.Colour.RED, "! " + Texts.oneLine(note)))
           .append('\n');
+    }
+    for (String setting : entry.guardSettings()) {
+      text.append("  ").append(Texts.oneLine(setting)).append('\n');
     }
     TextTable table = new TextTable("table", "action", "rows");
     for (LogEntry.Table touched : entry.tables()) {
@@ -72,17 +78,12 @@ final class LogText {
         .formatted(
             table.schema(),
             table.table(),
-            oneLine(loss.column()),
+            Texts.oneLine(loss.column()),
             loss.keys().size(),
             Math.max(loss.keysBefore(), loss.keys().size()),
             loss.rowsExact() ? "" : "at least ",
             Texts.plural(loss.rows(), "row"),
-            oneLine(String.join(", ", loss.keys())));
-  }
-
-  /** Anybody may have written it into the log: nothing in it steers a terminal. */
-  private static String oneLine(String text) {
-    return text.replaceAll("[\\s\\p{Cc}\\p{Cf}]+", " ").strip();
+            Texts.oneLine(String.join(", ", loss.keys())));
   }
 
   private static String columns(List<String> dropped) {

@@ -135,7 +135,10 @@ final class ProtectCommand extends CliCommand {
     for (ProtectResult.Capability capability : result.works()) {
       works.row(capability.capability(), capability.works(), capability.note());
     }
-    text.append(works.format("  ")).append('\n');
+    text.append(works.format("  "))
+        .append('\n')
+        .append(ServerText.of(result.server()))
+        .append('\n');
     for (Advice advice : result.advice()) {
       text.append(AdviceText.of(terminal, advice));
     }

@@ -1,7 +1,9 @@
 package dev.holdfast.cli;
 
 import dev.holdfast.operations.Advice;
+import dev.holdfast.operations.ClusterGuard;
 import dev.holdfast.operations.ClusterStatus;
+import dev.holdfast.operations.GuardRule;
 import dev.holdfast.operations.Outlook;
 import dev.holdfast.operations.ProofDocument;
 import dev.holdfast.operations.RepositoryKeys;
@@ -19,8 +21,15 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "status",
     header = "What would be lost if the machine vanished now, and what should be looked at.",
-    description = "%nEverything here was measured just now; what is unknown is said to be.%n")
+    description = {
+      "%nEverything here was measured just now; what is unknown is said to be.%n",
+      "A guard is looked at, not provoked: `holdfast guard status` proves that it is armed. What was done to a guard by hand is"
+          + " told with its time, as the recorded WAL has it.%n",
+    })
 final class StatusCommand extends CliCommand {
+  /** The newest; --json has more. */
+  private static final int TAMPERING_SHOWN = 5;
+
   @Parameters(
       paramLabel = "NAME",
       arity = "0..1",
@@ -110,6 +119,7 @@ final class StatusCommand extends CliCommand {
                     default -> "";
                   }));
     }
+    guard(table, cluster.guard());
     for (ScheduleState job : cluster.schedules()) {
       table.row("scheduled", scheduled(job));
     }
@@ -119,6 +129,59 @@ final class StatusCommand extends CliCommand {
       text.append(AdviceText.of(terminal, advice));
     }
     return text.toString();
+  }
+
+  private void guard(TextTable table, ClusterGuard guard) {
+    List<ClusterGuard.Database> guarded =
+        guard.databases().stream().filter(one -> !one.state().equals("none")).toList();
+    if (guarded.isEmpty()) {
+      table.row(
+          "guard",
+          guard.state().equals("none")
+              ? "none: nothing refuses destructive statements"
+              : guard.state());
+    }
+    for (ClusterGuard.Database database : guarded) {
+      table.row("guard of " + database.database(), guard(database));
+    }
+    guard.tampering().stream()
+        .limit(TAMPERING_SHOWN)
+        .forEach(tampering ->
+            table.row(
+                "guard tampered",
+                "%s  transaction %s%s: %s"
+                    .formatted(
+                        at(tampering.at()),
+                        tampering.xid(),
+                        tampering.user() == null ? "" : " of " + Texts.oneLine(tampering.user()),
+                        Texts.oneLine(String.join("; ", tampering.what())))));
+  }
+
+  private String guard(ClusterGuard.Database database) {
+    Terminal.Colour colour =
+        switch (database.state()) {
+          case "armed" -> Terminal.Colour.GREEN;
+          case "weakened" -> Terminal.Colour.RED;
+          default -> Terminal.Colour.YELLOW;
+        };
+    String state = terminal.paint(colour, database.state());
+    if (database.rules().isEmpty()) {
+      return database.why() == null ? state : state + ": " + Texts.oneLine(database.why());
+    }
+    Instant since =
+        database.rules().stream().map(GuardRule::since).max(Instant::compareTo).orElseThrow();
+    return "%s: %s; %s enforce, %s observe, last set %s"
+        .formatted(
+            state,
+            Texts.plural(database.tables(), "table"),
+            rules(database, "enforce"),
+            rules(database, "observe"),
+            Texts.time(since));
+  }
+
+  private static String rules(ClusterGuard.Database database, String mode) {
+    long count = database.rules().stream().filter(rule -> rule.mode().equals(mode)).count();
+    return count == 0 ? "no rules" : Texts.plural(count, "rule");
   }
 
   private String encryption(RepositoryKeys.Report report) {

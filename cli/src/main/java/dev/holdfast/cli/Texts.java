@@ -68,4 +68,9 @@ final class Texts {
   static String plural(long count, String singular) {
     return count(count) + " " + singular + (count == 1 ? "" : "s");
   }
+
+  /** Anybody may have written it into the log: nothing in it steers a terminal. */
+  static String oneLine(String text) {
+    return text.replaceAll("[\\s\\p{Cc}\\p{Cf}]+", " ").strip();
+  }
 }

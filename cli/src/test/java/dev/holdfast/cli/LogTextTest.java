@@ -27,6 +27,7 @@ final class LogTextTest {
             2,
             12L,
             List.of("event triggers of database shop were dropped"),
+            List.of("the guard's rule truncate was set to off\nin database shop"),
             "shop",
             List.of(
                 new LogEntry.Table(
@@ -53,6 +54,7 @@ final class LogTextTest {
               by ann, application api [2J, from 10.0.0.7, with permit 12
               statement: UPDATE users SET data = $1  and 2 more statements
               ! event triggers of database shop were dropped
+              the guard's rule truncate was set to off in database shop
                 table         action         rows
                 public.users  changed  20 updated
                 public.users.data lost 2 of 4 JSON keys in at least 20 rows: address, po stal

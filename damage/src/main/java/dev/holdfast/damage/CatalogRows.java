@@ -208,8 +208,10 @@ final class CatalogRows {
 
   private @Nullable HeapTuple snapshotRow(CatalogPlace place, Lsn lsn, long writer, int major) {
     for (CatalogSnapshot snapshot : held) {
+      // The guard's triggers are written once, and the catalog is kept anew when they change.
+      boolean lasting = place.catalog() == SystemCatalog.TRIGGER;
       if (!snapshot.position().isAfter(lsn)
-          && !snapshot.position().isBefore(start)
+          && (lasting || !snapshot.position().isBefore(start))
           && !isStale(place, snapshot)) {
         HeapTuple row =
             snapshot.rowAt(place.catalog(), place.database(), place.tid(), writer, major);

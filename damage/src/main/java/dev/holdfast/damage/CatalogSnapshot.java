@@ -51,6 +51,17 @@ public final class CatalogSnapshot {
 
   private record Row(Place place, Object content) {}
 
+  /**
+   * A row of pg_trigger, as it stands there.
+   *
+   * @param oid its OID
+   * @param table tgrelid
+   * @param name tgname
+   * @param function tgfoid
+   * @param enabled tgenabled
+   */
+  public record TriggerRow(long oid, long table, String name, long function, char enabled) {}
+
   private record Named(long oid, String name) {}
 
   private static final class Database {
@@ -59,6 +70,7 @@ public final class CatalogSnapshot {
     private final Map<Long, Long> owners = new HashMap<>();
     private final Map<Long, Row> relationsAt = new HashMap<>();
     private final Map<Long, Row> schemasAt = new HashMap<>();
+    private final Map<Long, Row> triggersAt = new HashMap<>();
     private final Columns columns = new Columns();
   }
 
@@ -142,6 +154,11 @@ public final class CatalogSnapshot {
   /** Adds a row of pg_class that lay at a place. */
   public void addRelation(long database, RelationRow relation, Place place) {
     database(database).relationsAt.put(place.tid, new Row(place, relation));
+  }
+
+  /** Adds a row of pg_trigger that lay at a place: the guard's are enough. */
+  public void addTrigger(long database, TriggerRow trigger, Place place) {
+    database(database).triggersAt.put(place.tid, new Row(place, trigger));
   }
 
   /** Adds the table that an index or a TOAST table belongs to. */
@@ -246,9 +263,12 @@ public final class CatalogSnapshot {
           case DATABASE -> databasesAt.get(tid);
           case CLASS -> in == null ? null : in.relationsAt.get(tid);
           case NAMESPACE -> in == null ? null : in.schemasAt.get(tid);
+          case TRIGGER -> in == null ? null : in.triggersAt.get(tid);
           case ATTRIBUTE, INDEX -> null;
         };
-    if (row == null || row.place.writer != writer) {
+    // A trigger that the catalog showed was committed, whoever was still running then.
+    boolean shown = catalog == SystemCatalog.TRIGGER && writer == 0;
+    if (row == null || (row.place.writer != writer && !shown)) {
       return null;
     }
     HeapTuple.Builder tuple = HeapTuple.partly(row.place.length, true);
@@ -262,6 +282,15 @@ public final class CatalogSnapshot {
           .u32(SystemCatalog.classToast(major), relation.toast)
           .u8(SystemCatalog.classPersistence(major), relation.persistence)
           .u8(SystemCatalog.classKind(major), relation.kind)
+          .build();
+    }
+    if (row.content instanceof TriggerRow trigger) {
+      return tuple
+          .u32(0, trigger.oid)
+          .u32(SystemCatalog.TRIGGER_TABLE, trigger.table)
+          .name(SystemCatalog.TRIGGER_NAME, trigger.name)
+          .u32(SystemCatalog.TRIGGER_FUNCTION, trigger.function)
+          .u8(SystemCatalog.TRIGGER_ENABLED, trigger.enabled)
           .build();
     }
     Named named = (Named) row.content;

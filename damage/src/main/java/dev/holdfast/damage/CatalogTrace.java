@@ -239,7 +239,7 @@ public final class CatalogTrace implements RelationNames {
             }
           }
         }
-        case ATTRIBUTE -> {}
+        case ATTRIBUTE, TRIGGER -> {}
       }
     }
     outcomes.values().forEach(outcome -> settle(outcome, xid, commit));
@@ -403,6 +403,14 @@ public final class CatalogTrace implements RelationNames {
    */
   public List<AlteredRelation> alteredRelations(long topXid, List<Long> subxids) {
     return DefinitionChanges.alteredRelations(rows.changesOf(topXid, subxids));
+  }
+
+  /**
+   * The guard's triggers, there before, that a transaction still open has kept from firing so far.
+   * Ask before {@link #committed}.
+   */
+  List<WeakenedTrigger> weakenedTriggers(long topXid, List<Long> subxids) {
+    return DefinitionChanges.weakenedTriggers(rows.changesOf(topXid, subxids));
   }
 
   // ---- names -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +17,19 @@ import org.jspecify.annotations.Nullable;
 final class DefinitionChanges {
   /** What a dropped column is called ("catalog/heap.c", RemoveAttributeById). */
   private static final Pattern DROPPED = Pattern.compile("\\.{8}pg\\.dropped\\.(\\d{1,5})\\.{8}");
+
+  /** The triggers of the guard, see {@code holdfast.cover} in its guard.sql. */
+  private static final Set<String> GUARD_TRIGGERS =
+      Set.of(
+          "holdfast_truncate",
+          "holdfast_update",
+          "holdfast_delete_begin",
+          "holdfast_delete",
+          "holdfast_json",
+          "holdfast_json_end");
+
+  /** Of pg_trigger.tgenabled: whatever session_replication_role says. */
+  private static final int ALWAYS = 'A';
 
   private DefinitionChanges() {}
 
@@ -143,5 +158,70 @@ final class DefinitionChanges {
       changes.add(AlteredRelation.Change.OTHER);
     }
     return changes;
+  }
+
+  /**
+   * What became of the guard's triggers. Where neither the log nor a snapshot tells whose trigger a
+   * row was, nothing is said: other triggers are disabled and dropped every day.
+   */
+  static List<WeakenedTrigger> weakenedTriggers(List<CatalogChange> changes) {
+    Map<RelationId, CatalogChange> first = new LinkedHashMap<>();
+    Map<RelationId, CatalogChange> last = new LinkedHashMap<>();
+    for (CatalogChange change : changes) {
+      if (change.catalog() == SystemCatalog.TRIGGER && change.oid() >= 0) {
+        RelationId trigger = new RelationId(change.database(), change.oid());
+        first.putIfAbsent(trigger, change);
+        last.put(trigger, change);
+      }
+    }
+    if (first.isEmpty()) {
+      return List.of();
+    }
+    Map<RelationId, RelationOutcome> relations = RelationOutcome.of(changes);
+    List<WeakenedTrigger> weakened = new ArrayList<>();
+    first.forEach((trigger, change) -> {
+      HeapTuple before = change.old();
+      String name = before == null ? null : before.name(SystemCatalog.TRIGGER_NAME);
+      if (before == null || name == null || !GUARD_TRIGGERS.contains(name)) {
+        return;
+      }
+      RelationId table =
+          new RelationId(trigger.database(), before.u32(SystemCatalog.TRIGGER_TABLE).orElse(0));
+      RelationOutcome outcome = relations.get(table);
+      String what = weakened(before, last.getOrDefault(trigger, change).fresh());
+      if (what != null && (outcome == null || outcome.lives())) {
+        weakened.add(new WeakenedTrigger(table, name, what));
+      }
+    });
+    return List.copyOf(weakened);
+  }
+
+  /** Null when it fires as before, or more often. */
+  private static @Nullable String weakened(HeapTuple before, @Nullable HeapTuple after) {
+    if (after == null) {
+      return "dropped";
+    }
+    String name = after.name(SystemCatalog.TRIGGER_NAME);
+    if (name != null && !name.equals(before.name(SystemCatalog.TRIGGER_NAME))) {
+      return "renamed to " + name;
+    }
+    OptionalLong function = after.u32(SystemCatalog.TRIGGER_FUNCTION);
+    if (function.isPresent() && differs(before.u32(SystemCatalog.TRIGGER_FUNCTION), function)) {
+      return "replaced";
+    }
+    int enabledBefore = before.u8(SystemCatalog.TRIGGER_ENABLED).orElse(ALWAYS);
+    int enabled = after.u8(SystemCatalog.TRIGGER_ENABLED).orElse(enabledBefore);
+    return enabled == enabledBefore || enabled == ALWAYS
+        ? null
+        : switch (enabled) {
+          case 'D' -> "disabled";
+          case 'R' -> "made to fire for replicas only";
+          case 'O' -> enabledBefore == ALWAYS ? "made to fire not for replicas" : null;
+          default -> "changed";
+        };
+  }
+
+  private static boolean differs(OptionalLong before, OptionalLong after) {
+    return before.isPresent() && before.getAsLong() != after.getAsLong();
   }
 }

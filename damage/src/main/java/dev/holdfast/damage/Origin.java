@@ -4,6 +4,7 @@ import dev.holdfast.row.TableName;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -25,6 +26,8 @@ import tools.jackson.databind.json.JsonMapper;
  * @param permit number of the permit that was used; null when none was told
  * @param losses of JSON keys, one for each column
  * @param notes what else somebody who looks for damage has to know
+ * @param settings what Holdfast changed in the guard, told by itself; sentences without a full stop
+ * @param own whether Holdfast itself changed the guard here: then that is nobody's tampering
  */
 record Origin(
     @Nullable String user,
@@ -35,12 +38,14 @@ record Origin(
     long moreStatements,
     @Nullable Long permit,
     List<Loss> losses,
-    List<String> notes) {
+    List<String> notes,
+    List<String> settings,
+    boolean own) {
   /** The prefix of such messages. */
   static final String PREFIX = "holdfast";
 
   static final Origin UNKNOWN =
-      new Origin(null, null, null, null, null, 0, null, List.of(), List.of());
+      new Origin(null, null, null, null, null, 0, null, List.of(), List.of(), List.of(), false);
 
   private static final JsonMapper JSON = new JsonMapper();
 
@@ -52,6 +57,16 @@ record Origin(
 
   private static final int LOSSES_MAX = 100;
   private static final int NOTES_MAX = 10;
+
+  /** An environment sets every rule. */
+  private static final int SETTINGS_MAX = 30;
+
+  /**
+   * What the guard's SQL and its installer say of themselves when they write to the guard's own
+   * tables and triggers; what the guard judges has the statement here, in capitals.
+   */
+  private static final Set<String> OWN_ACTS =
+      Set.of("mode", "environment", "exception", "install", "uninstall", "alive");
 
   /** What one column of one table lost. */
   record Loss(@Nullable String database, TableName table, JsonLoss json) {
@@ -74,7 +89,9 @@ record Origin(
           0,
           number(said, "permit"),
           losses(said),
-          notes(said));
+          notes(said),
+          settings(said),
+          OWN_ACTS.contains(String.valueOf(text(said, "act", NAME_MAX))));
     } catch (JacksonException e) {
       return UNKNOWN;
     }
@@ -107,7 +124,9 @@ record Origin(
         moreStatements + next.moreStatements + (statement == null || again ? 0 : 1),
         permit == null ? next.permit : permit,
         together(losses, next.losses),
-        notesTogether(notes, next.notes));
+        notesTogether(notes, next.notes, NOTES_MAX),
+        notesTogether(settings, next.settings, SETTINGS_MAX),
+        own || next.own);
   }
 
   private static List<Loss> together(List<Loss> some, List<Loss> more) {
@@ -130,13 +149,13 @@ record Origin(
     return List.copyOf(all);
   }
 
-  private static List<String> notesTogether(List<String> some, List<String> more) {
+  private static List<String> notesTogether(List<String> some, List<String> more, int max) {
     if (some.containsAll(more)) {
       return some;
     }
     List<String> all = new ArrayList<>(some);
     for (String note : more) {
-      if (!all.contains(note) && all.size() < NOTES_MAX) {
+      if (!all.contains(note) && all.size() < max) {
         all.add(note);
       }
     }
@@ -209,6 +228,28 @@ record Origin(
       }
     }
     return List.copyOf(notes);
+  }
+
+  private static List<String> settings(JsonNode said) {
+    String act = text(said, "act", NAME_MAX);
+    String database = text(said, "database", NAME_MAX);
+    String where = database == null ? "" : " in database " + database;
+    String setting =
+        switch (String.valueOf(act)) {
+          case "mode" ->
+              "the guard's rule %s was set to %s%s"
+                  .formatted(text(said, "rule", NAME_MAX), text(said, "mode", NAME_MAX), where);
+          case "environment" ->
+              "the guard's environment was set to %s%s"
+                  .formatted(text(said, "environment", NAME_MAX), where);
+          case "exception" ->
+              "an exception of the guard's rule %s was %s%s"
+                  .formatted(text(said, "rule", NAME_MAX), text(said, "done", NAME_MAX), where);
+          case "install" -> "the guard was installed or brought up to date" + where;
+          case "uninstall" -> "the guard was being taken out" + where;
+          default -> null;
+        };
+    return setting == null ? List.of() : List.of(setting);
   }
 
   private static Iterable<JsonNode> list(JsonNode object, String name) {

@@ -169,7 +169,8 @@ public final class SegmentScan {
     if (transaction != null) {
       suspicious |= !transaction.onlyChangedRows() || transaction.origin.tellsOfLoss();
       for (int index = 0; index < transaction.files(); index++) {
-        suspicious |= add(transaction.rows(index));
+        Rows rows = transaction.rows(index);
+        suspicious |= add(rows) || scan.rulesTheGuard(rows.file, new Lsn(record.lsn()));
       }
     }
     if (suspicious) {

@@ -59,9 +59,12 @@ public record SegmentSummary(
   /** A named point, where its record starts. */
   public record RestorePoint(Lsn lsn, Instant at, String name) {}
 
-  private static final int FORMAT = 2;
+  private static final int FORMAT = 3;
 
-  /** Without what the guard tells. */
+  /** Without what Holdfast set in the guard. */
+  private static final int FORMAT_SECOND = 2;
+
+  /** Without what the guard tells, too. */
   private static final int FORMAT_FIRST = 1;
 
   /** As bytes: see the repository's FORMAT.md. */
@@ -113,7 +116,7 @@ public record SegmentSummary(
   public static SegmentSummary decode(byte[] bytes) {
     try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
       int format = in.readUnsignedByte();
-      if (format != FORMAT && format != FORMAT_FIRST) {
+      if (format < FORMAT_FIRST || format > FORMAT) {
         throw new IllegalArgumentException("a summary of format " + format + ", not " + FORMAT);
       }
       Lsn from = lsn(in);
@@ -170,6 +173,10 @@ public record SegmentSummary(
     for (String note : damage.notes()) {
       out.writeUTF(note);
     }
+    out.writeInt(damage.guardSettings().size());
+    for (String setting : damage.guardSettings()) {
+      out.writeUTF(setting);
+    }
     out.writeBoolean(damage.prepared());
     out.writeInt(damage.tables().size());
     for (TableDamage table : damage.tables()) {
@@ -195,6 +202,7 @@ public record SegmentSummary(
         told ? in.readLong() : 0,
         told ? permit(in) : null,
         told ? list(in, in::readUTF) : List.of(),
+        format > FORMAT_SECOND ? list(in, in::readUTF) : List.of(),
         in.readBoolean(),
         list(in, () -> TableDamage.read(in, format)));
   }

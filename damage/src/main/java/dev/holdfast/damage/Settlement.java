@@ -10,12 +10,18 @@ import dev.holdfast.wal.RelationId;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /** Adds up what a committed transaction did, table by table. */
 final class Settlement {
   private static final long PG_EVENT_TRIGGER = 3466;
+
+  /** A superuser may disable the triggers of thousands of tables at once. */
+  private static final int NOTED_MAX = 10;
 
   private final LearntNames names;
   private final FileNumbers files;
@@ -29,6 +35,7 @@ final class Settlement {
     private final Relation table;
     private final List<String> columns = new ArrayList<>();
     private Action action = Action.CHANGED;
+    private boolean born;
     private long inserted;
     private long updated;
     private long deleted;
@@ -106,11 +113,18 @@ final class Settlement {
   }
 
   /**
-   * What it did to the database's event triggers: without them the guard does not see commands that
-   * define and drop. Those it made itself, as the guard's installation does, are not told.
+   * What it did to the guard, or to the database's event triggers: without them the guard does not
+   * see commands that define and drop. Event triggers that it made itself, as the guard's
+   * installation does, are not told. Ask after {@link #tables}.
    */
   List<String> notes() {
     List<String> notes = new ArrayList<>(transaction.origin.notes());
+    if (!isGuardsOwn()) {
+      if (notes.isEmpty()) { // else the guard itself has seen and told it
+        guardTriggers(notes);
+      }
+      guardTables(notes);
+    }
     for (int index = 0; index < transaction.files(); index++) {
       Rows rows = transaction.rows(index);
       RelFile file = files.file(rows.file);
@@ -125,6 +139,76 @@ final class Settlement {
       }
     }
     return List.copyOf(notes);
+  }
+
+  /** Holdfast says so when it writes to its own tables, and the guard when it covers a table. */
+  private boolean isGuardsOwn() {
+    return transaction.origin.own()
+        || tallies.values().stream()
+            .anyMatch(tally -> GuardTables.isWorking(tally.table.name()) && tally.inserted > 0);
+  }
+
+  /** Triggers by table: ALTER TABLE … DISABLE TRIGGER ALL does the same to all of them. */
+  private void guardTriggers(List<String> notes) {
+    Map<Deed, Set<String>> deeds = new LinkedHashMap<>();
+    for (WeakenedTrigger trigger : transaction.definitions.guardTriggers()) {
+      Tally table = tallies.get(trigger.table());
+      if (table == null || table.action != Action.DROPPED) { // else they went with it
+        deeds
+            .computeIfAbsent(new Deed(trigger.table(), trigger.what()), _ -> new TreeSet<>())
+            .add(trigger.name());
+      }
+    }
+    deeds.entrySet().stream()
+        .limit(NOTED_MAX)
+        .forEach(deed -> notes.add(weakened(deed.getKey(), deed.getValue())));
+    if (deeds.size() > NOTED_MAX) {
+      notes.add("the guard was weakened in %d more ways".formatted(deeds.size() - NOTED_MAX));
+    }
+  }
+
+  private record Deed(RelationId table, String what) {}
+
+  private String weakened(Deed deed, Set<String> triggers) {
+    Relation table = names.byOid(deed.table.database(), deed.table.relation(), commit.lsn());
+    return "the guard was weakened: %s %s on %s in database %s %s %s"
+        .formatted(
+            triggers.size() == 1 ? "trigger" : "triggers",
+            String.join(", ", triggers),
+            table == null ? "table " + deed.table.relation() : table.name().toString(),
+            databaseName(deed.table.database(), commit.lsn()),
+            triggers.size() == 1 ? "was" : "were",
+            deed.what);
+  }
+
+  /** Rows that say what the guard refuses, written by hand. */
+  private void guardTables(List<String> notes) {
+    for (Tally tally : tallies.values()) {
+      TableName name = tally.table.name();
+      if (!GuardTables.rule(name) || tally.born) {
+        continue;
+      }
+      List<String> deeds = new ArrayList<>();
+      if (tally.action != Action.CHANGED) {
+        deeds.add("the table was " + tally.action.name().toLowerCase(Locale.ROOT));
+      }
+      deed(deeds, tally.updated, "changed");
+      deed(deeds, tally.deleted, "deleted");
+      if (GuardTables.weakensByInserts(name)) {
+        deed(deeds, tally.inserted, "added");
+      }
+      if (!deeds.isEmpty()) {
+        notes.add(
+            "the guard was changed by hand: %s in database %s: %s"
+                .formatted(name, tally.table.databaseName(), String.join(", ", deeds)));
+      }
+    }
+  }
+
+  private static void deed(List<String> deeds, long rows, String what) {
+    if (rows > 0) {
+      deeds.add("%d %s %s".formatted(rows, rows == 1 ? "row" : "rows", what));
+    }
   }
 
   /** VACUUM FULL gives a catalog a file of a new number. */
@@ -269,7 +353,9 @@ final class Settlement {
       tally(table, rowsBefore(table, fileBefore(owner))).add(rows, owner.keptInserts(file));
     } else if (table.kind() == Relation.Kind.TABLE && owner.keptInserts(file)) {
       // Rows of its own making; what a new materialised view holds is in other tables too.
-      tally(table, 0).inserted += rows.inserted - (rows.deleted - rows.deletedBeforeEmptied);
+      Tally made = tally(table, 0);
+      made.born = true;
+      made.inserted += rows.inserted - (rows.deleted - rows.deletedBeforeEmptied);
     }
   }
 

@@ -34,7 +34,8 @@ final class Settlements {
     List<TableDamage> tables = settlement.tables();
     List<String> notes = settlement.notes();
     scan.forget(ending.droppedFiles());
-    if (tables.isEmpty() && notes.isEmpty()) {
+    List<String> settings = did.origin.settings();
+    if (tables.isEmpty() && notes.isEmpty() && settings.isEmpty()) {
       return null;
     }
     Lsn target = ending.lsn();
@@ -57,6 +58,7 @@ final class Settlements {
         did.origin.moreStatements(),
         did.origin.permit(),
         notes,
+        settings,
         ending.prepared(),
         tables);
   }

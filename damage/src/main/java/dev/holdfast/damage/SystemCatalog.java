@@ -6,16 +6,18 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * PostgreSQL's own tables that say what relations there are, and where their columns lie: all read
- * here are of fixed width, never null and stand first in the row, so that a row's offset tells them
- * ("catalog/pg_class.h" and so on, PostgreSQL 14 to 18; held against servers by a test).
+ * PostgreSQL's own tables that say what relations and triggers there are, and where their columns
+ * lie: all read here are of fixed width, never null and stand first in the row, so that a row's
+ * offset tells them ("catalog/pg_class.h" and so on, PostgreSQL 14 to 18; held against servers by a
+ * test).
  */
 enum SystemCatalog {
   ATTRIBUTE(1249),
   CLASS(1259),
   DATABASE(1262),
   INDEX(2610),
-  NAMESPACE(2615);
+  NAMESPACE(2615),
+  TRIGGER(2620);
 
   /** OID of the relation, and the number of its first file. */
   final int oid;
@@ -38,7 +40,7 @@ enum SystemCatalog {
     return row.u32(0);
   }
 
-  /** The name in rows of all but {@link #INDEX}. */
+  /** The name in rows of all but {@link #INDEX} and {@link #TRIGGER}. */
   static final int NAME = 4;
 
   static final int CLASS_NAMESPACE = 68;
@@ -47,6 +49,10 @@ enum SystemCatalog {
   static final int CLASS_TUPLES = 100;
   static final int ATTRIBUTE_TYPE = 68;
   static final int INDEX_TABLE = 4;
+  static final int TRIGGER_TABLE = 4;
+  static final int TRIGGER_NAME = 12;
+  static final int TRIGGER_FUNCTION = 76;
+  static final int TRIGGER_ENABLED = 82;
 
   /** PostgreSQL 18 added relallfrozen before it. */
   static int classToast(int major) {

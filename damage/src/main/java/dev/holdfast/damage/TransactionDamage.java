@@ -24,8 +24,9 @@ import org.jspecify.annotations.Nullable;
  * @param moreStatements how many more it told of, the same one again in a row counted once
  * @param permit number of the guard's permit that was used; null when none was, or nobody said
  * @param notes what else somebody who looks for damage has to know; sentences without a full stop
+ * @param guardSettings what was changed in the guard through Holdfast, as it told; no damage
  * @param prepared whether it was committed by COMMIT PREPARED
- * @param tables what it did to each table, empty only where there are notes
+ * @param tables what it did to each table, empty only where there are notes or settings
  */
 public record TransactionDamage(
     long xid,
@@ -43,6 +44,7 @@ public record TransactionDamage(
     long moreStatements,
     @Nullable Long permit,
     List<String> notes,
+    List<String> guardSettings,
     boolean prepared,
     List<TableDamage> tables) {
   /** Updates of fewer rows in a table than this are everyday work. */

@@ -71,6 +71,9 @@ final class TransactionScan {
   /** Roots of partitions by file, as far as they were asked for; 0: not yet. */
   private long[] roots = {};
 
+  /** Whether files are of tables that the guard's doing hangs on: 0 not known, 1 no, 2 yes. */
+  private byte[] ruling = {};
+
   /** Last in-place change of each row of pg_database, by packed TID. */
   private final Map<Long, Lsn> databaseMarked = new HashMap<>();
 
@@ -137,10 +140,28 @@ final class TransactionScan {
         if (change != null) {
           transaction.changed(change, files);
           roots = new long[0]; // files may be others' now
+          ruling = new byte[0];
         }
       }
       case NONE, CONFIRM, LOCK, INPLACE -> {}
     }
+  }
+
+  /**
+   * Whether the guard's doing hangs on the rows of this file: looked up once, asked at each commit.
+   */
+  boolean rulesTheGuard(int id, Lsn at) {
+    if (id >= ruling.length) {
+      ruling = Arrays.copyOf(ruling, Math.max(files.limit(), id + 1));
+    }
+    if (ruling[id] == 0) {
+      Relation relation = names.byFile(files.file(id), at);
+      if (relation == null) {
+        return false; // its name may be learnt yet
+      }
+      ruling[id] = (byte) (GuardTables.rule(relation.name()) ? 2 : 1);
+    }
+    return ruling[id] == 2;
   }
 
   /** Whether this file got rows since the scan began. */
@@ -193,6 +214,9 @@ final class TransactionScan {
       }
       if (id < roots.length) {
         roots[id] = 0;
+      }
+      if (id < ruling.length) {
+        ruling[id] = 0;
       }
       if (open.all().stream().allMatch(transaction -> transaction.rowsIfAny(id) == null)) {
         files.remove(file);
@@ -479,7 +503,9 @@ final class TransactionScan {
       List<Long> subxids = commit == null ? List.of() : commit.subtransactions();
       transaction.definitions =
           new CommittedDefinitions(
-              catalogs.relationChanges(xid, subxids), catalogs.droppedColumns(xid, subxids));
+              catalogs.relationChanges(xid, subxids),
+              catalogs.droppedColumns(xid, subxids),
+              catalogs.weakenedTriggers(xid, subxids));
       catalogs.committed(
           xid,
           subxids,

@@ -30,7 +30,7 @@ final class SegmentSummaryTest {
   void a_summary_of_the_first_format_is_read() {
     SegmentSummary old = SegmentSummary.decode(Base64.getDecoder().decode(VERSION_1));
 
-    assertThat(old).isEqualTo(summary(transaction(null, 0, null, List.of(), List.of())));
+    assertThat(old).isEqualTo(summary(transaction(null, 0, null, List.of(), List.of(), List.of())));
   }
 
   @Test
@@ -42,6 +42,7 @@ final class SegmentSummaryTest {
                 3,
                 12L,
                 List.of("the guard was weakened: a trigger"),
+                List.of("the guard's rule truncate was set to off"),
                 List.of(
                     new JsonLoss("data", List.of("address", "postal"), 4, 20, true),
                     new JsonLoss("plain", List.of("a"), 1, 1000, false))));
@@ -72,6 +73,7 @@ final class SegmentSummaryTest {
       long moreStatements,
       @Nullable Long permit,
       List<String> notes,
+      List<String> settings,
       List<JsonLoss> losses) {
     return new TransactionDamage(
         701,
@@ -89,6 +91,7 @@ final class SegmentSummaryTest {
         moreStatements,
         permit,
         notes,
+        settings,
         false,
         List.of(
             new TableDamage(

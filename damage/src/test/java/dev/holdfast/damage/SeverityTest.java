@@ -120,6 +120,7 @@ final class SeverityTest {
         0,
         null,
         List.of(),
+        List.of(),
         false,
         List.of(tables));
   }

@@ -41,6 +41,12 @@ class SystemCatalogTest {
       assertThat(offsets(server, "pg_index"))
           .containsEntry("indexrelid", 0)
           .containsEntry("indrelid", SystemCatalog.INDEX_TABLE);
+      assertThat(offsets(server, "pg_trigger"))
+          .containsEntry("oid", 0)
+          .containsEntry("tgrelid", SystemCatalog.TRIGGER_TABLE)
+          .containsEntry("tgname", SystemCatalog.TRIGGER_NAME)
+          .containsEntry("tgfoid", SystemCatalog.TRIGGER_FUNCTION)
+          .containsEntry("tgenabled", SystemCatalog.TRIGGER_ENABLED);
     }
   }
 

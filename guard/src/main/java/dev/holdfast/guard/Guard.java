@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Guard {
   /** Of the SQL that {@link #install} writes. */
-  public static final int VERSION = 1;
+  public static final int VERSION = 2;
 
   /** The SQLSTATE of every refusal. */
   public static final String REFUSED_STATE = "HF001";
@@ -140,6 +140,7 @@ public final class Guard {
       inTransaction(
           connection,
           statement -> {
+            tell(statement, "uninstall", "");
             for (String name : EVENT_TRIGGERS) {
               statement.execute("DROP EVENT TRIGGER IF EXISTS " + name);
             }
@@ -180,6 +181,7 @@ public final class Guard {
                       drops.add(rows.getString(1));
                     }
                   }
+                  tell(statement, "uninstall", "");
                   for (String drop : drops) {
                     statement.execute(drop);
                   }
@@ -198,6 +200,7 @@ public final class Guard {
           connection,
           statement -> {
             statement.execute("SET LOCAL lock_timeout = " + how.lockTimeout().toMillis());
+            tell(statement, "uninstall", "");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_probe CASCADE");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_sentinel CASCADE");
             statement.execute("DROP SCHEMA holdfast CASCADE");
@@ -221,6 +224,7 @@ public final class Guard {
                 "INSERT INTO holdfast.working VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING");
           }
           statement.execute(resource("guard.sql"));
+          tell(statement, "install", "");
           statement.execute(resource("defaults.sql"));
           stamp(connection, what);
           Savepoint before = connection.setSavepoint();
@@ -242,6 +246,19 @@ public final class Guard {
               "DELETE FROM holdfast.working WHERE xid = pg_catalog.pg_current_xact_id()");
         });
     return events[0];
+  }
+
+  /**
+   * Says in the transaction's WAL that it is Holdfast which writes to the guard: what is not said
+   * so is somebody's doing by hand.
+   *
+   * @param act one that the reader of the log knows (damage, {@code Origin})
+   * @param more members of the JSON object, with a comma before; values without quotes in them
+   */
+  static void tell(Statement statement, String act, String more) throws SQLException {
+    statement.execute(
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || '{\"act\": \"%s\"%s}')::text)"
+            .formatted(act, more));
   }
 
   private static boolean exists(Statement statement) throws SQLException {

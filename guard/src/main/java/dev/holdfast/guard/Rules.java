@@ -174,6 +174,7 @@ public final class Rules {
       insert.setObject(6, exception.rowsMax(), Types.BIGINT);
       insert.setObject(7, exception.percentMax(), Types.NUMERIC);
       insert.setString(8, exception.reason());
+      tellException(connection, exception.rule(), "made");
       try (ResultSet row = insert.executeQuery()) {
         row.next();
         return row.getLong(1);
@@ -183,18 +184,36 @@ public final class Rules {
 
   /** Takes an exception away. */
   public static void removeException(Connection connection, long id) {
-    try (PreparedStatement delete =
-        connection.prepareStatement("DELETE FROM holdfast.exception WHERE id = ?")) {
-      delete.setLong(1, id);
-      if (delete.executeUpdate() == 0) {
-        throw new OperatorException(
-            Kind.FAILED,
-            "cannot remove exception " + id,
-            "there is none with this number",
-            "see them: holdfast guard status NAME");
-      }
+    try {
+      Guard.inTransaction(connection, _ -> remove(connection, id));
     } catch (SQLException e) {
       throw Guard.failure("cannot remove exception " + id, e);
+    }
+  }
+
+  private static void remove(Connection connection, long id) throws SQLException {
+    try (PreparedStatement delete =
+        connection.prepareStatement("DELETE FROM holdfast.exception WHERE id = ? RETURNING rule")) {
+      delete.setLong(1, id);
+      try (ResultSet row = delete.executeQuery()) {
+        if (!row.next()) {
+          throw new OperatorException(
+              Kind.FAILED,
+              "cannot remove exception " + id,
+              "there is none with this number",
+              "see them: holdfast guard status NAME");
+        }
+        tellException(connection, row.getString(1), "taken away");
+      }
+    }
+  }
+
+  /** Rules are checked against {@link #NAMES} before. */
+  private static void tellException(Connection connection, String rule, String done)
+      throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      Guard.tell(
+          statement, "exception", ", \"rule\": \"%s\", \"done\": \"%s\"".formatted(rule, done));
     }
   }
 

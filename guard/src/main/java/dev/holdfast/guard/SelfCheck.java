@@ -138,6 +138,34 @@ public final class SelfCheck {
                     : new CheckedRule(rule, "unknown", note);
           });
     }
+    Covered covered = covered(connection);
+    return new Report(
+        version,
+        cluster,
+        environment,
+        database,
+        fits,
+        alive,
+        List.copyOf(rules),
+        Rules.exceptions(connection),
+        covered.tables,
+        covered.uncovered,
+        disarmers(connection),
+        tampered(connection),
+        texts(connection, "SELECT name_like FROM holdfast.free_schema ORDER BY 1"),
+        Long.parseLong(
+            texts(connection, "SELECT count(*)::text FROM holdfast.observation").getFirst()));
+  }
+
+  /**
+   * How the tables are covered.
+   *
+   * @param tables how many should be
+   * @param uncovered those with something missing
+   */
+  record Covered(int tables, List<Guard.Uncovered> uncovered) {}
+
+  static Covered covered(Connection connection) throws SQLException {
     List<Guard.Uncovered> uncovered = new ArrayList<>();
     int tables = 0;
     try (Statement statement = connection.createStatement();
@@ -152,22 +180,7 @@ public final class SelfCheck {
         }
       }
     }
-    return new Report(
-        version,
-        cluster,
-        environment,
-        database,
-        fits,
-        alive,
-        List.copyOf(rules),
-        Rules.exceptions(connection),
-        tables,
-        List.copyOf(uncovered),
-        disarmers(connection),
-        tampered(connection),
-        texts(connection, "SELECT name_like FROM holdfast.free_schema ORDER BY 1"),
-        Long.parseLong(
-            texts(connection, "SELECT count(*)::text FROM holdfast.observation").getFirst()));
+    return new Covered(tables, List.copyOf(uncovered));
   }
 
   private static CheckedRule dropDatabase(Connection connection, Rules.Rule rule)
@@ -254,8 +267,18 @@ public final class SelfCheck {
   }
 
   /** What a superuser can do and nothing refuses: it is seen here. */
-  private static List<String> tampered(Connection connection) throws SQLException {
+  static List<String> tampered(Connection connection) throws SQLException {
     List<String> tampered = new ArrayList<>();
+    tampered.addAll(
+        texts(
+            connection,
+            """
+            SELECT pg_catalog.format('rule %%s is gone', n) FROM pg_catalog.unnest('{%s}'::text[]) n
+             WHERE NOT EXISTS (SELECT FROM holdfast.rule WHERE name = n)
+            UNION ALL
+            SELECT 'the guard''s stamp is gone' WHERE NOT EXISTS (SELECT FROM holdfast.identity)
+            """
+                .formatted(String.join(",", Rules.NAMES))));
     tampered.addAll(
         texts(
             connection,

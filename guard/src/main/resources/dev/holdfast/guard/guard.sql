@@ -1261,6 +1261,7 @@ END $$;
 CREATE OR REPLACE FUNCTION holdfast.stamp(environment_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('act', 'environment', 'environment', environment_name))::text);
   UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
   -- The triggers that are there are the guard's; after pg_upgrade or a restore what was kept of tables belongs to another place.
@@ -1330,10 +1331,11 @@ BEGIN
   RETURN format('database "%s" is %s/%s now', current_database(), who.cluster, environment_name);
 END $$;
 
--- Holdfast's recorder says that it is connected to this very server.
+-- Holdfast's recorder says that it is connected to this very server; in WAL, too, so that nobody takes it for somebody's doing.
 CREATE OR REPLACE FUNCTION holdfast.alive() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE holdfast.identity SET alive_at = clock_timestamp(), alive_in = holdfast.place()
+  UPDATE holdfast.identity SET alive_at = clock_timestamp(), alive_in = holdfast.place();
+  SELECT pg_logical_emit_message(true, 'holdfast', '{"act": "alive"}'::text)
 $$;
 REVOKE ALL ON FUNCTION holdfast.alive() FROM PUBLIC;
 
@@ -1367,7 +1369,7 @@ GRANT EXECUTE ON FUNCTION holdfast.tally(text, oid, bigint, bigint), holdfast.de
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'holdfast') THEN
-    GRANT EXECUTE ON FUNCTION holdfast.alive() TO holdfast;
+    GRANT EXECUTE ON FUNCTION holdfast.alive(), holdfast.tables(), holdfast.identity_fits() TO holdfast;
     EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO holdfast', pg_catalog.current_database());
   END IF;
 EXCEPTION WHEN insufficient_privilege THEN

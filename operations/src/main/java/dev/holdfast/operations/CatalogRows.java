@@ -28,6 +28,20 @@ final class CatalogRows {
       for (Catalog.Relation relation : database.relations()) {
         add(snapshot, database, relation);
       }
+      for (Catalog.Trigger trigger : database.guardTriggers()) {
+        CatalogSnapshot.Place place = place(trigger.place());
+        if (place != null) {
+          snapshot.addTrigger(
+              database.oid(),
+              new CatalogSnapshot.TriggerRow(
+                  trigger.oid(),
+                  trigger.table(),
+                  trigger.name(),
+                  trigger.function(),
+                  trigger.enabled().charAt(0)),
+              place);
+        }
+      }
     }
     return snapshot;
   }

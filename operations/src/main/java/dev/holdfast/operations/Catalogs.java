@@ -26,11 +26,11 @@ final class Catalogs {
     return namesHash(cluster.catalog(name, Catalog.class)) == namesHash(catalog);
   }
 
-  /** Over everything of permanent relations that names depend on. */
+  /** Over everything of permanent relations that names depend on, and the guard's triggers. */
   static int namesHash(Catalog catalog) {
     int hash = 1;
     for (Catalog.Database database : catalog.databases()) {
-      hash = 31 * hash + Objects.hash(database.oid(), database.name());
+      hash = 31 * hash + Objects.hash(database.oid(), database.name(), database.guardTriggers());
       for (Catalog.Relation relation : database.relations()) {
         if (!relation.persistence().equals("t")) {
           hash =

@@ -30,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param recorder the process that records, or last did and has not said that it ended; null when
  *     there is none
  * @param schedules the scheduled jobs and how they stand
+ * @param guard how the guards of its databases stand, and what was done to them
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -56,6 +57,7 @@ public record ClusterStatus(
     @Nullable Slot slot,
     @Nullable Recorder recorder,
     List<ScheduleState> schedules,
+    ClusterGuard guard,
     List<Advice> advice) {
   /** As many terms of silence as make another one take over. */
   private static final double SILENT = 1.1;

@@ -21,8 +21,10 @@ import org.jspecify.annotations.Nullable;
  * @param moreStatements how many more it told of in this transaction
  * @param permit number of the guard's permit that was used; null when none was, or nobody said
  * @param notes what else there is to know: the guard was weakened, event triggers were changed
+ * @param guardSettings what was changed in the guard through Holdfast itself, a sentence each; no
+ *     damage
  * @param database the database it happened in; null when it touched none that is known
- * @param tables what it did to each table; empty only where there are notes
+ * @param tables what it did to each table; empty only where there are notes or settings
  */
 public record LogEntry(
     String xid,
@@ -36,6 +38,7 @@ public record LogEntry(
     long moreStatements,
     @Nullable Long permit,
     List<String> notes,
+    List<String> guardSettings,
     @Nullable String database,
     List<Table> tables) {
 
@@ -101,6 +104,7 @@ public record LogEntry(
         damage.moreStatements(),
         damage.permit(),
         damage.notes(),
+        damage.guardSettings(),
         damage.tables().isEmpty() ? null : damage.tables().getFirst().database(),
         damage.tables().stream().map(LogEntry::table).toList());
   }

@@ -100,6 +100,11 @@ public final class Protect {
     PostgresUrl url = PostgresUrl.parse(request.url());
     ServerFacts facts = ServerFacts.read(url);
     List<String> statements = new ArrayList<>();
+    if (!ServerKind.of(url).kind().equals("superuser")) {
+      statements.add("BEGIN");
+      statements.addAll(ServerKind.probe());
+      statements.add("ROLLBACK");
+    }
     if (request.recorderUrl() == null) {
       statements.add("BEGIN");
       statements.addAll(
@@ -123,8 +128,9 @@ public final class Protect {
   public ProtectResult run(Request request, Progress progress) {
     PostgresUrl url = PostgresUrl.parse(request.url());
     ServerFacts facts = ServerFacts.read(url);
+    ServerKind kind = ServerKind.of(url);
     List<Finding> findings = Preflight.check(url, request.slot());
-    refuseWhatCannotBe(request, findings);
+    refuseWhatCannotBe(request, findings, kind);
     Repository opened = open();
     // Registered first: a name that is taken must be refused before a role or a password is
     // changed.
@@ -166,7 +172,8 @@ public final class Protect {
             .map(database -> database.name())
             .toList(),
         works(request),
-        advice(findings, opened),
+        kind,
+        advice(findings, opened, kind),
         RepositoryKeys.Report.of(opened),
         base);
   }
@@ -196,7 +203,7 @@ public final class Protect {
   }
 
   /** What to know about the server, and about the key: nobody may find out too late. */
-  private List<Advice> advice(List<Finding> findings, Repository opened) {
+  private List<Advice> advice(List<Finding> findings, Repository opened, ServerKind kind) {
     List<Advice> advice = new ArrayList<>();
     Repository.KeyInfo key = opened.keyInfo();
     String file = KeySources.ofProcess().keyFile(opened.id()).toString();
@@ -227,10 +234,13 @@ public final class Protect {
               "keep a copy where neither this machine nor the repository is"));
     }
     findings.stream().map(Protect::advice).forEach(advice::add);
+    if (kind.behindPooler()) {
+      advice.add(GuardInstall.pooler(kind));
+    }
     return List.copyOf(advice);
   }
 
-  private static void refuseWhatCannotBe(Request request, List<Finding> findings) {
+  private static void refuseWhatCannotBe(Request request, List<Finding> findings, ServerKind kind) {
     List<Finding> refused =
         findings.stream().filter(f -> f.severity() == Finding.Severity.REFUSED).toList();
     if (!refused.isEmpty()) {
@@ -238,7 +248,9 @@ public final class Protect {
           Kind.REFUSED,
           "cannot protect " + request.name() + " as it is",
           String.join("; ", refused.stream().map(Finding::what).toList()),
-          String.join("\n", refused.stream().map(Finding::next).toList()));
+          String.join("\n", refused.stream().map(Finding::next).toList())
+              + "\nwhere that cannot be had (a managed service), the guard works without, as the role %s: holdfast guard install URL --name %s --environment %s"
+                  .formatted(kind.role(), request.name(), request.environment()));
     }
   }
 

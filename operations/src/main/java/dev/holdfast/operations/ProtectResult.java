@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * @param slot the replication slot that keeps WAL for us; null without one
  * @param databases the databases in it
  * @param works what works on this server, and what does not
+ * @param server what kind of server it is to the role that was given, and what the guard could do
+ *     as that role; the same as {@code guard install} and {@code guard status} find
  * @param advice what was found on the way
  * @param encryption how the repository is encrypted
  * @param base the first base backup
@@ -30,6 +32,7 @@ public record ProtectResult(
     @Nullable String slot,
     List<String> databases,
     List<Capability> works,
+    ServerKind server,
     List<Advice> advice,
     RepositoryKeys.Report encryption,
     BackupResult base) {

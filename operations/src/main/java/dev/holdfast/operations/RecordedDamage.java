@@ -14,9 +14,11 @@ import dev.holdfast.wal.SegmentName;
 import dev.holdfast.wal.TimelineSegments;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +28,9 @@ import org.jspecify.annotations.Nullable;
  * where they do not.
  */
 final class RecordedDamage {
+  /** Segments that are read for {@link #noted}: those being filled and summarised just now. */
+  private static final int TAIL_MAX = 4;
+
   private final ClusterStore cluster;
   private final RecordedWal wal;
   private final RecordedNames names;
@@ -101,6 +106,60 @@ final class RecordedDamage {
               summary.destructive().forEach(sink);
             }
           });
+    }
+  }
+
+  /**
+   * What was told of guards.
+   *
+   * @param transactions newest first
+   * @param lookedBackTo where looking ended; null when nothing is recorded
+   */
+  record Noted(List<TransactionDamage> transactions, @Nullable Lsn lookedBackTo) {}
+
+  /**
+   * The newest transactions that have notes and were not Holdfast's own, from the newest segment
+   * back. WAL without summaries is read only as far as one segment is likely to be the newest ones.
+   *
+   * @param max this many are enough
+   * @param goOn asked before each segment
+   */
+  Noted noted(int max, BooleanSupplier goOn) {
+    List<Known> known = known();
+    List<TransactionDamage> found = new ArrayList<>();
+    int index = known.size();
+    while (index > 0 && summary(known.get(index - 1)) == null && known.size() - index < TAIL_MAX) {
+      index--;
+    }
+    if (index < known.size()) {
+      int begin = known.size() - 1;
+      while (begin > index && follows(known, begin)) {
+        begin--;
+      }
+      index = begin;
+      RecordedNames near = RecordedNames.near(cluster, known.get(begin).name.start());
+      try (Progress.Phase phase = Progress.SILENT.begin("", 0, Progress.Unit.BYTES)) {
+        new RecordedDamage(cluster, wal, near)
+            .read(known, begin, known.size(), phase, damage -> addNoted(found, damage));
+      }
+    }
+    while (index > 0 && found.size() < max && goOn.getAsBoolean()) {
+      SegmentSummary summary = summary(known.get(index - 1));
+      if (summary == null) {
+        break;
+      }
+      summary.destructive().forEach(damage -> addNoted(found, damage));
+      index--;
+    }
+    found.sort(Comparator.comparing(TransactionDamage::commitLsn).reversed());
+    return new Noted(
+        found.stream().limit(max).toList(),
+        known.isEmpty() ? null : known.get(Math.min(index, known.size() - 1)).name.start());
+  }
+
+  private static void addNoted(List<TransactionDamage> found, TransactionDamage damage) {
+    if (!damage.notes().isEmpty() && damage.guardSettings().isEmpty()) {
+      found.add(damage);
     }
   }
 

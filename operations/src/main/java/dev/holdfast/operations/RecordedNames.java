@@ -77,16 +77,30 @@ final class RecordedNames implements RecordedCatalog {
     return names;
   }
 
+  /** Reads the newest catalog snapshot at or before a position, and those after it. */
+  static RecordedNames near(ClusterStore cluster, Lsn at) {
+    RecordedNames names = new RecordedNames();
+    String wanted = "%016X".formatted(at.position());
+    List<String> all = cluster.catalogs().stream().sorted().toList();
+    long older = all.stream().filter(lsn -> lsn.compareTo(wanted) <= 0).count();
+    all.stream().skip(Math.max(0, older - 1)).forEach(lsn -> names.read(cluster, lsn));
+    return names;
+  }
+
   /** Reads the snapshots that came since. */
   void update(ClusterStore cluster) {
     for (String lsn : cluster.catalogs()) {
       if (!read.contains(lsn)) {
-        Catalog catalog = cluster.catalog(lsn, Catalog.class);
-        add(catalog);
-        snapshots.put(catalog.position(), () -> cluster.catalog(lsn, Catalog.class));
-        read.add(lsn);
+        read(cluster, lsn);
       }
     }
+  }
+
+  private void read(ClusterStore cluster, String lsn) {
+    Catalog catalog = cluster.catalog(lsn, Catalog.class);
+    add(catalog);
+    snapshots.put(catalog.position(), () -> cluster.catalog(lsn, Catalog.class));
+    read.add(lsn);
   }
 
   /** Learns one more snapshot: the recorder does after every change of the schema. */

@@ -1,6 +1,9 @@
 package dev.holdfast.operations;
 
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.PooledSession;
+import dev.holdfast.postgres.PostgresUrl;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -28,6 +31,31 @@ public record ServerKind(
     List<ProtectResult.Capability> works) {
   private static final String YES = "yes";
   private static final String NO = "no";
+
+  private static final List<String> PROBE =
+      List.of(
+          "CREATE SCHEMA holdfast_probe",
+          "CREATE FUNCTION holdfast_probe.nothing() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+          "CREATE EVENT TRIGGER holdfast_probe ON ddl_command_end WHEN TAG IN ('CREATE CAST') EXECUTE FUNCTION holdfast_probe.nothing()");
+
+  /** Tries it over a connection of its own. */
+  static ServerKind of(PostgresUrl url) {
+    try (Connection connection = PooledSession.withoutNamedStatements(url.open())) {
+      return of(connection);
+    } catch (SQLException e) {
+      throw new OperatorException(
+          Kind.FAILED,
+          "cannot find out what works at " + url.redacted(),
+          String.valueOf(e.getMessage()),
+          "check the server's log for this moment, then run the same command again",
+          e);
+    }
+  }
+
+  /** What is tried and rolled back where the role is no superuser. */
+  static List<String> probe() {
+    return PROBE;
+  }
 
   /** Tries. */
   static ServerKind of(Connection connection) throws SQLException {
@@ -58,11 +86,9 @@ public record ServerKind(
     try (Statement statement = connection.createStatement()) {
       Savepoint before = connection.setSavepoint();
       try {
-        statement.execute("CREATE SCHEMA holdfast_probe");
-        statement.execute(
-            "CREATE FUNCTION holdfast_probe.nothing() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'");
-        statement.execute(
-            "CREATE EVENT TRIGGER holdfast_probe ON ddl_command_end WHEN TAG IN ('CREATE CAST') EXECUTE FUNCTION holdfast_probe.nothing()");
+        for (String sql : PROBE) {
+          statement.execute(sql);
+        }
         return true;
       } catch (SQLException e) {
         connection.rollback(before);

@@ -129,6 +129,8 @@ public final class Status {
     Instant provenAt =
         proofs.latest().filter(ProofDocument::isProven).map(ProofDocument::finishedAt).orElse(null);
     advice.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
+    ClusterGuard guard =
+        new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), advice);
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
@@ -166,6 +168,7 @@ public final class Status {
         answer.slot == null ? null : ClusterStatus.Slot.of(answer.slot),
         ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE), now),
         schedules,
+        guard,
         List.copyOf(advice));
   }
 
@@ -178,7 +181,12 @@ public final class Status {
       @Nullable Long unrecordedBytes,
       @Nullable RecordingLag lag,
       @Nullable String dataDirectory,
-      @Nullable SlotState slot) {}
+      @Nullable SlotState slot) {
+    /** Whether it was the one that is recorded who answered, and to everything. */
+    boolean isTheServer() {
+      return reachable && slot != null;
+    }
+  }
 
   private static Answer ask(ClusterStore cluster, Lsn end, List<Advice> advice) {
     ClusterDocument document = cluster.document();

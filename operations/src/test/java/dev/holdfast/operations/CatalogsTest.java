@@ -63,7 +63,8 @@ final class CatalogsTest {
                         .filter(relation -> !relation.name().equals(table))
                         .toList(),
                     database.schemas(),
-                    database.place()))
+                    database.place(),
+                    database.guardTriggers()))
             .toList(),
         catalog.readThrough(),
         catalog.oldestRunning());

@@ -198,6 +198,7 @@ final class SummariesTest {
                 entry.moreStatements(),
                 entry.permit(),
                 entry.notes(),
+                entry.guardSettings(),
                 entry.database(),
                 entry.tables().stream().map(SummariesTest::withoutEstimate).toList()))
         .toList();

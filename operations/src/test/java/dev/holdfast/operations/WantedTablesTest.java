@@ -87,7 +87,8 @@ class WantedTablesTest {
 
   private static Catalog.Database database(
       long oid, String name, List<Catalog.Relation> relations) {
-    return new Catalog.Database(oid, name, 1663, true, new ArrayList<>(relations), List.of(), null);
+    return new Catalog.Database(
+        oid, name, 1663, true, new ArrayList<>(relations), List.of(), null, null);
   }
 
   private static Catalog.Relation relation(long oid, String schema, String name, String kind) {

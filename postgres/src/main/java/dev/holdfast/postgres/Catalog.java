@@ -49,6 +49,7 @@ public record Catalog(
    * @param relations by OID; those shared by all databases stand in each
    * @param schemas by OID; empty when they were not recorded
    * @param place of its row in pg_database, as {@link Place} writes it; null when not recorded
+   * @param guardTriggers the guard's triggers; empty when they were not recorded
    */
   public record Database(
       long oid,
@@ -57,11 +58,19 @@ public record Catalog(
       boolean readable,
       List<Relation> relations,
       @Nullable List<Schema> schemas,
-      @Nullable String place) {
+      @Nullable String place,
+      @Nullable List<Trigger> guardTriggers) {
     /** Copies the lists. */
     public Database {
       relations = List.copyOf(relations);
       schemas = schemas == null ? List.of() : List.copyOf(schemas);
+      guardTriggers = guardTriggers == null ? List.of() : List.copyOf(guardTriggers);
+    }
+
+    /** Never null. */
+    @Override
+    public List<Trigger> guardTriggers() {
+      return guardTriggers == null ? List.of() : guardTriggers;
     }
 
     /** Never null. */
@@ -78,6 +87,19 @@ public record Catalog(
    * @param place of its row in pg_namespace, as {@link Place} writes it
    */
   public record Schema(long oid, String name, String place) {}
+
+  /**
+   * One trigger.
+   *
+   * @param oid its OID
+   * @param table tgrelid
+   * @param name tgname
+   * @param function tgfoid
+   * @param enabled tgenabled
+   * @param place of its row in pg_trigger, as {@link Place} writes it
+   */
+  public record Trigger(
+      long oid, long table, String name, long function, String enabled, String place) {}
 
   /**
    * What a row of pg_class says beside the names: what is needed to understand how WAL tells a

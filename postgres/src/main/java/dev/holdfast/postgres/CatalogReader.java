@@ -57,6 +57,16 @@ public final class CatalogReader {
       FROM pg_namespace n ORDER BY oid
       """;
 
+  // tgqual is null of all of them, so the header is one of rows with nulls.
+  private static final String GUARD_TRIGGERS =
+      """
+      SELECT t.oid, t.tgrelid, t.tgname, t.tgfoid, t.tgenabled, t.ctid::text, t.xmin::text,
+             pg_column_size(t) - 32 AS length
+      FROM pg_trigger t
+      WHERE t.tgname LIKE 'holdfast\\_%' AND NOT t.tgisinternal AND t.tgqual IS NULL
+      ORDER BY t.oid
+      """;
+
   private static final String RELATIONS =
       """
       SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence,
@@ -186,7 +196,8 @@ public final class CatalogReader {
       long oldest,
       Sizes sizes)
       throws SQLException {
-    var unread = new Catalog.Database(oid, name, tablespace, false, List.of(), List.of(), place);
+    var unread =
+        new Catalog.Database(oid, name, tablespace, false, List.of(), List.of(), place, List.of());
     if (!connectable) {
       return unread;
     }
@@ -200,8 +211,9 @@ public final class CatalogReader {
       }
       List<Catalog.Schema> schemas = schemas(connection, oldest);
       List<Catalog.Relation> relations = relations(connection, oid, oldest, sizes);
+      List<Catalog.Trigger> triggers = guardTriggers(connection, oldest);
       connection.rollback();
-      return new Catalog.Database(oid, name, tablespace, true, relations, schemas, place);
+      return new Catalog.Database(oid, name, tablespace, true, relations, schemas, place, triggers);
     } catch (DatabaseUnreachableException e) {
       if (e.temporary()) {
         throw e;
@@ -221,6 +233,25 @@ public final class CatalogReader {
       }
     }
     return schemas;
+  }
+
+  private static List<Catalog.Trigger> guardTriggers(Connection connection, long oldest)
+      throws SQLException {
+    List<Catalog.Trigger> triggers = new ArrayList<>();
+    try (Statement statement = connection.createStatement();
+        ResultSet rows = statement.executeQuery(GUARD_TRIGGERS)) {
+      while (rows.next()) {
+        triggers.add(
+            new Catalog.Trigger(
+                rows.getLong(1),
+                rows.getLong(2),
+                rows.getString(3),
+                rows.getLong(4),
+                rows.getString(5),
+                place(rows, oldest)));
+      }
+    }
+    return triggers;
   }
 
   /** Where the row lay, whose xmin tells whether it did so from the snapshot's position on. */
