@@ -33,7 +33,14 @@ class GuardedRestoreCommandTest {
     home = server.folder(); // others can enter it: root's files go to another user
     server.execute("CREATE TABLE users AS SELECT generate_series(1, 100) AS id");
     done("protect", "acme", server.url("postgres"), "--environment", "production");
-    done("guard", "install", server.url("postgres"), "--name", "acme", "--environment", "production");
+    done(
+        "guard",
+        "install",
+        server.url("postgres"),
+        "--name",
+        "acme",
+        "--environment",
+        "production");
     done("backup", "acme");
   }
 
@@ -114,7 +121,8 @@ class GuardedRestoreCommandTest {
     long postmaster;
     try (HoldfastProcess restore =
         HoldfastProcess.start(home, restore(data, port, "--environment", "development"))) {
-      HoldfastProcess.until(() -> pidFile(data).size() >= 8 && pidFile(data).get(7).contains("ready"));
+      HoldfastProcess.until(
+          () -> pidFile(data).size() >= 8 && pidFile(data).get(7).contains("ready"));
       postmaster = Long.parseLong(pidFile(data).getFirst().strip());
       assertThat(LastingServer.isFree(port)).as("nobody can connect").isTrue();
       restore.kill();
