@@ -43,8 +43,10 @@ final class GuardTamperingTest {
               "the guard was weakened: triggers holdfast_delete, holdfast_delete_begin on public.users in database postgres were dropped",
               "SET allow_system_table_mods = on",
               "DELETE FROM pg_trigger WHERE tgrelid = 'users'::regclass AND tgname LIKE 'holdfast_delete%'"));
-      acme.server.execute("VACUUM FULL pg_trigger");
-      acme.awaitRecorded("unrelated");
+      // Every row is in another place then: what the triggers are is known again once the catalog
+      // has been read anew.
+      acme.server.execute("VACUUM FULL pg_trigger", "CREATE TABLE after_vacuum (id int)");
+      acme.awaitRecorded("after_vacuum");
       if (major >= 17) {
         deeds.add(
             done(
