@@ -272,6 +272,11 @@ public final class Diff {
 
   private boolean isIgnored(SchemaDifference difference, boolean fork) {
     String property = difference.property();
+    // Such settings are compared as what they are, whoever we are connected as.
+    if (ComparedDatabase.SET_ELSEWHERE.equals(difference.a())
+        || ComparedDatabase.SET_ELSEWHERE.equals(difference.b())) {
+      return true;
+    }
     return (property != null && request.ignore().contains(property))
         || (fork
             && difference.kind().equals("sequence")

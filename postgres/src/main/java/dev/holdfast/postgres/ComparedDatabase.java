@@ -24,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Not for several threads at once.
  */
 public final class ComparedDatabase implements AutoCloseable {
+  /** In the place of a setting's value where a database's or role's own overlays the server's. */
+  public static final String SET_ELSEWHERE = SchemaQueries.SET_ELSEWHERE;
+
   private static final long STANDBY_WAIT_NANOS = TimeUnit.SECONDS.toNanos(10);
 
   private final String label;

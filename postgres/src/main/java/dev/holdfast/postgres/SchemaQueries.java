@@ -17,6 +17,9 @@ final class SchemaQueries {
   /** What Holdfast puts inside a database. */
   static final String OWN_SCHEMAS = "'{holdfast,holdfast_sentinel,holdfast_watch,holdfast_freeze}'";
 
+  /** In the place of a setting's value where a database's or role's own overlays the server's. */
+  static final String SET_ELSEWHERE = "(set for the database or role)";
+
   /** By kind, in the order they are to be compared: tables before what hangs on them. */
   private static final Map<String, String> BY_KIND = new LinkedHashMap<>();
 
@@ -42,7 +45,7 @@ final class SchemaQueries {
         """
         SELECT s.name, NULL AS on_table,
                CASE WHEN s.source IN ('database', 'user', 'database user', 'client')
-                    THEN '(set for the database or role)' ELSE s.reset_val END AS value
+                    THEN 'SET_ELSEWHERE' ELSE s.reset_val END AS value
           FROM pg_settings s
          WHERE s.name = ANY ('{default_transaction_isolation,default_transaction_read_only,
            standard_conforming_strings,session_replication_role,bytea_output,lc_monetary,lc_numeric,
@@ -311,8 +314,14 @@ final class SchemaQueries {
         SELECT p.pubname AS name, NULL AS on_table,
                CASE WHEN p.puballtables THEN 'all' ELSE
                  (SELECT string_agg(format('%I.%I', t.schemaname, t.tablename)
-                           || coalesce(' (' || array_to_string(ARRAY(
-                                SELECT jsonb_array_elements_text(to_jsonb(t) -> 'attnames')), ', ') || ')', '')
+                           || coalesce(' (' || (
+                                SELECT string_agg(a.attname, ', ' ORDER BY a.attname COLLATE "C")
+                                  FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
+                                  JOIN pg_namespace n ON n.oid = c.relnamespace
+                                  JOIN pg_attribute a ON a.attrelid = c.oid
+                                   AND a.attnum = ANY (string_to_array(to_jsonb(r) ->> 'prattrs', ' ')::int2[])
+                                 WHERE r.prpubid = p.oid AND n.nspname = t.schemaname
+                                   AND c.relname = t.tablename) || ')', '')
                            || coalesce(' WHERE ' || (to_jsonb(t) ->> 'rowfilter'), ''),
                          ', ' ORDER BY t.schemaname, t.tablename)
                     FROM pg_publication_tables t WHERE t.pubname = p.pubname) END AS tables,
@@ -428,7 +437,8 @@ final class SchemaQueries {
             .replaceAll(found ->
                 Matcher.quoteReplacement(
                     expand(found.group(1), found.group(2).strip().split(" ", -1), majorMin)))
-            .replace("OWN_SCHEMAS", OWN_SCHEMAS);
+            .replace("OWN_SCHEMAS", OWN_SCHEMAS)
+            .replace("SET_ELSEWHERE", SET_ELSEWHERE);
     return "SELECT * FROM (\n" + expanded + ") q ORDER BY convert_to(q.name, 'UTF8')";
   }
 
