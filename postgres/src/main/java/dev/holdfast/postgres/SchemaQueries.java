@@ -44,7 +44,11 @@ final class SchemaQueries {
         "setting",
         """
         SELECT s.name, NULL AS on_table,
-               CASE WHEN s.source IN ('database', 'user', 'database user', 'client')
+               CASE WHEN s.source = 'client' OR EXISTS (
+                 SELECT FROM pg_db_role_setting r CROSS JOIN LATERAL unnest(r.setconfig) c
+                  WHERE lower(split_part(c, '=', 1)) = lower(s.name)
+                    AND r.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+                    AND r.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
                     THEN 'SET_ELSEWHERE' ELSE s.reset_val END AS value
           FROM pg_settings s
          WHERE s.name = ANY ('{default_transaction_isolation,default_transaction_read_only,

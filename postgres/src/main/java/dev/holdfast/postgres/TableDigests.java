@@ -318,7 +318,7 @@ public final class TableDigests {
     List<String> texts = new ArrayList<>();
     for (ComparedTable.Column column : columns) {
       texts.add(
-          "CASE WHEN length(%1$s::text) > %2$d THEN left(%1$s::text, 200) || format('… (%%s characters, md5 %%s)', length(%1$s::text), md5(%1$s::text)) ELSE %1$s::text END"
+          "CASE WHEN length(%1$s::text) > %2$d THEN left(%1$s::text, 200) || format('... (%%s characters, md5 %%s)', length(%1$s::text), md5(%1$s::text)) ELSE %1$s::text END"
               .formatted(value(column), VALUE_CHARS_MAX));
     }
     String sql =
