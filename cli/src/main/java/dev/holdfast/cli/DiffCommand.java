@@ -291,12 +291,12 @@ final class DiffCommand extends CliCommand {
                     ? terminal.paint(Terminal.Colour.YELLOW, "nothing found in what was compared")
                     : terminal.paint(Terminal.Colour.RED, "different"))
         .append(
-            ": %s in definitions, %s in rows; %s, %s of rows in A, %s read in %s%n"
+            ": %s in definitions, %s in rows; %s, %s in A, %s read in %s%n"
                 .formatted(
                     Texts.plural(summary.schemaDifferences(), "difference"),
                     Texts.plural(summary.rowDifferences(), "difference"),
                     Texts.plural(summary.tablesCompared(), "table"),
-                    Texts.count(summary.rowsA()),
+                    Texts.plural(summary.rowsA(), "row"),
                     Texts.bytes(summary.bytesRead()),
                     Texts.seconds(summary.durationSeconds())));
     return text.toString();

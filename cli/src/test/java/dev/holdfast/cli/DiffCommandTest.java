@@ -59,7 +59,7 @@ class DiffCommandTest {
     HoldfastProcess.Ended text = diff("base", "same");
     assertThat(text.exitCode()).as(text.err()).isZero();
     assertThat(text.out())
-        .contains("equal: 0 differences in definitions, 0 differences in rows; 1 table, 100 of rows in A")
+        .contains("equal: 0 differences in definitions, 0 differences in rows; 1 table, 100 rows in A")
         .contains("left out: Holdfast's own schemas (holdfast, holdfast_sentinel)");
     HoldfastProcess.Ended json = diff("base", "same", "--json");
     assertThat(json.exitCode()).isZero();
@@ -116,7 +116,7 @@ class DiffCommandTest {
           !server
               .query(
                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'slower'"
-                      + " AND application_name = 'holdfast:diff' AND query LIKE '%OFFSET 0%'")
+                      + " AND application_name = 'holdfast:diff' AND query LIKE 'SELECT p, count%'")
               .isEmpty());
       HoldfastProcess.Ended ended = comparing.await();
       assertThat(ended.exitCode()).as(ended.err()).isEqualTo(7);

@@ -23,7 +23,8 @@ class SchemaComparisonTest {
 
   @Test
   void a_table_that_one_side_lacks_is_told_once_without_what_hangs_on_it() {
-    comparison.compare("table", List.of(table("a"), table("b")).iterator(), List.of(table("b")).iterator());
+    comparison.compare(
+        "table", List.of(table("a"), table("b")).iterator(), List.of(table("b")).iterator());
     comparison.compare(
         "column",
         List.of(column("a", "x", "int"), column("b", "x", "int")).iterator(),
