@@ -59,14 +59,17 @@ class DiffCommandTest {
     HoldfastProcess.Ended text = diff("base", "same");
     assertThat(text.exitCode()).as(text.err()).isZero();
     assertThat(text.out())
-        .contains("equal: 0 differences in definitions, 0 differences in rows; 1 table, 100 rows in A")
+        .contains(
+            "equal: 0 differences in definitions, 0 differences in rows; 1 table, 100 rows in A")
         .contains("left out: Holdfast's own schemas (holdfast, holdfast_sentinel)");
     HoldfastProcess.Ended json = diff("base", "same", "--json");
     assertThat(json.exitCode()).isZero();
-    assertThat(json.lines()).singleElement().satisfies(summary -> {
-      assertThat(summary.path("type").asString()).isEqualTo("summary");
-      assertThat(summary.path("equal").asBoolean()).isTrue();
-    });
+    assertThat(json.lines())
+        .singleElement()
+        .satisfies(summary -> {
+          assertThat(summary.path("type").asString()).isEqualTo("summary");
+          assertThat(summary.path("equal").asBoolean()).isTrue();
+        });
   }
 
   @Test

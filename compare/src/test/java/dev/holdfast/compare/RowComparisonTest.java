@@ -41,7 +41,7 @@ class RowComparisonTest {
     }
 
     private static long hash(long key) {
-      return key * 0x9E3779B97F4A7C15L >>> 7;
+      return (key * 0x9E3779B97F4A7C15L) >>> 7;
     }
 
     private static PartSums sums(Map<Long, Long> table, Selection selection, Split split) {
