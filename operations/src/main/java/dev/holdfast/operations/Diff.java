@@ -49,6 +49,7 @@ public final class Diff {
   /** Of a table that was never analysed. */
   private static final long ROW_BYTES = 200;
 
+  private static final String FORK_ROLE = "role holdfast_fork_";
   private static final String DATABASE_IF_NOT_SAID = "postgres";
 
   private final DiffRequest request;
@@ -209,7 +210,8 @@ public final class Diff {
     }
     if (a.isFork() || b.isFork()) {
       notes.add(
-          "positions of sequences are passed over: a fork's stand up to 32 numbers ahead, as after a crash");
+          "positions of sequences are passed over (a fork's stand up to 32 numbers ahead, as after a crash), and"
+              + " so are the server's own settings, which a fork does not take over");
     }
     if (!request.schema()) {
       leftOut.add("definitions (--data-only)");
@@ -252,7 +254,7 @@ public final class Diff {
         }
         phase.advance(1);
       }
-      if (tables.isEmpty() && !request.ignore().contains("setting")) {
+      if (tables.isEmpty() && !fork && !request.ignore().contains("setting")) {
         serverDefaults(a.database(), b.database(), comparison);
       }
     }
@@ -276,6 +278,12 @@ public final class Diff {
     if (ComparedDatabase.SET_ELSEWHERE.equals(difference.a())
         || ComparedDatabase.SET_ELSEWHERE.equals(difference.b())) {
       return true;
+    }
+    if (fork && difference.kind().equals("setting")) {
+      // The settings of its server, and those of the role that reads it, are the fork's own.
+      if (!difference.name().contains(": ") || difference.name().startsWith(FORK_ROLE)) {
+        return true;
+      }
     }
     return (property != null && request.ignore().contains(property))
         || (fork

@@ -135,7 +135,7 @@ public final class ComparedDatabase implements AutoCloseable {
                      CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
                           THEN (SELECT system_identifier::text FROM pg_control_system()) END,
                      CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                          ELSE pg_current_wal_insert_lsn() END,
+                          ELSE pg_current_wal_flush_lsn() END,
                      has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')
                        AND has_table_privilege('pg_file_settings', 'SELECT')
               """)) {
