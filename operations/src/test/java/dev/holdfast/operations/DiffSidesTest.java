@@ -10,11 +10,9 @@ import org.junit.jupiter.api.Test;
 
 /** Sides that are no ordinary server: a standby, and what was recorded of a protected one. */
 class DiffSidesTest {
-  private static DiffSummary diff(
-      String a, String b, String repository, List<DiffEntry> found) {
+  private static DiffSummary diff(String a, String b, String repository, List<DiffEntry> found) {
     return Diff.run(
-        new DiffRequest(
-            a, b, true, true, List.of(), List.of(), List.of(), 10, 10_000, null, null),
+        new DiffRequest(a, b, true, true, List.of(), List.of(), List.of(), 10, 10_000, null, null),
         () -> repository,
         found::add,
         Progress.SILENT);
@@ -29,7 +27,8 @@ class DiffSidesTest {
   void a_standby_is_waited_for_and_is_equal_to_its_primary() throws Exception {
     try (ServerFamily family = ServerFamily.begin(PostgresBinaries.embedded(18), 16)) {
       ServerFamily.Member primary = family.first();
-      primary.execute("CREATE TABLE users AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g");
+      primary.execute(
+          "CREATE TABLE users AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 1000) g");
       ServerFamily.Member standby =
           primary.standby("standby", Map.of("recovery_min_apply_delay", "1s"));
       primary.execute("UPDATE users SET v = 'new' WHERE id = 5");
@@ -58,7 +57,8 @@ class DiffSidesTest {
       assertThat(same.equal()).isTrue();
       assertThat(same.b().fork()).isEqualTo("acme");
       acme.server.execute("DELETE FROM users WHERE id = 7");
-      DiffSummary changed = diff(acme.server.url("postgres"), "acme/postgres", acme.repository, found);
+      DiffSummary changed =
+          diff(acme.server.url("postgres"), "acme/postgres", acme.repository, found);
       assertThat(Diff.exitCode(changed)).isEqualTo(4);
       assertThat(found.getFirst())
           .isInstanceOfSatisfying(

@@ -9,6 +9,7 @@ import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -593,6 +594,81 @@ class DiffTest {
     assertThat(found.lines()).isEmpty();
   }
 
+  /** Does something once, after so many readings of both sides together. */
+  private static Progress after(int readings, Runnable work) {
+    AtomicInteger told = new AtomicInteger();
+    return new Progress() {
+      @Override
+      public Phase begin(String name, long total, Unit unit) {
+        return new Phase() {
+          @Override
+          public void advance(long amount) {
+            if (unit == Unit.BYTES && told.incrementAndGet() == readings) {
+              work.run();
+            }
+          }
+
+          @Override
+          public void close() {}
+        };
+      }
+
+      @Override
+      public void say(String line) {}
+    };
+  }
+
+  private static DiffSummary diff(DiffRequest request, List<DiffEntry> found, Progress progress) {
+    return Diff.run(
+        request,
+        () -> {
+          throw new IllegalStateException("no repository is asked");
+        },
+        found::add,
+        progress);
+  }
+
+  @Test
+  void a_table_that_was_read_can_be_locked_by_others_while_the_rest_is_compared() {
+    String url = changed("SELECT 1");
+    String database = url.substring(url.lastIndexOf('/') + 1);
+    List<String> locked = new ArrayList<>();
+    // keys, log, orders and pairs come first, each read once on both sides.
+    Progress locking =
+        after(
+            9,
+            () -> {
+              b.executeIn(
+                  database,
+                  "BEGIN",
+                  "LOCK TABLE shop.keys, shop.log, shop.orders IN ACCESS EXCLUSIVE MODE NOWAIT",
+                  "ROLLBACK");
+              locked.add("locked");
+            });
+    assertThat(diff(request(a.url("base"), url), new ArrayList<>(), locking).equal()).isTrue();
+    assertThat(locked).containsExactly("locked");
+  }
+
+  @Test
+  void a_table_truncated_meanwhile_is_not_compared_and_no_row_of_it_is_called_missing() {
+    String url = changed("SELECT 1");
+    String database = url.substring(url.lastIndexOf('/') + 1);
+    List<DiffEntry> found = new ArrayList<>();
+    DiffSummary summary =
+        diff(
+            request(a.url("base"), url),
+            found,
+            after(1, () -> b.executeIn(database, "TRUNCATE shop.pairs")));
+    assertThat(found).isEmpty();
+    assertThat(summary.notCompared())
+        .singleElement()
+        .satisfies(table -> {
+          assertThat(table.table()).isEqualTo("pairs");
+          assertThat(table.why()).contains("truncated, dropped or rewritten on side B");
+        });
+    assertThat(Diff.exitCode(summary)).isEqualTo(1);
+  }
+
   @Test
   void an_unreachable_side_is_the_databases_failure() {
     assertThatThrownBy(() -> diff(request(a.url("base"), "postgresql://postgres@127.0.0.1:1/base")))
@@ -610,27 +686,7 @@ class DiffTest {
       killed.executeIn("base", rows("g"));
       List<DiffEntry> entries = new ArrayList<>();
       Progress killing =
-          new Progress() {
-            @Override
-            public Phase begin(String name, long total, Unit unit) {
-              return new Phase() {
-                private int told;
-
-                @Override
-                public void advance(long amount) {
-                  if (unit == Unit.BYTES && ++told == 3) {
-                    killed.stop(dev.holdfast.server.PostgresServer.Stop.IMMEDIATE);
-                  }
-                }
-
-                @Override
-                public void close() {}
-              };
-            }
-
-            @Override
-            public void say(String line) {}
-          };
+          after(3, () -> killed.stop(dev.holdfast.server.PostgresServer.Stop.IMMEDIATE));
       assertThatThrownBy(() ->
               Diff.run(request(a.url("base"), killed.url("base")), () -> "", entries::add, killing))
           .isInstanceOfSatisfying(

@@ -297,7 +297,7 @@ public final class ComparedDatabase implements AutoCloseable {
               connection.prepareStatement(
                   """
                   SELECT c.oid, c.oid::regclass::text, c.relkind, c.relispartition,
-                         coalesce(pg_relation_size(c.oid), 0), coalesce(pg_relation_filenode(c.oid), 0)
+                         coalesce(pg_relation_size(c.oid), 0), c.relfilenode
                     FROM pg_class c
                    WHERE c.oid = ?::oid AND c.relkind <> 'p'
                       OR c.oid IN (SELECT t.relid FROM pg_partition_tree(?::oid) t WHERE t.isleaf)
@@ -319,7 +319,8 @@ public final class ComparedDatabase implements AutoCloseable {
               }
             }
           }
-          return new ComparedTable(
+          ComparedTable table =
+              new ComparedTable(
               entry.oid,
               entry.name,
               partitioned,
@@ -327,6 +328,9 @@ public final class ComparedDatabase implements AutoCloseable {
               List.copyOf(key.values()),
               leaves,
               foreign);
+          // Its size is what it is now, and may be that of another file than the snapshot's.
+          sameFiles(table, leaves);
+          return table;
         });
   }
 
@@ -383,7 +387,8 @@ public final class ComparedDatabase implements AutoCloseable {
   }
 
   /**
-   * Refuses what a truncation or a rewrite left, which every snapshot sees. To be asked while the
+   * Refuses what a truncation or a rewrite left, which every snapshot sees: a query on pg_class
+   * shows the file that the snapshot knew, the function the one that there is. To be asked while the
    * lock of the reading is held.
    */
   void sameFiles(ComparedTable table, List<ComparedTable.Leaf> leaves) throws SQLException {
