@@ -321,13 +321,13 @@ public final class ComparedDatabase implements AutoCloseable {
           }
           ComparedTable table =
               new ComparedTable(
-              entry.oid,
-              entry.name,
-              partitioned,
-              columns,
-              List.copyOf(key.values()),
-              leaves,
-              foreign);
+                  entry.oid,
+                  entry.name,
+                  partitioned,
+                  columns,
+                  List.copyOf(key.values()),
+                  leaves,
+                  foreign);
           // Its size is what it is now, and may be that of another file than the snapshot's.
           sameFiles(table, leaves);
           return table;
@@ -388,8 +388,8 @@ public final class ComparedDatabase implements AutoCloseable {
 
   /**
    * Refuses what a truncation or a rewrite left, which every snapshot sees: a query on pg_class
-   * shows the file that the snapshot knew, the function the one that there is. To be asked while the
-   * lock of the reading is held.
+   * shows the file that the snapshot knew, the function the one that there is. To be asked while
+   * the lock of the reading is held.
    */
   void sameFiles(ComparedTable table, List<ComparedTable.Leaf> leaves) throws SQLException {
     for (ComparedTable.Leaf leaf : leaves) {
