@@ -27,6 +27,7 @@ class ArchitectureTest {
           Map.entry("server", Set.of("failure")),
           Map.entry("damage", Set.of("wal", "row", "failure")),
           Map.entry("revert", Set.of("row", "failure")),
+          Map.entry("compare", Set.of()),
           Map.entry("guard", Set.of("failure")),
           Map.entry("postgres", Set.of("wal", "row", "store", "server", "failure")),
           Map.entry(
@@ -38,6 +39,7 @@ class ArchitectureTest {
                   "server",
                   "damage",
                   "revert",
+                  "compare",
                   "postgres",
                   "guard",
                   "failure")),
