@@ -48,6 +48,7 @@ final class HoldfastCommand {
           ForkCommand.class,
           RestoreCommand.class,
           PreviewCommand.class,
+          CheckCommand.class,
           GuardCommand.class,
           WatchCommand.class,
           RunCommand.class,

@@ -47,9 +47,11 @@ public final class Check {
   /**
    * What the database at this address is.
    *
-   * @param source where the URL was found; null when it was given
+   * @param address a URL, or keywords and values
+   * @param source where it was found; null when it was given
    */
-  public CheckResult of(PostgresUrl url, @Nullable String source, Expectation expectation) {
+  public CheckResult of(String address, @Nullable String source, Expectation expectation) {
+    PostgresUrl url = PostgresUrl.parse(address);
     try (Connection connection = url.withApplicationName(APPLICATION).open()) {
       return new Judgement(
               url, source, expectation, DatabaseShape.read(connection), Stamp.read(connection))

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.guard.Guard;
 import dev.holdfast.operations.CheckResult.Verdict;
-import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
@@ -72,7 +71,7 @@ final class CheckTest {
 
   private static CheckResult check(
       String url, Expectation expectation, @Nullable String repository) {
-    return new Check(repository).of(PostgresUrl.parse(url), null, expectation);
+    return new Check(repository).of(url, null, expectation);
   }
 
   @Test
