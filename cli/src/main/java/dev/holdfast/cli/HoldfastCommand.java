@@ -49,6 +49,7 @@ final class HoldfastCommand {
           RestoreCommand.class,
           PreviewCommand.class,
           DiffCommand.class,
+          CheckCommand.class,
           GuardCommand.class,
           WatchCommand.class,
           RunCommand.class,

@@ -1,0 +1,419 @@
+package dev.holdfast.operations;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.Stamp;
+import dev.holdfast.operations.CheckResult.Missing;
+import dev.holdfast.operations.CheckResult.Verdict;
+import dev.holdfast.postgres.Catalog;
+import dev.holdfast.postgres.DatabaseShape;
+import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.store.ClusterDocument;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Repository;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which database is this, really? By what it says of itself, by which server it is on, by what is
+ * recorded of the clusters in the repository, and by whether its WAL is what is recorded.
+ */
+public final class Check {
+  private static final String APPLICATION = "holdfast:check";
+
+  /** The recorder renews its mark once a minute. */
+  private static final Duration MARK_MAX = Duration.ofMinutes(3);
+
+  /** Of a cluster's tables: with fewer in common it is a coincidence of names. */
+  private static final double COPY_HAS_AT_LEAST = 0.3;
+
+  private final @Nullable Repository repository;
+
+  /**
+   * Asks.
+   *
+   * @param repository where clusters are recorded; null without one: then a database is what it
+   *     says to be, and a copy of its files cannot be told from it
+   */
+  public Check(@Nullable String repository) {
+    this.repository = repository == null ? null : Repository.open(repository);
+  }
+
+  /**
+   * What the database at this address is.
+   *
+   * @param address a URL, or keywords and values
+   * @param source where it was found; null when it was given
+   */
+  public CheckResult of(String address, @Nullable String source, Expectation expectation) {
+    PostgresUrl url = PostgresUrl.parse(address);
+    try (Connection connection = url.withApplicationName(APPLICATION).open()) {
+      return new Judgement(
+              url, source, expectation, DatabaseShape.read(connection), Stamp.read(connection))
+          .result();
+    } catch (OperatorException e) {
+      if (e.kind() != Kind.DATABASE_UNREACHABLE) {
+        throw e;
+      }
+      return unreachable(url, source, expectation, String.valueOf(e.getMessage()));
+    } catch (SQLException e) {
+      return unreachable(url, source, expectation, String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static CheckResult unreachable(
+      PostgresUrl url, @Nullable String source, Expectation expectation, String why) {
+    return new CheckResult(
+        url.redacted(),
+        source,
+        Verdict.UNREACHABLE,
+        false,
+        expectation.toString(),
+        null,
+        null,
+        "the database does not answer, so nobody knows what it is",
+        List.of(why),
+        Missing.NONE,
+        List.of(),
+        null,
+        "see that the server runs and the address is right, then check again");
+  }
+
+  private final class Judgement {
+    private final PostgresUrl url;
+    private final @Nullable String source;
+    private final Expectation expectation;
+    private final DatabaseShape shape;
+    private final @Nullable Stamp stamp;
+    private final List<String> reasons = new ArrayList<>();
+
+    Judgement(
+        PostgresUrl url,
+        @Nullable String source,
+        Expectation expectation,
+        DatabaseShape shape,
+        @Nullable Stamp stamp) {
+      this.url = url;
+      this.source = source;
+      this.expectation = expectation;
+      this.shape = shape;
+      this.stamp = stamp;
+    }
+
+    CheckResult result() {
+      if (stamp != null) {
+        reasons.add(
+            "its stamp says %s/%s%s"
+                .formatted(
+                    stamp.cluster(),
+                    stamp.environment(),
+                    fits() ? "" : ", and was made on another server or under another name"));
+      } else {
+        reasons.add("it has no stamp of Holdfast's");
+      }
+      ClusterStore itself = withIdentifier();
+      return itself == null ? elsewhere() : onItsServer(itself);
+    }
+
+    private boolean fits() {
+      return stamp != null
+          && stamp.systemIdentifier().equals(shape.systemIdentifier())
+          && stamp.database().equals(shape.database());
+    }
+
+    private @Nullable ClusterStore withIdentifier() {
+      return repository == null
+          ? null
+          : repository.clusterNames().stream()
+              .map(repository::cluster)
+              .filter(c -> c.document().systemIdentifier().equals(shape.systemIdentifier()))
+              .findFirst()
+              .orElse(null);
+    }
+
+    /** The system identifier is a recorded cluster's: it is that one, or a copy of its files. */
+    private CheckResult onItsServer(ClusterStore cluster) {
+      ClusterDocument document = cluster.document();
+      String name = document.name();
+      String environment = stamp == null ? document.environment() : stamp.environment();
+      reasons.add(
+          "its system identifier %s is that of %s".formatted(shape.systemIdentifier(), name));
+      if (stamp != null && !stamp.database().equals(shape.database())) {
+        reasons.add(
+            "it was stamped as \"%s\" and is called \"%s\""
+                .formatted(stamp.database(), shape.database()));
+        return told(
+            Verdict.DUMP_COPY,
+            name,
+            environment,
+            "this is a copy of a database of %s, made on its own server".formatted(name),
+            difference(cluster),
+            "use the original, or say what it is: SELECT holdfast.adopt('development')");
+      }
+      String usual = PostgresUrl.parse(document.url()).database();
+      if (ShapeDifference.isEmpty(shape) && !usual.equals(shape.database())) {
+        return told(
+            Verdict.EMPTY,
+            name,
+            environment,
+            "this database on %s's server is empty: it is called \"%s\", %s's is \"%s\""
+                .formatted(name, shape.database(), name, usual),
+            null,
+            "correct the database's name in the URL");
+      }
+      SameHistory history = SameHistory.of(shape, cluster);
+      DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
+      String at =
+          checkpoint == null
+              ? ""
+              : " (its newest checkpoint: %s, on timeline %s)"
+                  .formatted(checkpoint.lsn(), Integer.toUnsignedString(checkpoint.timeline()));
+      return switch (history) {
+        case YES -> {
+          reasons.add("its WAL is what is recorded of " + name + at);
+          yield told(
+              shape.inRecovery() ? Verdict.STANDBY : Verdict.SAME,
+              name,
+              environment,
+              shape.inRecovery()
+                  ? "this is a standby of %s/%s: it can be read, and not written to"
+                      .formatted(name, environment)
+                  : "this is %s/%s itself".formatted(name, environment),
+              null,
+              null);
+        }
+        case NO -> {
+          reasons.add("its WAL is not what is recorded of " + name + at);
+          yield physicalCopy(cluster, environment);
+        }
+        case RECORDED_ELSEWHERE -> {
+          reasons.add("%s is being recorded, and not from this server%s".formatted(name, at));
+          if (markIsStale()) {
+            reasons.add("the recorder's mark in it is from " + aliveAt());
+            yield physicalCopy(cluster, environment);
+          }
+          yield told(
+              Verdict.DOUBTFUL,
+              name,
+              environment,
+              "this is a copy of %s's files, made a moment ago, or %s itself cut off from its recorder"
+                  .formatted(name, name),
+              null,
+              "check again in a minute; holdfast status " + name + " says what is recorded");
+        }
+        case NOT_RECORDED, UNKNOWN -> {
+          reasons.add(
+              history == SameHistory.UNKNOWN
+                  ? "its WAL could not be compared with what is recorded" + at
+                  : "nobody records %s at the moment, so its newest WAL could not be compared%s"
+                      .formatted(name, at));
+          yield told(
+              Verdict.UNPROVEN,
+              name,
+              environment,
+              "this is %s/%s, as far as it can be told: a copy of its files would look the same"
+                  .formatted(name, environment),
+              null,
+              "holdfast status " + name + " says whether it is recorded");
+        }
+      };
+    }
+
+    private CheckResult physicalCopy(ClusterStore cluster, String environment) {
+      return told(
+          Verdict.PHYSICAL_COPY,
+          cluster.document().name(),
+          environment,
+          "this is a copy of %s's files (a snapshot of its disks, an old primary, a restored backup), and not %s itself"
+              .formatted(cluster.document().name(), cluster.document().name()),
+          null,
+          "what is written here does not reach %s: use the address in `holdfast status %s`"
+              .formatted(cluster.document().name(), cluster.document().name()));
+    }
+
+    private boolean markIsStale() {
+      Instant alive = aliveAt();
+      return alive != null && alive.plus(MARK_MAX).isBefore(Instant.now());
+    }
+
+    private @Nullable Instant aliveAt() {
+      return stamp == null ? null : stamp.aliveAt();
+    }
+
+    /** Another server than any that is recorded, or nothing is recorded. */
+    private CheckResult elsewhere() {
+      ClusterStore compared = comparable();
+      ShapeDifference difference = compared == null ? null : difference(compared);
+      String name =
+          stamp != null ? stamp.cluster() : compared == null ? null : compared.document().name();
+      if (ShapeDifference.isEmpty(shape)) {
+        return told(
+            Verdict.EMPTY,
+            stamp == null ? null : name,
+            stamp == null ? null : stamp.environment(),
+            compared == null
+                ? "this database is empty: it has no table"
+                : "this database is empty: it has none of the %d tables of %s"
+                    .formatted(
+                        difference == null ? 0 : difference.missing().tables(),
+                        compared.document().name()),
+            difference,
+            "it may be a new one, or the address of another environment: correct the URL");
+      }
+      if (stamp != null) {
+        return stamped(stamp, compared, difference);
+      }
+      if (difference != null
+          && compared != null
+          && difference.common() > 0
+          && difference.common() >= COPY_HAS_AT_LEAST * difference.missing().tables()) {
+        int gone = difference.missing().missingTables().size();
+        return told(
+            Verdict.PARTIAL_COPY,
+            compared.document().name(),
+            null,
+            "this is a clone of %s, made by copying: %s"
+                .formatted(
+                    compared.document().name(),
+                    gone == 0
+                        ? "all of its %d tables are here, and it is another server"
+                            .formatted(difference.missing().tables())
+                        : "%d of %d tables are missing"
+                            .formatted(gone, difference.missing().tables())),
+            difference,
+            "use %s's own address; what is written here does not reach it"
+                .formatted(compared.document().name()));
+      }
+      if (compared == null) {
+        return told(
+            Verdict.UNPROTECTED,
+            null,
+            null,
+            "this database was never protected: it may be a new, empty or hand-made one",
+            null,
+            repository == null
+                ? "name the repository that knows the cluster: --repository URL, or HOLDFAST_REPOSITORY"
+                : "if it is the one: holdfast protect NAME URL --environment ENV");
+      }
+      return told(
+          Verdict.OTHER,
+          null,
+          null,
+          "this is another database: it has %d of the %d tables of %s"
+              .formatted(
+                  difference == null ? 0 : difference.common(),
+                  difference == null ? 0 : difference.missing().tables(),
+                  compared.document().name()),
+          null,
+          "correct the URL");
+    }
+
+    private CheckResult stamped(
+        Stamp itsStamp, @Nullable ClusterStore compared, @Nullable ShapeDifference difference) {
+      if (!fits()) {
+        return told(
+            Verdict.DUMP_COPY,
+            itsStamp.cluster(),
+            itsStamp.environment(),
+            "this is a copy of %s, made by dump and restore or moved to a new server: its stamp was made elsewhere"
+                .formatted(itsStamp.cluster()),
+            difference,
+            "a copy is released by SELECT holdfast.adopt('development'); where it is %s itself, upgraded or moved: SELECT holdfast.adopt('%s')"
+                .formatted(itsStamp.cluster(), itsStamp.environment()));
+      }
+      if (compared != null && compared.document().name().equals(itsStamp.cluster())) {
+        reasons.add(
+            "%s is recorded from a server with the system identifier %s, this one has %s"
+                .formatted(
+                    itsStamp.cluster(),
+                    compared.document().systemIdentifier(),
+                    shape.systemIdentifier()));
+        return told(
+            Verdict.DUMP_COPY,
+            itsStamp.cluster(),
+            itsStamp.environment(),
+            "this is not the %s that is recorded: it was adopted as %s/%s on another server"
+                .formatted(itsStamp.cluster(), itsStamp.cluster(), itsStamp.environment()),
+            difference,
+            "use %s's own address, or protect this one under a name of its own"
+                .formatted(itsStamp.cluster()));
+      }
+      return told(
+          Verdict.UNPROVEN,
+          itsStamp.cluster(),
+          itsStamp.environment(),
+          "this is %s/%s, as far as it can be told without a repository: a copy of its files would look the same"
+              .formatted(itsStamp.cluster(), itsStamp.environment()),
+          null,
+          "name the repository to be sure: --repository URL, or HOLDFAST_REPOSITORY");
+    }
+
+    /** The cluster it is most likely about. */
+    private @Nullable ClusterStore comparable() {
+      if (repository == null) {
+        return null;
+      }
+      List<String> names = repository.clusterNames();
+      String wanted =
+          !expectation.not() && expectation.cluster() != null
+              ? expectation.cluster()
+              : stamp != null && names.contains(stamp.cluster()) ? stamp.cluster() : null;
+      if (wanted != null) {
+        return repository.cluster(wanted);
+      }
+      return names.size() == 1 ? repository.cluster(names.getFirst()) : null;
+    }
+
+    private @Nullable ShapeDifference difference(ClusterStore cluster) {
+      List<String> catalogs = cluster.catalogs();
+      if (catalogs.isEmpty()) {
+        return null;
+      }
+      Catalog newest = cluster.catalog(catalogs.getLast(), Catalog.class);
+      String usual = PostgresUrl.parse(cluster.document().url()).database();
+      String wanted = stamp == null ? usual : stamp.database();
+      return newest.databases().stream()
+          .filter(database -> database.name().equals(wanted))
+          .findFirst()
+          .map(database -> ShapeDifference.of(database, shape))
+          .orElse(null);
+    }
+
+    private CheckResult told(
+        Verdict verdict,
+        @Nullable String cluster,
+        @Nullable String environment,
+        String headline,
+        @Nullable ShapeDifference difference,
+        @Nullable String next) {
+      boolean itself =
+          switch (verdict) {
+            case SAME, STANDBY, UNPROVEN, DOUBTFUL -> true;
+            default -> false;
+          };
+      boolean named = itself && expectation.names(cluster, environment);
+      return new CheckResult(
+          url.redacted(),
+          source,
+          verdict,
+          expectation.not() ? !named : named && verdict != Verdict.DOUBTFUL,
+          expectation.toString(),
+          cluster,
+          environment,
+          headline
+              + (itself && !named && !expectation.not()
+                  ? ", and " + expectation + " was expected"
+                  : ""),
+          List.copyOf(reasons),
+          difference == null ? Missing.NONE : difference.missing(),
+          difference == null ? List.of() : difference.fallen(),
+          aliveAt(),
+          next);
+    }
+  }
+}

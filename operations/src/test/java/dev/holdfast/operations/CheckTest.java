@@ -1,0 +1,238 @@
+package dev.holdfast.operations;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.holdfast.guard.Guard;
+import dev.holdfast.operations.CheckResult.Verdict;
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.ProcessResult;
+import dev.holdfast.server.Processes;
+import dev.holdfast.testkit.TestServer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+
+/** Incident A: an application on the wrong database, and what each of them is called. */
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+final class CheckTest {
+  private static final Expectation PRODUCTION = Expectation.to("acme/production");
+  private static final int TABLES = 8;
+
+  /** pg_dump is Debian's. */
+  private final PostgresBinaries binaries =
+      PostgresBinaries.installed(15)
+          .orElseThrow(() -> new AssertionError("install Debian's postgresql-15"));
+
+  private ProtectedServer acme;
+  private TestServer elsewhere;
+
+  @BeforeAll
+  void start() throws Exception {
+    String[] statements = new String[2 * TABLES + 4];
+    for (int i = 0; i < TABLES; i++) {
+      statements[2 * i] =
+          "CREATE TABLE t%d (id serial PRIMARY KEY, name text, data jsonb)".formatted(i);
+      statements[2 * i + 1] =
+          "INSERT INTO t%d (name) SELECT 'n' FROM generate_series(1, 3000)".formatted(i);
+    }
+    statements[2 * TABLES] = "CREATE INDEX t0_name ON t0 (name)";
+    statements[2 * TABLES + 1] = "CREATE SEQUENCE invoices";
+    statements[2 * TABLES + 2] = "CREATE TABLE last_one (id int PRIMARY KEY)";
+    statements[2 * TABLES + 3] = "ANALYZE";
+    acme = ProtectedServer.start(binaries, statements);
+    try (Connection connection = acme.server.connect()) {
+      Guard.install(connection, new Guard.Installation(ProtectedServer.NAME, "production"));
+    }
+    acme.awaitRecorded("identity");
+    elsewhere = TestServer.start(binaries, Map.of(), List.of());
+  }
+
+  @AfterAll
+  void stop() throws Exception {
+    elsewhere.close();
+    acme.close();
+  }
+
+  private CheckResult check(String url) {
+    return check(url, PRODUCTION, acme.repository);
+  }
+
+  private static CheckResult check(
+      String url, Expectation expectation, @Nullable String repository) {
+    return new Check(repository).of(url, null, expectation);
+  }
+
+  @Test
+  void the_database_itself_is_told_under_each_of_its_names() {
+    for (String host : List.of("127.0.0.1", "localhost")) {
+      CheckResult result = check(acme.server.url("postgres").replace("127.0.0.1", host));
+      assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.SAME);
+      assertThat(result.expected()).isTrue();
+      assertThat(result.headline()).isEqualTo("this is acme/production itself");
+    }
+    assertThat(check(acme.server.url("postgres"), Expectation.to("acme/staging"), acme.repository))
+        .satisfies(result -> {
+          assertThat(result.expected()).isFalse();
+          assertThat(result.headline())
+              .isEqualTo("this is acme/production itself, and acme/staging was expected");
+        });
+    assertThat(
+            check(acme.server.url("postgres"), Expectation.not("production"), acme.repository)
+                .expected())
+        .isFalse();
+    assertThat(
+            check(acme.server.url("postgres"), Expectation.not("staging"), acme.repository)
+                .expected())
+        .isTrue();
+  }
+
+  @Test
+  void somebody_without_rights_is_told_the_same() {
+    acme.server.execute("CREATE ROLE visitor LOGIN");
+    CheckResult result = check(acme.server.url("postgres").replace("postgres@", "visitor@"));
+    assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.SAME);
+  }
+
+  @Test
+  void without_a_repository_it_is_what_it_says_and_that_is_said() {
+    CheckResult result = check(acme.server.url("postgres"), PRODUCTION, null);
+    assertThat(result.verdict()).isEqualTo(Verdict.UNPROVEN);
+    assertThat(result.expected()).isTrue();
+    assertThat(result.headline()).contains("a copy of its files would look the same");
+  }
+
+  @Test
+  void a_snapshot_of_its_disks_that_runs_beside_it_is_a_copy() throws Exception {
+    acme.server.execute("CHECKPOINT");
+    Path copy = acme.server.folder().resolve("snapshot");
+    ProcessResult copied =
+        Processes.run(List.of("cp", "-a", acme.server.server().data().toString(), copy.toString()));
+    assertThat(copied.exitCode()).as(copied.output()).isZero();
+    Files.deleteIfExists(copy.resolve("postmaster.pid"));
+    PostgresServer snapshot =
+        PostgresServer.start(
+            binaries, copy, Map.of("fsync", "off", "shared_buffers", "32MB"), List.of());
+    try {
+      awaitAnswer(snapshot.url("postgres"));
+      acme.server.execute("INSERT INTO t1 (name) SELECT 'later' FROM generate_series(1, 100)");
+      acme.caughtUp();
+      CheckResult result = check(snapshot.url("postgres"));
+      assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.PHYSICAL_COPY);
+      assertThat(result.expected()).isFalse();
+      assertThat(result.headline()).contains("this is a copy of acme's files");
+      assertThat(
+              check(snapshot.url("postgres"), Expectation.not("production"), acme.repository)
+                  .expected())
+          .isTrue();
+    } finally {
+      snapshot.stop(PostgresServer.Stop.FAST);
+    }
+    assertThat(check(acme.server.url("postgres")).verdict()).isEqualTo(Verdict.SAME);
+  }
+
+  private static void awaitAnswer(String url) throws Exception {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (check(url, PRODUCTION, null).verdict() == Verdict.UNREACHABLE) {
+      assertThat(System.nanoTime()).as("it recovers and answers").isLessThan(deadline);
+      Thread.sleep(50); // a server that recovers tells nobody when it is done
+    }
+  }
+
+  @Test
+  void a_dump_restored_elsewhere_is_a_copy() {
+    elsewhere.execute("CREATE DATABASE dumped");
+    ProcessResult done =
+        Processes.run(
+            List.of(
+                "sh",
+                "-c",
+                "\"$0\" --dbname=\"$1\" | \"$2\" --no-psqlrc --quiet --output=/dev/null --dbname=\"$3\"",
+                binaries.program("pg_dump").toString(),
+                acme.server.url("postgres"),
+                binaries.program("psql").toString(),
+                elsewhere.url("dumped")));
+    assertThat(done.exitCode()).as(done.output()).isZero();
+    CheckResult result = check(elsewhere.url("dumped"));
+    assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.DUMP_COPY);
+    assertThat(result.expected()).isFalse();
+    assertThat(result.missing().any()).isFalse();
+
+    elsewhere.executeIn("dumped", "SELECT holdfast.adopt('development')");
+    CheckResult adopted = check(elsewhere.url("dumped"));
+    assertThat(adopted.verdict()).isEqualTo(Verdict.DUMP_COPY);
+    assertThat(adopted.headline()).contains("adopted as acme/development");
+    assertThat(
+            check(elsewhere.url("dumped"), Expectation.not("production"), acme.repository)
+                .expected())
+        .isTrue();
+  }
+
+  @Test
+  void a_copy_made_by_hand_is_told_what_it_lacks() {
+    elsewhere.execute("CREATE DATABASE clone");
+    for (int i = 0; i < TABLES - 2; i++) {
+      elsewhere.executeIn(
+          "clone",
+          "CREATE TABLE t%d (id serial PRIMARY KEY, name text%s)"
+              .formatted(i, i == 1 ? "" : ", data jsonb"),
+          "INSERT INTO t%d (name) SELECT 'n' FROM generate_series(1, %d)"
+              .formatted(i, i == 2 ? 12 : 3000));
+    }
+    elsewhere.executeIn("clone", "CREATE TABLE last_one (id int PRIMARY KEY)", "ANALYZE");
+    CheckResult result = check(elsewhere.url("clone"));
+    assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.PARTIAL_COPY);
+    assertThat(result.expected()).isFalse();
+    assertThat(result.headline())
+        .isEqualTo("this is a clone of acme, made by copying: 2 of 9 tables are missing");
+    assertThat(result.missing().missingTables()).containsExactly("public.t6", "public.t7");
+    assertThat(result.missing().missingColumns()).containsExactly("public.t1.data");
+    assertThat(result.missing().missingIndexes())
+        .containsExactly("public.t0_name", "public.t6_pkey", "public.t7_pkey");
+    assertThat(result.missing().missingSequences())
+        .containsExactly("public.invoices", "public.t6_id_seq", "public.t7_id_seq");
+    assertThat(result.fallen()).containsExactly(new CheckResult.Fallen("public.t2", 3000, 12));
+  }
+
+  @Test
+  void an_empty_replacement_and_another_application_are_neither() {
+    elsewhere.execute("CREATE DATABASE fresh", "CREATE DATABASE books");
+    CheckResult empty = check(elsewhere.url("fresh"));
+    assertThat(empty.verdict()).isEqualTo(Verdict.EMPTY);
+    assertThat(empty.headline())
+        .isEqualTo("this database is empty: it has none of the 9 tables of acme");
+    elsewhere.executeIn("books", "CREATE TABLE shelves (id int)", "CREATE TABLE t1 (id int)");
+    CheckResult books = check(elsewhere.url("books"));
+    assertThat(books.verdict()).isEqualTo(Verdict.OTHER);
+    assertThat(books.expected()).isFalse();
+    assertThat(check(elsewhere.url("books"), PRODUCTION, null).verdict())
+        .isEqualTo(Verdict.UNPROTECTED);
+  }
+
+  @Test
+  void the_right_server_and_the_wrong_database_on_it_are_told_apart() {
+    acme.server.execute("CREATE DATABASE fresh");
+    assertThat(check(acme.server.url("fresh")).headline())
+        .isEqualTo(
+            "this database on acme's server is empty: it is called \"fresh\", acme's is \"postgres\"");
+  }
+
+  @Test
+  void nobody_at_home_is_neither_right_nor_wrong() {
+    CheckResult result =
+        check("postgresql://postgres@127.0.0.1:" + PostgresServer.freePort() + "/postgres");
+    assertThat(result.verdict()).isEqualTo(Verdict.UNREACHABLE);
+    assertThat(result.expected()).isFalse();
+  }
+}
