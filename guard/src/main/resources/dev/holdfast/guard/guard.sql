@@ -205,6 +205,14 @@ EXCEPTION
     RETURN NULL;
 END $$;
 
+-- The same of a partitioned table, too: of all that is in it.
+CREATE OR REPLACE FUNCTION holdfast.holds_nothing(relid oid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH RECURSIVE below AS (
+    SELECT holds_nothing.relid AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
+  SELECT coalesce(bool_and(c.relkind = 'p' OR coalesce(holdfast.is_empty(c.oid), false)), false) FROM below b JOIN pg_class c ON c.oid = b.r
+$$;
+
 CREATE OR REPLACE FUNCTION holdfast.rows_about(relid oid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT nullif(greatest(pg_stat_get_live_tuples(rows_about.relid),
@@ -339,7 +347,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
            || CASE WHEN jsonb_typeof(i->'keys') = 'array' THEN
                 format(' (%s of %s keys: %s)', jsonb_array_length(i->'keys'), i->>'keysBefore',
                        (SELECT string_agg(k, ', ') FROM jsonb_array_elements_text(i->'keys') k))
-              WHEN i ? 'below' THEN coalesce(format(' (about %s rows in its partitions)', btrim(to_char((i->>'below')::bigint, '999,999,999,999,999'))), ' (rows unknown)')
+              WHEN i ? 'below' THEN coalesce(' (about ' || btrim(to_char((i->>'below')::bigint, '999,999,999,999,999')) || ' rows in its partitions)', ' (rows unknown)')
               WHEN i->>'rows' IS NOT NULL THEN
                 format(' (%s%s rows)', CASE WHEN (i->>'exact')::boolean THEN '' ELSE 'about ' END, btrim(to_char((i->>'rows')::bigint, '999,999,999,999,999')))
               ELSE ' (rows unknown)' END, ', ' ORDER BY n)
@@ -366,7 +374,7 @@ BEGIN
     END;
   hint := format(E'Was this meant for another database? If it is meant for this one, try it on a fork first (holdfast fork %1$s), then get a permit:\n'
     'holdfast guard permit %1$s --allow %2$s%3$s --for 10m --reason "…"', who.cluster, rule,
-    CASE WHEN items->0->>'table' IS NULL THEN '' WHEN many = 1 THEN format(' --table %s.%s', items->0->>'schema', items->0->>'table') ELSE format(' --table %s.%%', items->0->>'schema') END);
+    CASE WHEN items->0->>'table' IS NULL THEN '' WHEN many = 1 THEN format(' --table %s.%s%s', items->0->>'schema', items->0->>'table', CASE WHEN items->0 ? 'below' THEN '%' ELSE '' END) ELSE format(' --table %s.%%', items->0->>'schema') END);
   IF why_not IS NOT NULL THEN
     hint := format(E'The permit shown does not do: %s.\n%s', why_not, hint);
   END IF;
@@ -517,7 +525,7 @@ BEGIN
 END $$;
 
 -- 999: looked at from there on where no limit is lower, written out since an argument would have to be read each time.
-CREATE OR REPLACE FUNCTION holdfast.updated() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION holdfast.updated_many() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   -- Never less than what this transaction changed: the session's earlier transactions may be in it, too.
   IF pg_catalog.pg_stat_get_xact_tuples_updated(TG_RELID) OPERATOR(pg_catalog.>) 999 THEN
@@ -526,7 +534,7 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE FUNCTION holdfast.updated_past() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION holdfast.updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF pg_catalog.pg_stat_get_xact_tuples_updated(TG_RELID) OPERATOR(pg_catalog.>) TG_ARGV[0]::pg_catalog.int8 THEN
     PERFORM holdfast.tally('mass-update', TG_RELID, (SELECT pg_catalog.count(*) FROM old_rows), TG_ARGV[0]::pg_catalog.int8);
@@ -616,8 +624,8 @@ BEGIN
     WITH RECURSIVE below AS (
       SELECT TG_RELID AS r UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.r)
     SELECT count(*) > 0, sum(holdfast.rows_about(b.r)) INTO any_rows, rows_below
-      FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind = 'r'
-     WHERE NOT holdfast.is_new(b.r) AND NOT coalesce(holdfast.is_empty(b.r), false);
+      FROM below b JOIN pg_class c ON c.oid = b.r AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE NOT holdfast.is_new(b.r) AND NOT holdfast.is_free_table(b.r, n.nspname) AND NOT coalesce(holdfast.is_empty(b.r), false);
     IF any_rows THEN
       PERFORM holdfast.judge('TRUNCATE', 'truncate', jsonb_build_array(holdfast.whole_table(TG_TABLE_SCHEMA, TG_TABLE_NAME, rows_below)));
     END IF;
@@ -799,7 +807,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         OR t.tgtype <> CASE name WHEN 'holdfast_truncate' THEN 34 WHEN 'holdfast_update' THEN 16 WHEN 'holdfast_delete' THEN 8
                          WHEN 'holdfast_delete_begin' THEN 10 WHEN 'holdfast_json' THEN 17 WHEN 'holdfast_json_end' THEN 16 END
         OR NOT CASE name WHEN 'holdfast_truncate' THEN p.proname = 'truncating'
-                         WHEN 'holdfast_update' THEN p.proname IN ('updated', 'updated_past', 'changed_below')
+                         WHEN 'holdfast_update' THEN p.proname IN ('updated', 'updated_many', 'changed_below')
                          WHEN 'holdfast_delete' THEN p.proname IN ('deleted', 'changed_below')
                          WHEN 'holdfast_delete_begin' THEN p.proname = 'deleting'
                          WHEN 'holdfast_json' THEN left(p.proname, 5) = 'json_' AND length(p.proname) = 37
@@ -870,7 +878,7 @@ BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, update_from, 'mass-update');
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.changed_below(%L, %L)', t, delete_from, 'mass-delete');
   ELSIF NOT below THEN
-    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.updated%s', t, CASE WHEN update_from = 999 THEN '()' ELSE format('_past(%L)', update_from) END);
+    EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION holdfast.updated%s', t, CASE WHEN update_from = 999 THEN '_many()' ELSE format('(%L)', update_from) END);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete_begin BEFORE DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleting()', t);
     EXECUTE format('CREATE OR REPLACE TRIGGER holdfast_delete AFTER DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION holdfast.deleted(%L)', t, delete_from);
   END IF;
@@ -960,12 +968,12 @@ BEGIN
        AND (TG_TAG <> 'DROP TABLE' OR position(replace(lower(c.relname), '""', '"') IN said) > 0)
     UNION SELECT i.inhrelid FROM meant m JOIN pg_inherits i ON i.inhparent = m.oid),
   found AS MATERIALIZED (
-    SELECT c.oid, c.relkind, c.reltuples::bigint AS analysed, pg_stat_get_live_tuples(c.oid) AS counted,
+    SELECT c.oid, n.nspname, c.relkind, c.reltuples::bigint AS analysed, pg_stat_get_live_tuples(c.oid) AS counted,
            coalesce(c.relkind = 'r' AND (c.reltuples <= 0 OR pg_stat_get_live_tuples(c.oid) = 0) AND holdfast.is_empty(c.oid), false) AS nothing
-      FROM meant m JOIN pg_class c ON c.oid = m.oid),
+      FROM meant m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = c.relnamespace),
   above AS ( -- what loses rows with its partitions
     SELECT i.inhparent AS oid, f.oid AS leaf, holdfast.rows_about(f.oid) AS about
-      FROM found f JOIN pg_inherits i ON i.inhrelid = f.oid WHERE f.relkind = 'r' AND NOT f.nothing AND NOT holdfast.is_new(f.oid)
+      FROM found f JOIN pg_inherits i ON i.inhrelid = f.oid WHERE f.relkind = 'r' AND NOT f.nothing AND NOT holdfast.is_new(f.oid) AND NOT holdfast.is_free_table(f.oid, f.nspname)
     UNION SELECT i.inhparent, a.leaf, a.about FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid),
   whole AS (
     SELECT a.oid, sum(a.about) AS about FROM above a JOIN found f ON f.oid = a.oid AND f.relkind = 'p' GROUP BY a.oid)
@@ -1028,12 +1036,10 @@ BEGIN
          min(d.object_type || ' ' || d.object_identity) FILTER (WHERE d.schema_name IN ('holdfast', 'holdfast_sentinel')
              OR (d.object_type = 'schema' AND d.object_name IN ('holdfast', 'holdfast_sentinel')))
     INTO tables, what FROM pg_event_trigger_dropped_objects() d;
-  IF what IS NULL THEN -- a trigger of ours, its table still there
+  IF what IS NULL THEN -- a trigger of ours, its table still there: one that went with it has no name any more
     SELECT min(d.object_type || ' ' || d.object_identity) INTO what
       FROM pg_event_trigger_dropped_objects() d
      WHERE d.object_type = 'trigger' AND d.address_names[array_length(d.address_names, 1)] LIKE 'holdfast%'
-       AND NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() t WHERE t.object_type = 'table'
-                        AND t.address_names = d.address_names[1:array_length(d.address_names, 1) - 1])
        AND EXISTS (SELECT FROM holdfast.guarded g WHERE d.address_names[array_length(d.address_names, 1)] = ANY (g.triggers)
                       AND g.relid = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])));
   END IF;
@@ -1060,7 +1066,7 @@ BEGIN
       ELSIF NOT coalesce(holdfast.was_empty(o.objid), false) THEN
         items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'rows', holdfast.rows_of_dropped(o.objid));
       END IF;
-    ELSIF NOT coalesce(holdfast.is_empty(o.objid), false) THEN
+    ELSIF NOT holdfast.holds_nothing(o.objid) THEN
       items := items || jsonb_build_object('schema', o.address_names[1], 'table', o.address_names[2], 'column', o.address_names[3],
                                            'rows', holdfast.rows_about(o.objid));
     END IF;
@@ -1073,6 +1079,8 @@ BEGIN
     PERFORM holdfast.judge(TG_TAG, rule, items);
   END IF;
   DELETE FROM holdfast.guarded g WHERE g.relid = ANY (tables);
+  -- Said before this command: the next one may be of a kind that nobody looks before.
+  PERFORM set_config('holdfast.empty', '', true), set_config('holdfast.analysed', '', true), set_config('holdfast.whole', '', true);
   -- Functions written for tables that lost columns name them still.
   PERFORM holdfast.cover_quietly(r) FROM (SELECT DISTINCT d.objid AS r FROM pg_event_trigger_dropped_objects() d
     WHERE d.object_type = 'table column' AND NOT d.is_temporary AND NOT coalesce(d.objid = ANY (tables), false)) t;
@@ -1144,15 +1152,18 @@ BEGIN
   IF to_regnamespace('holdfast') IS NULL THEN
     RETURN; -- renamed: the sentinel refuses
   END IF;
-  IF TG_TAG IN ('ALTER TABLE', 'ALTER FUNCTION', 'ALTER ROUTINE') THEN -- moved to another schema, where nobody looks
+  IF TG_TAG IN ('ALTER TABLE', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER PROCEDURE') THEN -- moved to another schema, where nobody looks
     SELECT min(x || ' would be gone') INTO what FROM (
       SELECT 'table ' || t FROM unnest(ARRAY['holdfast.working', 'holdfast.identity', 'holdfast.rule', 'holdfast.exception', 'holdfast.free_schema',
-          'holdfast.guarded', 'holdfast.permit', 'holdfast.permit_use', 'holdfast.observation']) t WHERE to_regclass(t) IS NULL
-      UNION ALL SELECT 'function ' || f FROM unnest(ARRAY['holdfast.is_working()', 'holdfast.place()', 'holdfast.origin()', 'holdfast.judge(text, text, jsonb)',
-          'holdfast.refuse(text, text, jsonb, bigint, text)', 'holdfast.use_permit(text, jsonb, bigint)', 'holdfast.mass(text, oid, bigint)',
-          'holdfast.tally(text, oid, bigint, bigint)', 'holdfast.tampering(text, text)', 'holdfast.ddl_start()', 'holdfast.dropped()', 'holdfast.rewritten()',
-          'holdfast.is_new(oid)', 'holdfast.is_free_table(oid, text)', 'holdfast.json_row(oid, text, jsonb, jsonb)', 'holdfast.json_judge()',
-          'holdfast.deleted_many(oid, bigint)', 'holdfast.setting(text, text, text, text)']) f WHERE to_regprocedure(f) IS NULL) s (x);
+          'holdfast.guarded', 'holdfast.permit', 'holdfast.permit_use', 'holdfast.observation']) t WHERE to_regclass(t) IS NULL) s (x);
+    IF to_regprocedure('holdfast.parts()') IS NULL THEN
+      what := 'function holdfast.parts() would be gone';
+    ELSIF what IS NULL AND TG_TAG <> 'ALTER TABLE' THEN
+      SELECT min('function ' || f || ' would be gone') INTO what FROM (
+        SELECT f FROM unnest(holdfast.parts()) f WHERE to_regprocedure(f) IS NULL
+        UNION ALL SELECT p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+         WHERE t.tgname = 'holdfast_json' AND p.pronamespace <> 'holdfast'::regnamespace) m;
+    END IF;
   END IF;
   IF what IS NULL AND holdfast.is_working() THEN
     RETURN;
@@ -1264,6 +1275,9 @@ BEGIN
   PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('act', 'environment', 'environment', environment_name))::text);
   UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
+  IF environment_name = 'development' THEN -- where nothing is refused, not by an exception either
+    UPDATE holdfast.exception SET mode = NULL WHERE mode = 'enforce';
+  END IF;
   -- The triggers that are there are the guard's; after pg_upgrade or a restore what was kept of tables belongs to another place.
   INSERT INTO holdfast.guarded AS g (relid, place, home, triggers, columns)
     SELECT c.oid, holdfast.place(), n.nspname, array_agg(t.tgname::text), holdfast.column_types(c.oid)
@@ -1359,11 +1373,20 @@ END $$;
 REVOKE ALL ON FUNCTION holdfast.approve(bigint) FROM PUBLIC;
 -- Called by the guard's own functions alone: by hand they would use permits up and write observations that are none.
 REVOKE ALL ON FUNCTION holdfast.use_permit(text, jsonb, bigint), holdfast.cover(oid), holdfast.cover_quietly(oid), holdfast.write_json_function(oid),
-  holdfast.judge(text, text, jsonb), holdfast.refuse(text, text, jsonb, bigint, text), holdfast.is_empty(oid), holdfast.tampering(text, text) FROM PUBLIC;
+  holdfast.judge(text, text, jsonb), holdfast.refuse(text, text, jsonb, bigint, text), holdfast.is_empty(oid), holdfast.holds_nothing(oid), holdfast.tampering(text, text) FROM PUBLIC;
 
 -- What triggers call as whoever writes, however the database's default privileges are.
 GRANT EXECUTE ON FUNCTION holdfast.tally(text, oid, bigint, bigint), holdfast.deleted_many(oid, bigint), holdfast.mass(text, oid, bigint),
   holdfast.json_row(oid, text, jsonb, jsonb), holdfast.json_text_row(oid, text, text, text), holdfast.json_judge(), holdfast.adopt(text) TO PUBLIC;
+
+-- What the guard is made of, so that nothing of it can be moved away unseen.
+DO $$
+BEGIN
+  EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION holdfast.parts() RETURNS text[] LANGUAGE sql IMMUTABLE AS %L',
+    pg_catalog.format('SELECT %L::text[]', ARRAY(
+      SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
+       WHERE p.pronamespace = 'holdfast'::pg_catalog.regnamespace AND p.proname !~ '^json_[0-9a-f]{32}$' AND p.proname <> 'parts')));
+END $$;
 
 -- Holdfast's recorder, where it has the role that `holdfast protect` proposes.
 DO $$

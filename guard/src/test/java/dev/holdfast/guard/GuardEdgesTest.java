@@ -382,6 +382,80 @@ class GuardEdgesTest {
   }
 
   @Test
+  void none_of_the_guards_functions_can_be_moved_away() throws SQLException {
+    Database database = production();
+    List<String> functions =
+        database.query(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'holdfast'::regnamespace");
+    assertThat(functions).hasSizeGreaterThan(40);
+    for (String function : functions) {
+      database.refusal("ALTER FUNCTION " + function + " SET SCHEMA public");
+    }
+    // Some left nothing to judge by, which is said in the log before it is refused.
+    assertThat(GuardedServers.of(major).guardErrors())
+        .allMatch(line -> line.contains("does not exist"));
+  }
+
+  @Test
+  void partitions_in_a_free_schema_do_not_hold_their_parent() throws SQLException {
+    Database database = production();
+    database.execute(
+        "INSERT INTO holdfast.free_schema VALUES ('archive', 'a test')",
+        "CREATE SCHEMA archive",
+        "CREATE TABLE old (i int) PARTITION BY RANGE (i)",
+        "CREATE TABLE archive.old_1 PARTITION OF old FOR VALUES FROM (0) TO (10)",
+        "INSERT INTO old VALUES (1)",
+        "TRUNCATE old",
+        "INSERT INTO old VALUES (1)",
+        "DROP TABLE old");
+  }
+
+  @Test
+  void a_column_of_an_empty_partitioned_table_may_go() throws SQLException {
+    Database database = production();
+    database.execute(
+        "CREATE TABLE empty_one (i int, u int) PARTITION BY RANGE (i)",
+        "CREATE TABLE empty_one_1 PARTITION OF empty_one FOR VALUES FROM (0) TO (10)",
+        "ALTER TABLE empty_one DROP COLUMN u");
+    assertThat(database.refusal("ALTER TABLE events DROP COLUMN day").message())
+        .contains("public.events.day");
+  }
+
+  @Test
+  void the_permit_that_the_refusal_names_does_for_a_partitioned_table() throws SQLException {
+    Database database = production();
+    assertThat(database.refusal("TRUNCATE events").hint())
+        .contains("--allow truncate --table public.events% ");
+    Permits.Issued permit;
+    try (Connection connection = database.connect()) {
+      permit =
+          Permits.issue(
+              connection,
+              new Permits.Request(
+                  List.of("truncate"),
+                  "public.events%",
+                  null,
+                  null,
+                  Duration.ofMinutes(10),
+                  "a test",
+                  false,
+                  false));
+    }
+    database.transaction("SET LOCAL holdfast.permit = '" + permit.code() + "'", "TRUNCATE events");
+    assertThat(database.value("SELECT count(*) FROM events")).isEqualTo("0");
+  }
+
+  @Test
+  void a_released_copy_is_free_of_stricter_exceptions_too() throws SQLException {
+    Database database = production();
+    database.execute(
+        "INSERT INTO holdfast.exception (rule, table_like, mode, reason) VALUES ('drop-table', 'public.users', 'enforce', 'a test')",
+        "UPDATE holdfast.identity SET system_identifier = 1",
+        "SELECT holdfast.adopt('development')",
+        "DROP TABLE users CASCADE");
+  }
+
+  @Test
   void a_staging_load_changes_what_it_has_just_put_in() throws SQLException {
     Database database = production();
     database.execute(
