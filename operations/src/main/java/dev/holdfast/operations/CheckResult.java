@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -62,7 +63,20 @@ public record CheckResult(
     /** Nothing says what it is. */
     UNPROTECTED,
     /** It does not answer. */
-    UNREACHABLE
+    UNREACHABLE;
+
+    /** As JSON has it: {@code physicalCopy}. */
+    @Override
+    public String toString() {
+      StringBuilder text = new StringBuilder();
+      for (String word : name().toLowerCase(Locale.ROOT).split("_", -1)) {
+        text.append(
+            text.isEmpty()
+                ? word
+                : word.substring(0, 1).toUpperCase(Locale.ROOT) + word.substring(1));
+      }
+      return text.toString();
+    }
   }
 
   /**

@@ -54,7 +54,8 @@ public final class EnvironmentFile {
       throw new OperatorException(
           Kind.USAGE,
           "cannot read " + file,
-          "a line of it is not NAME=VALUE", // what the library says may hold a password
+          "a line of it is not NAME=VALUE (nor is export NAME=VALUE understood)", // no more: it may
+          // hold a password
           "correct it, or name another file with --env-file");
     }
     if (found.isEmpty()) {
