@@ -80,6 +80,7 @@ class WatchSchemaTest {
     return matcher.find() ? matcher.group(1) : "";
   }
 
+  /** In no order: a client that finds its box occupied takes another one. */
   private static List<String> brief(List<String> messages) {
     return messages.stream()
         .map(m ->
@@ -113,7 +114,7 @@ class WatchSchemaTest {
                       "DELETE FROM users",
                       "ROLLBACK TO a",
                       "ROLLBACK"));
-      assertThat(brief(told)).containsExactly("update users 2", "delete users 5");
+      assertThat(brief(told)).containsExactlyInAnyOrder("update users 2", "delete users 5");
       assertThat(told.getFirst())
           .contains("\"keys\": [\"a\", \"b\", \"c\"]")
           .contains("\"shapes\": [[4, 3, 2]]");
@@ -167,7 +168,7 @@ class WatchSchemaTest {
                       "DELETE FROM up",
                       "TRUNCATE part"));
       assertThat(brief(told))
-          .containsExactly(
+          .containsExactlyInAnyOrder(
               "insert t'a$$b 1",
               "update t'a$$b 1",
               "insert nokey 1",
@@ -213,7 +214,7 @@ class WatchSchemaTest {
                       "SET default_transaction_isolation = 'serializable'",
                       "INSERT INTO t SELECT generate_series(1, 2000)",
                       "UPDATE t SET id = -id"));
-      assertThat(brief(told)).containsExactly("insert t 2000", "update t 2000");
+      assertThat(brief(told)).containsExactlyInAnyOrder("insert t 2000", "update t 2000");
       assertThat(field(told.get(1), "application")).isEqualTo("\"api\"");
       schema.remove();
     }
@@ -390,7 +391,7 @@ class WatchSchemaTest {
       WatchSchema schema = new WatchSchema(owner);
       schema.install();
       List<String> told = told(schema, () -> Sessions.execute(client, "UPDATE t SET d = '{}'"));
-      assertThat(brief(told)).containsExactly("update t 1");
+      assertThat(brief(told)).containsExactlyInAnyOrder("update t 1");
       assertThat(schema.unseen().failures()).isEqualTo(1);
       schema.remove();
     }
