@@ -232,8 +232,10 @@ public final class Check {
           "this is a copy of %s's files (a snapshot of its disks, an old primary, a restored backup), and not %s itself"
               .formatted(cluster.document().name(), cluster.document().name()),
           null,
-          "what is written here does not reach %s: use the address in `holdfast status %s`"
-              .formatted(cluster.document().name(), cluster.document().name()));
+          "what is written here does not reach %s, which is recorded from %s: correct the URL"
+              .formatted(
+                  cluster.document().name(),
+                  PostgresUrl.parse(cluster.document().url()).redacted()));
     }
 
     private boolean markIsStale() {
