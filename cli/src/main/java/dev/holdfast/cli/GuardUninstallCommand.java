@@ -12,7 +12,9 @@ import picocli.CommandLine.Option;
     name = "uninstall",
     header = "Take the guard out of a database.",
     description = {
-      "%nEvent triggers go first, then triggers table by table, then the schema with everything the guard has seen.%n"
+      "%nEvent triggers go first, then triggers table by table, then what the guard has seen.%n",
+      "The database goes on saying who it is, since applications may ask it when they start (holdfast.assert_identity); with"
+          + " --with-identity schema holdfast goes as a whole.%n"
     })
 final class GuardUninstallCommand extends GuardSubcommand {
   @Option(
@@ -20,6 +22,11 @@ final class GuardUninstallCommand extends GuardSubcommand {
       paramLabel = "DATABASE",
       description = "The database's name: it is not guarded any more afterwards.")
   @Nullable String agreed;
+
+  @Option(
+      names = "--with-identity",
+      description = "Take out, too, what says who the database is.")
+  boolean withIdentity;
 
   GuardUninstallCommand(Terminal terminal, Map<String, String> environment) {
     super(terminal, environment);
@@ -35,12 +42,17 @@ final class GuardUninstallCommand extends GuardSubcommand {
           "afterwards nothing refuses to drop it; that has to be said",
           "add --yes " + access.database());
     }
-    GuardInstall.Removed removed = new GuardInstall(access).uninstall(progress());
+    GuardInstall.Removed removed = new GuardInstall(access).uninstall(!withIdentity, progress());
     print(
         removed,
         () ->
-            "%s is not guarded any more: %s%n"
-                .formatted(removed.database(), Texts.plural(removed.tables(), "table")));
+            "%s is not guarded any more: %s%s%n"
+                .formatted(
+                    removed.database(),
+                    Texts.plural(removed.tables(), "table"),
+                    removed.identityStays()
+                        ? "; it still says who it is (--with-identity takes that out, too)"
+                        : ""));
     return 0;
   }
 }

@@ -13,6 +13,7 @@ final class GuardTables {
   private static final Set<String> TABLES =
       Set.of(
           "identity",
+          "identity_check",
           "rule",
           "exception",
           "free_schema",

@@ -68,7 +68,7 @@ final class Refusals implements Incident {
               "refused, %d tables there".formatted(left),
               dropped.contains("acme/production") && left == Company.TABLES));
     }
-    guard.uninstall(Progress.SILENT);
+    guard.uninstall(true, Progress.SILENT);
     setting.say().accept("   Nothing happened. The guard is taken out, so that it can happen.");
   }
 

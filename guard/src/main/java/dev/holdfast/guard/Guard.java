@@ -7,7 +7,6 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
@@ -26,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Guard {
   /** Of the SQL that {@link #install} writes. */
-  public static final int VERSION = 2;
+  public static final int VERSION = 3;
 
   /** The SQLSTATE of every refusal. */
   public static final String REFUSED_STATE = "HF001";
@@ -36,9 +35,11 @@ public final class Guard {
   /** What PostgreSQL says of a lock that was not to be had in time. */
   private static final String LOCK_NOT_AVAILABLE = "55P03";
 
-  private static final String INSUFFICIENT_PRIVILEGE = "42501";
-  private static final String UNDEFINED_SCHEMA = "3F000";
+  static final String INSUFFICIENT_PRIVILEGE = "42501";
+  static final String UNDEFINED_SCHEMA = "3F000";
   private static final String UNDEFINED_TABLE = "42P01";
+
+  private static final List<String> IDENTITY_TABLES = List.of("identity", "identity_check");
 
   private static final List<String> EVENT_TRIGGERS =
       List.of(
@@ -133,9 +134,11 @@ public final class Guard {
   /**
    * Takes the guard out again, event triggers first, then table by table.
    *
+   * @param identityStays whether the database goes on saying who it is
    * @throws OperatorException REFUSED when the role may not
    */
-  public static void uninstall(Connection connection, Installation how, Listener listener) {
+  public static void uninstall(
+      Connection connection, Installation how, boolean identityStays, Listener listener) {
     try {
       inTransaction(
           connection,
@@ -203,7 +206,24 @@ public final class Guard {
             tell(statement, "uninstall", "");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_probe CASCADE");
             statement.execute("DROP SCHEMA IF EXISTS holdfast_sentinel CASCADE");
+            // Who the database is stays, unless all is to go: applications ask for it when they
+            // start.
+            if (identityStays) {
+              for (String table : IDENTITY_TABLES) {
+                statement.execute(
+                    "CREATE TEMPORARY TABLE holdfast_kept_%1$s ON COMMIT DROP AS SELECT * FROM holdfast.%1$s"
+                        .formatted(table));
+              }
+            }
             statement.execute("DROP SCHEMA holdfast CASCADE");
+            if (identityStays) {
+              Identity.create(statement);
+              for (String table : IDENTITY_TABLES) {
+                statement.execute(
+                    "INSERT INTO holdfast.%1$s SELECT * FROM pg_temp.holdfast_kept_%1$s"
+                        .formatted(table));
+              }
+            }
           });
     } catch (SQLException e) {
       throw failure("cannot take the guard out", e);
@@ -217,16 +237,16 @@ public final class Guard {
         connection,
         statement -> {
           statement.execute("SET LOCAL lock_timeout = " + what.lockTimeout().toMillis());
-          statement.execute("SET LOCAL client_min_messages = warning");
           // Objects of a guard that is there may be changed by whoever owns it, and by nobody else.
-          if (exists(statement)) {
-            statement.execute(
-                "INSERT INTO holdfast.working VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING");
+          boolean again = Identity.exists(statement, "holdfast.working");
+          if (again) {
+            beginWorking(statement);
           }
+          Identity.create(statement);
           statement.execute(resource("guard.sql"));
           tell(statement, "install", "");
           statement.execute(resource("defaults.sql"));
-          stamp(connection, what);
+          Identity.write(connection, what.cluster(), what.environment(), !again);
           Savepoint before = connection.setSavepoint();
           try {
             statement.execute(resource("events.sql"));
@@ -242,10 +262,19 @@ public final class Guard {
             lost.add(
                 "new tables are not covered by themselves: run `holdfast guard install` again after migrations");
           }
-          statement.execute(
-              "DELETE FROM holdfast.working WHERE xid = pg_catalog.pg_current_xact_id()");
+          endWorking(statement);
         });
     return events[0];
+  }
+
+  /** From here to the transaction's end, or {@link #endWorking}, its owner may change the guard. */
+  static void beginWorking(Statement statement) throws SQLException {
+    statement.execute(
+        "INSERT INTO holdfast.working VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING");
+  }
+
+  static void endWorking(Statement statement) throws SQLException {
+    statement.execute("DELETE FROM holdfast.working WHERE xid = pg_catalog.pg_current_xact_id()");
   }
 
   /**
@@ -259,47 +288,6 @@ public final class Guard {
     statement.execute(
         "SELECT pg_catalog.pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || '{\"act\": \"%s\"%s}')::text)"
             .formatted(act, more));
-  }
-
-  private static boolean exists(Statement statement) throws SQLException {
-    try (ResultSet row =
-        statement.executeQuery("SELECT to_regclass('holdfast.working') IS NOT NULL")) {
-      row.next();
-      return row.getBoolean(1);
-    }
-  }
-
-  private static void stamp(Connection connection, Installation what) throws SQLException {
-    boolean made;
-    try (PreparedStatement insert =
-        connection.prepareStatement(
-            """
-            INSERT INTO holdfast.identity (cluster, environment, system_identifier, database_name, version)
-            SELECT ?, ?, (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.current_database(), ?
-            ON CONFLICT (one) DO NOTHING
-            """)) {
-      insert.setString(1, what.cluster());
-      insert.setString(2, what.environment());
-      insert.setInt(3, VERSION);
-      made = insert.executeUpdate() == 1;
-    }
-    try (PreparedStatement update =
-        connection.prepareStatement(
-            "UPDATE holdfast.identity SET cluster = ?, version = ? RETURNING environment")) {
-      update.setString(1, what.cluster());
-      update.setInt(2, VERSION);
-      try (ResultSet row = update.executeQuery()) {
-        row.next();
-        if (!made && row.getString(1).equals(what.environment())) {
-          return; // modes that somebody has set stay
-        }
-      }
-    }
-    try (PreparedStatement set =
-        connection.prepareStatement("SELECT holdfast.set_environment(?)")) {
-      set.setString(1, what.environment());
-      set.execute();
-    }
   }
 
   private record Table(long oid, String schema, String name) {

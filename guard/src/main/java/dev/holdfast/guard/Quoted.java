@@ -11,6 +11,7 @@ final class Quoted {
 
   /** A text literal; safe whatever standard_conforming_strings says. */
   static String literal(String text) {
-    return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'";
+    String quoted = "'" + text.replace("\\", "\\\\").replace("'", "''") + "'";
+    return text.contains("\\") ? " E" + quoted : quoted;
   }
 }

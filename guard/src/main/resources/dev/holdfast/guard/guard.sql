@@ -1,27 +1,10 @@
--- The guard: what Holdfast puts inside a database. PostgreSQL 14 to 18; run in one transaction, again for an upgrade.
+-- The guard: what Holdfast puts inside a database, after identity.sql. PostgreSQL 14 to 18; run in one transaction, again for
+-- an upgrade.
 -- How it works, what each function promises and why: docs/decisions/0026-guard.md.
 --
 -- Two kinds of functions. Those that run for every statement are SECURITY INVOKER without settings of their own, since
 -- both cost; they qualify every name and operator, so that no search_path can lead them elsewhere. The others run only
 -- when something is about to be lost.
-
-CREATE SCHEMA IF NOT EXISTS holdfast;
-GRANT USAGE ON SCHEMA holdfast TO PUBLIC;
-
--- Who this database is. One row.
-CREATE TABLE IF NOT EXISTS holdfast.identity (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  cluster text NOT NULL,
-  environment text NOT NULL CHECK (environment IN ('production', 'staging', 'development')),
-  system_identifier bigint NOT NULL,
-  database_name text NOT NULL,
-  version integer NOT NULL,
-  installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-  stamped_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-  stamped_by text NOT NULL DEFAULT session_user,
-  alive_at timestamptz,
-  alive_in text -- the database that the mark was made in: a dump takes the mark along
-);
 
 CREATE TABLE IF NOT EXISTS holdfast.rule (
   name text PRIMARY KEY,
@@ -114,37 +97,9 @@ CREATE TABLE IF NOT EXISTS holdfast.permit_use (
 -- Transactions in which the guard itself changes its own objects. Nobody but its owner may write here.
 CREATE TABLE IF NOT EXISTS holdfast.working (xid xid8 PRIMARY KEY);
 
-GRANT SELECT ON holdfast.identity, holdfast.rule, holdfast.exception, holdfast.free_schema TO PUBLIC;
+GRANT SELECT ON holdfast.rule, holdfast.exception, holdfast.free_schema TO PUBLIC;
 
--- ---------------------------------------------------------------------------------------------------------- who and what
-
-CREATE OR REPLACE FUNCTION holdfast.origin() RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT jsonb_build_object(
-    'user', session_user,
-    'role', nullif(current_setting('role', true), 'none'),
-    'application', nullif(current_setting('application_name', true), ''),
-    'address', host(inet_client_addr()),
-    'database', current_database(),
-    'statement', left(current_query(), 4000))
-$$;
-
-CREATE OR REPLACE FUNCTION holdfast.database_oid() RETURNS oid LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT oid FROM pg_database WHERE datname = current_database()
-$$;
-
--- Which database of which server: in a restored dump the numbers of tables are others, and what is kept by them is void.
-CREATE OR REPLACE FUNCTION holdfast.place() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT (SELECT system_identifier FROM pg_control_system()) || ':' || holdfast.database_oid()
-$$;
-
--- Whether the stamp fits the server: not in a restored dump, and not after pg_upgrade until the server is adopted.
-CREATE OR REPLACE FUNCTION holdfast.identity_fits() RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((SELECT i.system_identifier = (SELECT system_identifier FROM pg_control_system())
-                      AND i.database_name = current_database()
-                     FROM holdfast.identity i), false)
-$$;
+-- ----------------------------------------------------------------------------------------------------------- what holds
 
 CREATE OR REPLACE FUNCTION holdfast.matches(name text, pattern text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1268,13 +1223,10 @@ BEGIN
   PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('rule', rule_name, 'act', 'mode', 'mode', new_mode))::text);
 END $$;
 
--- Who this database is, on this server under this name.
-CREATE OR REPLACE FUNCTION holdfast.stamp(environment_name text) RETURNS void
+-- What goes with a new stamp.
+CREATE OR REPLACE FUNCTION holdfast.stamped(environment_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM pg_logical_emit_message(true, 'holdfast', (holdfast.origin() || jsonb_build_object('act', 'environment', 'environment', environment_name))::text);
-  UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
-    system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
   IF environment_name = 'development' THEN -- where nothing is refused, not by an exception either
     UPDATE holdfast.exception SET mode = NULL WHERE mode = 'enforce';
   END IF;
@@ -1300,59 +1252,6 @@ BEGIN
     FROM holdfast.rule;
 END $$;
 
--- What a database that came from another server is from now on. What goes on being production or staging keeps the modes
--- that somebody has set; development refuses nothing, whatever it was.
-CREATE OR REPLACE FUNCTION holdfast.restamp(environment_name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF environment_name = 'development' OR environment_name <> (SELECT environment FROM holdfast.identity) THEN
-    PERFORM holdfast.set_environment(environment_name);
-  ELSE
-    PERFORM holdfast.stamp(environment_name);
-    -- What keeps the database from being dropped is no part of a dump.
-    PERFORM holdfast.set_mode(name, mode) FROM holdfast.rule WHERE name = 'drop-database';
-  END IF;
-END $$;
-
--- Says what a restored copy is from now on. Anybody may: it is refused where the stamp fits the server, and where
--- Holdfast has just been seen at work, since then it is no copy.
-CREATE OR REPLACE FUNCTION holdfast.adopt(environment_name text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  who holdfast.identity;
-  alive boolean;
-  permit record;
-BEGIN
-  SELECT * INTO who FROM holdfast.identity;
-  alive := who.alive_in = holdfast.place() AND who.alive_at > now() - interval '10 minutes';
-  IF environment_name NOT IN ('production', 'staging', 'development') THEN
-    RAISE EXCEPTION USING ERRCODE = 'HF003', MESSAGE = format('"%s" is not an environment', environment_name), HINT = 'There are production, staging and development.';
-  END IF;
-  IF environment_name <> 'production' AND (holdfast.identity_fits() OR alive) THEN
-    SELECT * INTO permit FROM holdfast.use_permit('guard-tampering', '[]', 0);
-    IF permit.used IS NULL THEN
-      RAISE EXCEPTION USING ERRCODE = 'HF001',
-        MESSAGE = format('adopt refused by Holdfast: database "%s" is %s/%s itself and no copy: %s', current_database(), who.cluster, who.environment,
-          CASE WHEN holdfast.identity_fits() THEN 'the stamp fits this server' ELSE format('its recorder was here at %s', who.alive_at) END),
-        DETAIL = 'Rule guard-tampering.',
-        HINT = coalesce('The permit shown does not do: ' || permit.why_not || E'.\n', '') || format('If this database is to be %s from now on: holdfast guard permit %s --allow guard-tampering --for 10m --reason "…"', environment_name, who.cluster);
-    END IF;
-  END IF;
-  IF environment_name = 'production' AND NOT pg_has_role(session_user, (SELECT relowner FROM pg_class WHERE oid = 'holdfast.identity'::regclass), 'MEMBER') THEN
-    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the guard''s owner can make this database production';
-  END IF;
-  PERFORM holdfast.restamp(environment_name);
-  RETURN format('database "%s" is %s/%s now', current_database(), who.cluster, environment_name);
-END $$;
-
--- Holdfast's recorder says that it is connected to this very server; in WAL, too, so that nobody takes it for somebody's doing.
-CREATE OR REPLACE FUNCTION holdfast.alive() RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE holdfast.identity SET alive_at = clock_timestamp(), alive_in = holdfast.place();
-  SELECT pg_logical_emit_message(true, 'holdfast', '{"act": "alive"}'::text)
-$$;
-REVOKE ALL ON FUNCTION holdfast.alive() FROM PUBLIC;
-
 CREATE OR REPLACE FUNCTION holdfast.approve(permit_id bigint) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1377,7 +1276,7 @@ REVOKE ALL ON FUNCTION holdfast.use_permit(text, jsonb, bigint), holdfast.cover(
 
 -- What triggers call as whoever writes, however the database's default privileges are.
 GRANT EXECUTE ON FUNCTION holdfast.tally(text, oid, bigint, bigint), holdfast.deleted_many(oid, bigint), holdfast.mass(text, oid, bigint),
-  holdfast.json_row(oid, text, jsonb, jsonb), holdfast.json_text_row(oid, text, text, text), holdfast.json_judge(), holdfast.adopt(text) TO PUBLIC;
+  holdfast.json_row(oid, text, jsonb, jsonb), holdfast.json_text_row(oid, text, text, text), holdfast.json_judge() TO PUBLIC;
 
 -- What the guard is made of, so that nothing of it can be moved away unseen.
 DO $$
@@ -1392,9 +1291,6 @@ END $$;
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'holdfast') THEN
-    GRANT EXECUTE ON FUNCTION holdfast.alive(), holdfast.tables(), holdfast.identity_fits() TO holdfast;
-    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO holdfast', pg_catalog.current_database());
+    GRANT EXECUTE ON FUNCTION holdfast.tables() TO holdfast;
   END IF;
-EXCEPTION WHEN insufficient_privilege THEN
-  NULL; -- not the database's owner: whoever is grants it
 END $$;

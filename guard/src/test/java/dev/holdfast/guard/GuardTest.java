@@ -372,7 +372,8 @@ class GuardTest {
   void taken_out_nothing_of_it_is_left() throws SQLException {
     Database database = guarded("production");
     try (Connection connection = database.connect()) {
-      Guard.uninstall(connection, new Guard.Installation("acme", "production"), (_, _, _) -> {});
+      Guard.uninstall(
+          connection, new Guard.Installation("acme", "production"), false, (_, _, _) -> {});
     }
     assertThat(database.query("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'holdfast%'"))
         .isEmpty();
@@ -455,7 +456,8 @@ class GuardTest {
         "ALTER TABLE users DROP COLUMN document",
         "UPDATE users SET id = 0 WHERE id = 1");
     try (Connection connection = owned.connect()) {
-      Guard.uninstall(connection, new Guard.Installation("acme", "production"), (_, _, _) -> {});
+      Guard.uninstall(
+          connection, new Guard.Installation("acme", "production"), false, (_, _, _) -> {});
     }
     assertThat(database.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast%'"))
         .isEmpty();

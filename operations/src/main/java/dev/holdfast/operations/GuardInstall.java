@@ -43,8 +43,12 @@ public final class GuardInstall {
     }
   }
 
-  /** What was taken out. */
-  public record Removed(String database, int tables) {}
+  /**
+   * What was taken out.
+   *
+   * @param identityStays whether the database still says who it is
+   */
+  public record Removed(String database, int tables, boolean identityStays) {}
 
   /**
    * Installs it, or brings it up to date.
@@ -120,19 +124,24 @@ public final class GuardInstall {
         "give the server's own address to Holdfast and to migrations; clients may go on through the pooler");
   }
 
-  /** Takes it out. */
-  public Removed uninstall(Progress progress) {
+  /**
+   * Takes it out.
+   *
+   * @param identityStays whether the database goes on saying who it is, for those who ask
+   */
+  public Removed uninstall(boolean identityStays, Progress progress) {
     try (Connection connection = access.open();
         Progress.Phase phase = progress.begin("tables", 0, Progress.Unit.OBJECTS)) {
       int[] tables = {0};
       Guard.uninstall(
           connection,
           GuardAccess.patience(),
+          identityStays,
           (done, _, _) -> {
             tables[0] = done;
             phase.advance(1);
           });
-      return new Removed(access.url().database(), tables[0]);
+      return new Removed(access.url().database(), tables[0], identityStays);
     } catch (SQLException e) {
       throw new IllegalStateException(e); // closing
     }
