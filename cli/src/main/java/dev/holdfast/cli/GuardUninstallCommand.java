@@ -23,9 +23,7 @@ final class GuardUninstallCommand extends GuardSubcommand {
       description = "The database's name: it is not guarded any more afterwards.")
   @Nullable String agreed;
 
-  @Option(
-      names = "--with-identity",
-      description = "Take out, too, what says who the database is.")
+  @Option(names = "--with-identity", description = "Take out, too, what says who the database is.")
   boolean withIdentity;
 
   GuardUninstallCommand(Terminal terminal, Map<String, String> environment) {

@@ -54,6 +54,12 @@ final class ProtectCommand extends CliCommand {
   boolean withoutSlot;
 
   @Option(
+      names = "--without-stamp",
+      description =
+          "Do not put schema holdfast into the databases: `holdfast check` knows less then, and applications cannot ask.")
+  boolean withoutStamp;
+
+  @Option(
       names = "--recorder-url",
       paramLabel = "URL",
       description = "Record with this role, made beforehand, instead of creating one.")
@@ -89,7 +95,8 @@ final class ProtectCommand extends CliCommand {
   @Override
   public Integer call() {
     Protect.Request request =
-        new Protect.Request(name, url, environmentName, recorderUrl, !withoutSlot, connections);
+        new Protect.Request(
+            name, url, environmentName, recorderUrl, !withoutSlot, !withoutStamp, connections);
     if (printSql) {
       List<String> statements = Protect.statements(request);
       print(
@@ -130,7 +137,17 @@ final class ProtectCommand extends CliCommand {
     text.append("  role ")
         .append(result.recorderRole())
         .append(result.slot() == null ? ", no replication slot" : ", slot " + result.slot())
-        .append("\n\n");
+        .append('\n');
+    if (!result.stamped().isEmpty()) {
+      text.append(
+          "  %s now that it is %s/%s: %s%n"
+              .formatted(
+                  result.stamped().size() == 1 ? "one database says" : "each database says",
+                  result.name(),
+                  result.environment(),
+                  String.join(", ", result.stamped())));
+    }
+    text.append('\n');
     TextTable works = new TextTable("on this server", "works", "");
     for (ProtectResult.Capability capability : result.works()) {
       works.row(capability.capability(), capability.works(), capability.note());
@@ -141,6 +158,11 @@ final class ProtectCommand extends CliCommand {
         .append('\n');
     for (Advice advice : result.advice()) {
       text.append(AdviceText.of(terminal, advice));
+    }
+    if (result.assertStatement() != null) {
+      text.append(
+          "in each application's start, so that it never works on another database: SELECT holdfast.assert_identity('%s', '%s')%n"
+              .formatted(result.name(), result.environment()));
     }
     return text.append("next: holdfast record ")
         .append(result.name())

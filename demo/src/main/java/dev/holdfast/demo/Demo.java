@@ -127,7 +127,7 @@ public final class Demo {
         new Protect(repository)
             .run(
                 new Protect.Request(
-                    CLUSTER, production.url(), "production", production.url(), true, 2),
+                    CLUSTER, production.url(), "production", production.url(), true, true, 2),
                 Progress.SILENT);
     say.accept(
         "$ holdfast protect acme … --environment production     (base backup: %.0f MB in %.1f s)"

@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
@@ -246,7 +247,14 @@ public final class Guard {
           statement.execute(resource("guard.sql"));
           tell(statement, "install", "");
           statement.execute(resource("defaults.sql"));
-          Identity.write(connection, what.cluster(), what.environment(), !again);
+          boolean same = Identity.write(connection, what.cluster(), what.environment());
+          if (!same || !again) { // else modes that somebody has set stay
+            try (PreparedStatement set =
+                connection.prepareStatement("SELECT holdfast.set_environment(?)")) {
+              set.setString(1, what.environment());
+              set.execute();
+            }
+          }
           Savepoint before = connection.setSavepoint();
           try {
             statement.execute(resource("events.sql"));

@@ -2,7 +2,6 @@ package dev.holdfast.guard;
 
 import dev.holdfast.failure.OperatorException;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -54,10 +53,7 @@ public final class GuardedCopy {
       }
       // A transaction that was prepared in production may hold what nobody gives back.
       statement.execute("SET lock_timeout = '10s'");
-      try (PreparedStatement restamp = copy.prepareStatement("SELECT holdfast.restamp(?)")) {
-        restamp.setString(1, environment);
-        restamp.execute();
-      }
+      Identity.restamp(copy, environment);
       try (ResultSet row =
           statement.executeQuery("SELECT cluster, environment FROM holdfast.identity")) {
         return row.next() ? new Stamp(row.getString(1), row.getString(2)) : null;

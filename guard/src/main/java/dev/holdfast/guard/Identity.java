@@ -86,7 +86,10 @@ public final class Identity {
               Guard.beginWorking(statement);
             }
             create(statement);
-            write(connection, cluster, environment, false);
+            boolean same = write(connection, cluster, environment);
+            if (!same || !fits(statement)) {
+              restamp(connection, environment);
+            }
             if (guarded) {
               Guard.endWorking(statement);
             }
@@ -96,6 +99,36 @@ public final class Identity {
     }
   }
 
+  private static boolean fits(Statement statement) throws SQLException {
+    try (ResultSet row = statement.executeQuery("SELECT holdfast.identity_fits()")) {
+      row.next();
+      return row.getBoolean(1);
+    }
+  }
+
+  /** Says what a database that came from elsewhere is; rules that were set stay where they can. */
+  static void restamp(Connection connection, String environment) throws SQLException {
+    try (PreparedStatement restamp = connection.prepareStatement("SELECT holdfast.restamp(?)")) {
+      restamp.setString(1, environment);
+      restamp.execute();
+    }
+  }
+
+  /** What {@link #stamp} executes in a database that nobody has stamped yet. */
+  public static List<String> statements(String cluster, String environment) {
+    return List.of(
+        "BEGIN",
+        Guard.resource("identity.sql").strip().replaceFirst(";$", ""),
+        """
+        INSERT INTO holdfast.identity (cluster, environment, system_identifier, database_name, version)
+        SELECT %s, %s, (SELECT system_identifier FROM pg_catalog.pg_control_system()), pg_catalog.current_database(), %d
+        ON CONFLICT (one) DO NOTHING\
+        """
+            .formatted(Quoted.literal(cluster), Quoted.literal(environment), Guard.VERSION),
+        "SELECT holdfast.restamp(%s)".formatted(Quoted.literal(environment)),
+        "COMMIT");
+  }
+
   /** The SQL, over a transaction's statement; objects that are there are brought up to date. */
   static void create(Statement statement) throws SQLException {
     statement.execute("SET LOCAL client_min_messages = warning");
@@ -103,12 +136,11 @@ public final class Identity {
   }
 
   /**
-   * Says who this is.
+   * Names the cluster; a database that did not say what it is says so from now on.
    *
-   * @param withRules whether a guard's rules are to be as the environment begins with, even when it
-   *     is the one that was said before
+   * @return whether it is, and was before, of this environment
    */
-  static void write(Connection connection, String cluster, String environment, boolean withRules)
+  static boolean write(Connection connection, String cluster, String environment)
       throws SQLException {
     boolean made;
     try (PreparedStatement insert =
@@ -123,7 +155,6 @@ public final class Identity {
       insert.setInt(3, Guard.VERSION);
       made = insert.executeUpdate() == 1;
     }
-    String was;
     try (PreparedStatement update =
         connection.prepareStatement(
             "UPDATE holdfast.identity SET cluster = ?, version = ? RETURNING environment")) {
@@ -131,21 +162,8 @@ public final class Identity {
       update.setInt(2, Guard.VERSION);
       try (ResultSet row = update.executeQuery()) {
         row.next();
-        was = row.getString(1);
+        return !made && row.getString(1).equals(environment);
       }
-    }
-    if (!made && !withRules && was.equals(environment)) {
-      return; // modes that somebody has set stay
-    }
-    boolean guarded;
-    try (Statement statement = connection.createStatement()) {
-      guarded = exists(statement, "holdfast.rule");
-    }
-    try (PreparedStatement say =
-        connection.prepareStatement(
-            guarded ? "SELECT holdfast.set_environment(?)" : "SELECT holdfast.stamp(?)")) {
-      say.setString(1, environment);
-      say.execute();
     }
   }
 

@@ -4,12 +4,11 @@ import dev.holdfast.damage.TransactionDamage;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.guard.Guard;
 import dev.holdfast.guard.GuardLook;
+import dev.holdfast.postgres.Databases;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.store.ClusterStore;
 import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -86,7 +85,7 @@ final class ClusterGuardCheck {
     long until = System.nanoTime() + DATABASES_MAX.toNanos();
     List<ClusterGuard.Database> databases = new ArrayList<>();
     try {
-      for (String database : databases(recorder)) {
+      for (String database : Databases.open(recorder)) {
         databases.add(
             System.nanoTime() > until
                 ? ClusterGuard.Database.unknown(
@@ -94,7 +93,7 @@ final class ClusterGuardCheck {
                 : look(recorder, database));
       }
       return databases;
-    } catch (SQLException | OperatorException e) {
+    } catch (OperatorException e) {
       advice.add(
           new Advice(
               "warning",
@@ -118,21 +117,6 @@ final class ClusterGuardCheck {
   private static String said(Exception e) {
     String said = e instanceof OperatorException told ? told.why() : String.valueOf(e.getMessage());
     return said.lines().findFirst().orElse("").replaceFirst("^ERROR: ", "");
-  }
-
-  private static List<String> databases(PostgresUrl recorder) throws SQLException {
-    List<String> databases = new ArrayList<>();
-    try (Connection connection = recorder.open();
-        Statement statement = connection.createStatement();
-        ResultSet rows =
-            statement.executeQuery( // a guarded one is a template, too
-                "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND datname <> 'template1'"
-                    + " ORDER BY 1")) {
-      while (rows.next()) {
-        databases.add(rows.getString(1));
-      }
-    }
-    return databases;
   }
 
   // ---- what to say of it -----------------------------------------------------------------------

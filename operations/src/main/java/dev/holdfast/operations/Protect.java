@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Begins to protect a server: role, slot, registration, catalog, first base backup. */
@@ -56,6 +57,7 @@ public final class Protect {
    * @param environment {@code production}, {@code staging} or {@code development}
    * @param recorderUrl a role made beforehand; null: one is made
    * @param slot whether a replication slot keeps WAL while nothing records
+   * @param stamp whether each database is told who it is, for `check` and for applications that ask
    * @param connections how many read the base backup
    */
   public record Request(
@@ -64,6 +66,7 @@ public final class Protect {
       String environment,
       @Nullable String recorderUrl,
       boolean slot,
+      boolean stamp,
       int connections) {
     /** Refuses names that no file system or slot could carry. */
     public Request {
@@ -116,6 +119,11 @@ public final class Protect {
       statements.add(
           "SELECT pg_create_physical_replication_slot('" + request.slotName() + "', true)");
     }
+    if (request.stamp()) {
+      for (String database : Stamps.databases(url)) {
+        statements.addAll(Stamps.statements(database, request.name(), request.environment()));
+      }
+    }
     return statements;
   }
 
@@ -154,6 +162,8 @@ public final class Protect {
     if (request.slot()) {
       ReplicationSlot.create(recorder, request.slotName());
     }
+    Stamps stamps =
+        request.stamp() ? Stamps.put(url, request.name(), request.environment()) : Stamps.NONE;
     var catalog = CatalogReader.read(recorder);
     Catalogs.put(cluster, catalog);
     BackupResult base =
@@ -171,9 +181,13 @@ public final class Protect {
             .filter(database -> database.readable())
             .map(database -> database.name())
             .toList(),
+        stamps.stamped(),
+        stamps.stamped().isEmpty()
+            ? null
+            : Stamps.assertStatement(request.name(), request.environment()),
         works(request),
         kind,
-        advice(findings, opened, kind),
+        Stream.concat(stamps.advice().stream(), advice(findings, opened, kind).stream()).toList(),
         RepositoryKeys.Report.of(opened),
         base);
   }

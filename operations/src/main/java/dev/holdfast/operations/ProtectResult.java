@@ -14,6 +14,9 @@ import org.jspecify.annotations.Nullable;
  * @param recorderRole the role that reads backups and WAL
  * @param slot the replication slot that keeps WAL for us; null without one
  * @param databases the databases in it
+ * @param stamped the databases that say from now on who they are
+ * @param assertStatement what an application executes to be sure that it is at this one; null where
+ *     nothing is stamped
  * @param works what works on this server, and what does not
  * @param server what kind of server it is to the role that was given, and what the guard could do
  *     as that role; the same as {@code guard install} and {@code guard status} find
@@ -31,6 +34,8 @@ public record ProtectResult(
     String recorderRole,
     @Nullable String slot,
     List<String> databases,
+    List<String> stamped,
+    @Nullable String assertStatement,
     List<Capability> works,
     ServerKind server,
     List<Advice> advice,

@@ -2,15 +2,12 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.guard.LiveMark;
+import dev.holdfast.postgres.Databases;
 import dev.holdfast.postgres.PostgresUrl;
 import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -62,7 +59,7 @@ final class RecorderMark {
 
   private void renew(int round) {
     try {
-      for (String database : databases()) {
+      for (String database : Databases.open(recorder)) {
         if (ending.getCount() > 0 && without.getOrDefault(database, 0) <= round) {
           try (Connection connection = recorder.withDatabase(database).open()) {
             if (!LiveMark.renew(connection)) {
@@ -74,23 +71,8 @@ final class RecorderMark {
           }
         }
       }
-    } catch (SQLException | OperatorException e) {
+    } catch (OperatorException e) {
       LOG.debug("cannot renew marks", e); // the receiver says that the server is away
     }
-  }
-
-  private List<String> databases() throws SQLException {
-    List<String> databases = new ArrayList<>();
-    try (Connection connection = recorder.open();
-        Statement statement = connection.createStatement();
-        ResultSet rows =
-            statement.executeQuery(
-                "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn"
-                    + " AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY 1")) {
-      while (rows.next()) {
-        databases.add(rows.getString(1));
-      }
-    }
-    return databases;
   }
 }

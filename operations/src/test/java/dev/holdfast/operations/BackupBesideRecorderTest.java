@@ -35,7 +35,13 @@ final class BackupBesideRecorderTest {
       new Protect(repository)
           .run(
               new Protect.Request(
-                  "acme", server.url("postgres"), "staging", server.url("postgres"), true, 1),
+                  "acme",
+                  server.url("postgres"),
+                  "staging",
+                  server.url("postgres"),
+                  true,
+                  false,
+                  1),
               Progress.SILENT);
       ClusterStore cluster = Repository.open(repository).cluster("acme");
       PostgresUrl url = Connections.recorder(cluster.document(), null);

@@ -81,7 +81,13 @@ final class BackupPowerCutTest {
       new Protect(REPOSITORY)
           .run(
               new Protect.Request(
-                  "acme", server.url("postgres"), "staging", server.url("postgres"), false, 1),
+                  "acme",
+                  server.url("postgres"),
+                  "staging",
+                  server.url("postgres"),
+                  false,
+                  false,
+                  1),
               Progress.SILENT);
       var rounds = new Rounds(server, socket, "PostgreSQL " + major);
       rounds.run(new EnumMap<>(Operation.class)); // none is cut: how many changes each makes

@@ -216,7 +216,8 @@ final class GuardTamperingTest {
       assertThat(acme.log(DESTRUCTIVE)).isNotEmpty().allMatch(entry -> entry.notes().isEmpty());
 
       try (Connection connection = acme.server.connect()) {
-        Guard.uninstall(connection, new Guard.Installation("", "development"), false, (_, _, _) -> {});
+        Guard.uninstall(
+            connection, new Guard.Installation("", "development"), false, (_, _, _) -> {});
       }
       acme.caughtUp();
       ClusterStatus status = new Status(acme.repository).of(ProtectedServer.NAME).getFirst();

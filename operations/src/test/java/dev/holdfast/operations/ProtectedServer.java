@@ -68,7 +68,13 @@ final class ProtectedServer implements AutoCloseable {
       new Protect(made.repository)
           .run(
               new Protect.Request(
-                  NAME, server.url("postgres"), "production", server.url("postgres"), true, 2),
+                  NAME,
+                  server.url("postgres"),
+                  "production",
+                  server.url("postgres"),
+                  true,
+                  false,
+                  2),
               Progress.SILENT);
       made.record();
       return made;

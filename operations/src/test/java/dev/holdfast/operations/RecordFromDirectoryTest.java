@@ -99,7 +99,13 @@ final class RecordFromDirectoryTest {
         new Protect(repository)
             .run(
                 new Protect.Request(
-                    "acme", server.url("postgres"), "production", server.url("postgres"), false, 1),
+                    "acme",
+                    server.url("postgres"),
+                    "production",
+                    server.url("postgres"),
+                    false,
+                    false,
+                    1),
                 Progress.SILENT);
         write(server, 1);
         write(server, 2);
@@ -195,7 +201,13 @@ final class RecordFromDirectoryTest {
         new Protect(repository)
             .run(
                 new Protect.Request(
-                    "acme", server.url("postgres"), "production", server.url("postgres"), false, 1),
+                    "acme",
+                    server.url("postgres"),
+                    "production",
+                    server.url("postgres"),
+                    false,
+                    false,
+                    1),
                 Progress.SILENT);
         Record recorder = new Record(repository, "acme", RecordOptions.DEFAULT);
         var running =

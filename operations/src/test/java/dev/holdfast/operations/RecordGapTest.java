@@ -48,7 +48,7 @@ final class RecordGapTest {
     new Protect(repository)
         .run(
             new Protect.Request(
-                NAME, server.url("postgres"), "production", server.url("postgres"), slot, 1),
+                NAME, server.url("postgres"), "production", server.url("postgres"), slot, false, 1),
             Progress.SILENT);
     return repository;
   }

@@ -57,7 +57,13 @@ final class RecordPowerCutTest {
       new Protect(repository)
           .run(
               new Protect.Request(
-                  "acme", server.url("postgres"), "staging", server.url("postgres"), true, 1),
+                  "acme",
+                  server.url("postgres"),
+                  "staging",
+                  server.url("postgres"),
+                  true,
+                  false,
+                  1),
               Progress.SILENT);
       int rows = 0;
       int cuts = 0;

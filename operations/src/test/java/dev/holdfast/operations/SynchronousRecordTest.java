@@ -106,7 +106,7 @@ final class SynchronousRecordTest {
     new Protect(repository)
         .run(
             new Protect.Request(
-                "acme", server.url("postgres"), "staging", server.url("postgres"), true, 1),
+                "acme", server.url("postgres"), "staging", server.url("postgres"), true, false, 1),
             Progress.SILENT);
   }
 
