@@ -2,6 +2,7 @@ package dev.holdfast.cli;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.operations.Asker;
 import dev.holdfast.operations.Check;
 import dev.holdfast.operations.CheckResult;
 import dev.holdfast.operations.CheckResult.Verdict;
@@ -32,6 +33,7 @@ import picocli.CommandLine.Parameters;
       "  holdfast check \"$DATABASE_URL\" --expect acme/production",
       "  holdfast check \"$TEST_DATABASE_URL\" --not production",
       "  holdfast check --env-file .env --not production",
+      "  holdfast check \"$DATABASE_URL\" --expect acme/production --format github",
     })
 final class CheckCommand extends CliCommand {
   private static final int SHOWN = 10;
@@ -62,6 +64,32 @@ final class CheckCommand extends CliCommand {
           "Check every PostgreSQL URL in a file of NAME=VALUE lines, as .env. May be said several times.")
   List<Path> environmentFiles = new ArrayList<>();
 
+  @Option(
+      names = "--application",
+      paramLabel = "NAME",
+      description =
+          "On whose behalf (default: PGAPPNAME, the npm package's or the CI project's name).")
+  @Nullable String application;
+
+  @Option(
+      names = "--commit",
+      paramLabel = "COMMIT",
+      description = "Of the code that is to run (default: what the CI says).")
+  @Nullable String commit;
+
+  @Option(
+      names = "--no-note",
+      description =
+          "Keep nowhere that this was asked. Else the database itself and the repository, where they"
+              + " can be written, keep who asked from where, for `holdfast status`.")
+  boolean noNote;
+
+  @Option(
+      names = "--format",
+      paramLabel = "FORMAT",
+      description = "text (the default), json (as --json), github (annotations) or junit (XML).")
+  @Nullable ReportFormat format;
+
   @Mixin RepositoryOptions repository = new RepositoryOptions();
 
   CheckCommand(Terminal terminal, Map<String, String> environment) {
@@ -71,7 +99,19 @@ final class CheckCommand extends CliCommand {
   @Override
   public Integer call() {
     Expectation expectation = expectation();
-    Check check = new Check(repository.locationIfNamed(holdfast.repository, environment));
+    ReportFormat form = form(format);
+    if (form == ReportFormat.SARIF) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "check has nothing to tell as SARIF",
+          "that format is for findings in code",
+          "choose text, json, github or junit");
+    }
+    long began = System.nanoTime();
+    Check check =
+        new Check(
+            repository.locationIfNamed(holdfast.repository, environment),
+            noNote ? null : Asker.of(application, commit, environment));
     List<CheckResult> results = new ArrayList<>();
     if (url != null) {
       results.add(check.of(url, null, expectation));
@@ -81,8 +121,10 @@ final class CheckCommand extends CliCommand {
         results.add(check.of(found.url(), file + ": " + found.name(), expectation));
       }
     }
-    for (CheckResult result : results) {
-      print(result, () -> text(result));
+    switch (form) {
+      case GITHUB -> utf8(CheckReports.github(results));
+      case JUNIT -> utf8(CheckReports.junit(results, (System.nanoTime() - began) / 1e9));
+      default -> results.forEach(result -> print(result, () -> text(result)));
     }
     if (results.stream().allMatch(CheckResult::expected)) {
       return 0;

@@ -5,10 +5,8 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.operations.Watch;
 import dev.holdfast.operations.WatchLimits;
 import dev.holdfast.operations.WatchReport;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -66,7 +64,7 @@ final class WatchCommand extends CliCommand {
       paramLabel = "FORMAT",
       description =
           "text (the default), json (as --json), github (annotations), sarif (2.1.0) or junit (XML).")
-  @Nullable WatchFormat format;
+  @Nullable ReportFormat format;
 
   @Option(
       names = "--keys-min",
@@ -105,7 +103,7 @@ final class WatchCommand extends CliCommand {
           "--keys-min and --mass-rows are counts from 1 on",
           "choose another number");
     }
-    WatchFormat form = form();
+    ReportFormat form = form(format);
     WatchLimits usual = WatchLimits.USUAL;
     Watch watch = Watch.of(url);
     CountDownLatch ended = new CountDownLatch(1);
@@ -132,34 +130,13 @@ final class WatchCommand extends CliCommand {
     }
   }
 
-  private WatchFormat form() {
-    if (output.json && format != null && format != WatchFormat.JSON) {
-      throw new OperatorException(
-          Kind.USAGE,
-          "cannot watch",
-          "--json and --format " + format.name().toLowerCase(Locale.ROOT) + " are two formats",
-          "leave out one of them");
-    }
-    if (format == WatchFormat.JSON) {
-      output.json = true;
-    }
-    return output.json ? WatchFormat.JSON : format == null ? WatchFormat.TEXT : format;
-  }
-
-  private void print(WatchReport report, WatchFormat form) {
+  private void print(WatchReport report, ReportFormat form) {
     switch (form) {
       case TEXT, JSON -> print(report, () -> text(report));
       case GITHUB -> utf8(WatchAnnotations.of(report));
       case SARIF -> utf8(WatchSarif.of(report));
       case JUNIT -> utf8(WatchJunit.of(report));
     }
-  }
-
-  /** What these formats are in, whatever a terminal here would show. */
-  private void utf8(String text) {
-    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-    terminal.out().write(bytes, 0, bytes.length);
-    terminal.out().flush();
   }
 
   private String text(WatchReport report) {

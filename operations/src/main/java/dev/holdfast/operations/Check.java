@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.Identity;
 import dev.holdfast.guard.Stamp;
 import dev.holdfast.operations.CheckResult.Missing;
 import dev.holdfast.operations.CheckResult.Verdict;
@@ -18,12 +19,15 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Which database is this, really? By what it says of itself, by which server it is on, by what is
  * recorded of the clusters in the repository, and by whether its WAL is what is recorded.
  */
 public final class Check {
+  private static final Logger LOG = LoggerFactory.getLogger(Check.class);
   private static final String APPLICATION = "holdfast:check";
 
   /** The recorder renews its mark once a minute. */
@@ -33,15 +37,19 @@ public final class Check {
   private static final double COPY_HAS_AT_LEAST = 0.3;
 
   private final @Nullable Repository repository;
+  private final @Nullable Asker asker;
 
   /**
    * Asks.
    *
    * @param repository where clusters are recorded; null without one: then a database is what it
    *     says to be, and a copy of its files cannot be told from it
+   * @param asker on whose behalf, to be kept in the database and the repository; null: nothing is
+   *     kept
    */
-  public Check(@Nullable String repository) {
+  public Check(@Nullable String repository, @Nullable Asker asker) {
     this.repository = repository == null ? null : Repository.open(repository);
+    this.asker = asker;
   }
 
   /**
@@ -51,11 +59,13 @@ public final class Check {
    * @param source where it was found; null when it was given
    */
   public CheckResult of(String address, @Nullable String source, Expectation expectation) {
-    PostgresUrl url = PostgresUrl.parse(address);
+    PostgresUrl url = PostgresUrl.ofApplication(address);
     try (Connection connection = url.withApplicationName(APPLICATION).open()) {
-      return new Judgement(
-              url, source, expectation, DatabaseShape.read(connection), Stamp.read(connection))
-          .result();
+      CheckResult result =
+          new Judgement(
+                  url, source, expectation, DatabaseShape.read(connection), Stamp.read(connection))
+              .result();
+      return result.notedIn(note(connection, expectation, result));
     } catch (OperatorException e) {
       if (e.kind() != Kind.DATABASE_UNREACHABLE) {
         throw e;
@@ -64,6 +74,37 @@ public final class Check {
     } catch (SQLException e) {
       return unreachable(url, source, expectation, String.valueOf(e.getMessage()));
     }
+  }
+
+  /** Where a client was told something else than the cluster it asked for, only the repository. */
+  private List<String> note(Connection connection, Expectation expectation, CheckResult result) {
+    List<String> places = new ArrayList<>();
+    if (asker == null) {
+      return places;
+    }
+    if (result.verdict() == Verdict.SAME || result.verdict() == Verdict.UNPROVEN) {
+      try {
+        if (Identity.note(
+            connection,
+            asker.application(),
+            asker.host(),
+            asker.commit(),
+            result.expectation(),
+            result.expected())) {
+          places.add("database");
+        }
+      } catch (SQLException e) {
+        LOG.debug("what was checked is not kept in the database", e);
+      }
+    }
+    String name = expectation.not() ? null : expectation.cluster();
+    if (repository != null
+        && name != null
+        && repository.clusterNames().contains(name)
+        && new RecordedChecks(repository.cluster(name)).note(asker, result, Instant.now())) {
+      places.add("repository");
+    }
+    return places;
   }
 
   private static CheckResult unreachable(
@@ -81,6 +122,7 @@ public final class Check {
         Missing.NONE,
         List.of(),
         null,
+        List.of(),
         "see that the server runs and the address is right, then check again");
   }
 
@@ -415,6 +457,7 @@ public final class Check {
           difference == null ? Missing.NONE : difference.missing(),
           difference == null ? List.of() : difference.fallen(),
           aliveAt(),
+          List.of(),
           next);
     }
   }

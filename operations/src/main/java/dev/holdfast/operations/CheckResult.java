@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param missing what the cluster has and this database lacks; empty unless it is a copy
  * @param fallen tables with far fewer rows than recorded
  * @param aliveAt when the recorder last renewed the mark in it; null without one
+ * @param notedIn where it is kept that this was asked: {@code database}, {@code repository}
  * @param next what to do
  */
 public record CheckResult(
@@ -35,7 +36,26 @@ public record CheckResult(
     Missing missing,
     List<Fallen> fallen,
     @Nullable Instant aliveAt,
+    List<String> notedIn,
     @Nullable String next) {
+  CheckResult notedIn(List<String> places) {
+    return new CheckResult(
+        url,
+        source,
+        verdict,
+        expected,
+        expectation,
+        cluster,
+        environment,
+        headline,
+        reasons,
+        missing,
+        fallen,
+        aliveAt,
+        List.copyOf(places),
+        next);
+  }
+
   /** What a database can be. */
   public enum Verdict {
     /** The database itself: its WAL is what is recorded. */

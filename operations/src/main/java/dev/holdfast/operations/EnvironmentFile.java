@@ -2,6 +2,7 @@ package dev.holdfast.operations;
 
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
+import dev.holdfast.postgres.PostgresUrl;
 import io.github.cdimascio.dotenv.Dotenv;
 import io.github.cdimascio.dotenv.DotenvException;
 import java.nio.file.Files;
@@ -44,9 +45,7 @@ public final class EnvironmentFile {
               .load()
               .entries(Dotenv.Filter.DECLARED_IN_ENV_FILE)
               .stream()
-              .filter(entry ->
-                  entry.getValue().startsWith("postgres://")
-                      || entry.getValue().startsWith("postgresql://"))
+              .filter(entry -> PostgresUrl.isOfApplication(entry.getValue()))
               .map(entry -> new Address(entry.getKey(), entry.getValue()))
               .sorted(Comparator.comparing(Address::name))
               .toList();
@@ -62,7 +61,7 @@ public final class EnvironmentFile {
       throw new OperatorException(
           Kind.USAGE,
           "there is no database in " + file,
-          "no value in it begins with postgres:// or postgresql://",
+          "no value in it begins with postgres:// or postgresql://, with or without a driver",
           "name another file with --env-file, or give the URL itself");
     }
     return found;

@@ -17,10 +17,8 @@ import dev.holdfast.postgres.TableSum;
 import dev.holdfast.postgres.UndecidedException;
 import dev.holdfast.row.TableName;
 import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.LocalHost;
 import dev.holdfast.store.Repository;
-import java.io.IOException;
-import java.net.InetAddress;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -332,7 +330,7 @@ public final class Prove {
               course.recording,
               course.checks.stream().map(Prove::kept).toList(),
               new ProofDocument.Machine(
-                  host(),
+                  LocalHost.name(),
                   Runtime.getRuntime().availableProcessors(),
                   request.threadCount(),
                   course.postgres,
@@ -366,18 +364,6 @@ public final class Prove {
         check.more(),
         check.notes(),
         seconds(check.took()));
-  }
-
-  private static String host() {
-    try {
-      return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
-    } catch (IOException e) {
-      try {
-        return InetAddress.getLocalHost().getHostName();
-      } catch (IOException unknown) {
-        return "unknown";
-      }
-    }
   }
 
   private static double seconds(Duration duration) {

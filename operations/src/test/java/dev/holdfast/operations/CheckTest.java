@@ -71,7 +71,7 @@ final class CheckTest {
 
   private static CheckResult check(
       String url, Expectation expectation, @Nullable String repository) {
-    return new Check(repository).of(url, null, expectation);
+    return new Check(repository, null).of(url, null, expectation);
   }
 
   @Test

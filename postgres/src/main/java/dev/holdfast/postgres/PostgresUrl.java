@@ -110,6 +110,9 @@ public final class PostgresUrl {
   private final String database;
   private final String user;
   private final @Nullable String password;
+  private static final Pattern DRIVER =
+      Pattern.compile("(?:jdbc:)?postgres(?:ql)?(?:\\+[a-z0-9_]+)?://");
+
   private final Map<String, String> parameters;
   private final Path passwordFile;
   private final Credentials credentials;
@@ -143,7 +146,32 @@ public final class PostgresUrl {
     return parse(text, System.getenv(), Path.of(System.getProperty("user.home")));
   }
 
+  /**
+   * Understands what applications are given, too: URLs of drivers ({@code jdbc:postgresql://…},
+   * {@code postgresql+psycopg://…}), and parameters that are the driver's own and not PostgreSQL's,
+   * which are left out.
+   *
+   * @throws OperatorException of kind USAGE saying how it should look
+   */
+  public static PostgresUrl ofApplication(String text) {
+    return parse(
+        DRIVER.matcher(text).replaceFirst("postgresql://"),
+        System.getenv(),
+        Path.of(System.getProperty("user.home")),
+        true);
+  }
+
+  /** Whether a text begins as such a URL does. */
+  public static boolean isOfApplication(String text) {
+    return DRIVER.matcher(text).lookingAt();
+  }
+
   static PostgresUrl parse(String text, Map<String, String> environment, Path home) {
+    return parse(text, environment, home, false);
+  }
+
+  private static PostgresUrl parse(
+      String text, Map<String, String> environment, Path home, boolean lenient) {
     Map<String, String> given = new LinkedHashMap<>(ConnectionText.parse(text));
     String service = given.getOrDefault("service", environment.getOrDefault("PGSERVICE", ""));
     if (!service.isEmpty()) {
@@ -160,8 +188,10 @@ public final class PostgresUrl {
     Map<String, String> parameters = new TreeMap<>();
     given.forEach((keyword, value) -> {
       if (PROPERTIES.containsKey(keyword)) {
-        parameters.put(keyword, checked(keyword, value));
-      } else if (!OURS.contains(keyword) && !IGNORED.contains(keyword)) {
+        if (!lenient || isKnown(keyword, value)) {
+          parameters.put(keyword, checked(keyword, value));
+        }
+      } else if (!OURS.contains(keyword) && !IGNORED.contains(keyword) && !lenient) {
         throw ConnectionText.wrong(
             "it has a parameter \"" + keyword + "\" that PostgreSQL does not know",
             "leave that parameter out; known ones: "
@@ -210,16 +240,27 @@ public final class PostgresUrl {
         "add the section, or give a URL such as postgresql://user@host:5432/database");
   }
 
+  private static Set<String> known(String keyword) {
+    return switch (keyword) {
+      case "sslmode" -> Set.of("disable", "allow", "prefer", "require", "verify-ca", "verify-full");
+      case "target_session_attrs" -> TARGET_SERVER_TYPES.keySet();
+      default -> Set.of();
+    };
+  }
+
+  private static boolean isNumber(String keyword, String value) {
+    return !keyword.equals("connect_timeout") || value.matches("\\d{1,6}");
+  }
+
+  private static boolean isKnown(String keyword, String value) {
+    Set<String> known = known(keyword);
+    return isNumber(keyword, value) && (known.isEmpty() || known.contains(value));
+  }
+
   private static String checked(String keyword, String value) {
-    Set<String> known =
-        switch (keyword) {
-          case "sslmode" ->
-              Set.of("disable", "allow", "prefer", "require", "verify-ca", "verify-full");
-          case "target_session_attrs" -> TARGET_SERVER_TYPES.keySet();
-          default -> Set.of();
-        };
-    boolean number = !keyword.equals("connect_timeout") || value.matches("\\d{1,6}");
-    if (!number || (!known.isEmpty() && !known.contains(value))) {
+    if (!isKnown(keyword, value)) {
+      boolean number = isNumber(keyword, value);
+      Set<String> known = known(keyword);
       throw ConnectionText.wrong(
           keyword + " cannot be \"" + value + "\"",
           number

@@ -201,6 +201,21 @@ public final class ClusterStore {
   }
 
   /**
+   * Stores a small document in the place of one of that name, if there is one.
+   *
+   * @param kind as in {@link #putDocument}
+   */
+  public void replaceDocument(String kind, String name, Object content) {
+    String object = documentName(kind, name);
+    objects.replace(object, JsonDocument.wrap(object, kind, content));
+  }
+
+  /** Removes a document; nothing happens where there is none. */
+  public void removeDocument(String kind, String name) {
+    objects.delete(documentName(kind, name));
+  }
+
+  /**
    * Reads a document.
    *
    * @throws OperatorException USAGE when there is none of that name; DAMAGED_DATA

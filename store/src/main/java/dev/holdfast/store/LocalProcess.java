@@ -1,8 +1,6 @@
 package dev.holdfast.store;
 
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
@@ -30,7 +28,8 @@ final class LocalProcess {
     String token = UUID.randomUUID().toString();
     LIVE.add(token);
     long pid = ProcessHandle.current().pid();
-    return new LeaseDocument.Holder(token, host(), pid, machine(), startTicks(pid), purpose);
+    return new LeaseDocument.Holder(
+        token, LocalHost.name(), pid, machine(), startTicks(pid), purpose);
   }
 
   /** This process does not hold this lease any more, whatever the repository says. */
@@ -60,18 +59,6 @@ final class LocalProcess {
       return true; // the number was given to another process
     }
     return holder.pid() == ProcessHandle.current().pid() && !LIVE.contains(holder.token());
-  }
-
-  private static String host() {
-    String named = System.getenv("HOSTNAME");
-    if (named != null && !named.isBlank()) {
-      return named;
-    }
-    try {
-      return InetAddress.getLocalHost().getHostName();
-    } catch (UnknownHostException e) {
-      return "unknown host";
-    }
   }
 
   /**

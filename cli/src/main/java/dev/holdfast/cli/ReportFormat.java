@@ -1,7 +1,7 @@
 package dev.holdfast.cli;
 
-/** How a watch tells what it found: to people, or to the program that runs it. */
-enum WatchFormat {
+/** How findings are told: to people, or to the program that runs Holdfast. */
+enum ReportFormat {
   TEXT,
   JSON,
   GITHUB,
