@@ -1,6 +1,7 @@
 package dev.holdfast.cli;
 
 import dev.holdfast.operations.Advice;
+import dev.holdfast.operations.Asked;
 import dev.holdfast.operations.ClusterGuard;
 import dev.holdfast.operations.ClusterStatus;
 import dev.holdfast.operations.GuardRule;
@@ -120,6 +121,17 @@ final class StatusCommand extends CliCommand {
                   }));
     }
     guard(table, cluster.guard());
+    if (!cluster.asked().isEmpty()) {
+      Asked newest = cluster.asked().getFirst();
+      table.row(
+          "asked for",
+          "by %s; newest: %s on %s, %s"
+              .formatted(
+                  Texts.plural(cluster.asked().size(), "client"),
+                  Texts.oneLine(newest.application()),
+                  Texts.oneLine(newest.host()),
+                  at(newest.lastAt())));
+    }
     for (ScheduleState job : cluster.schedules()) {
       table.row("scheduled", scheduled(job));
     }

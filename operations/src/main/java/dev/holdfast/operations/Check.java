@@ -210,11 +210,16 @@ public final class Check {
       }
       SameHistory history = SameHistory.of(shape, cluster);
       DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
+      Integer timeline = shape.timeline();
       String at =
           checkpoint == null
               ? ""
-              : " (its newest checkpoint: %s, on timeline %s)"
-                  .formatted(checkpoint.lsn(), Integer.toUnsignedString(checkpoint.timeline()));
+              : " (its newest checkpoint: %s%s)"
+                  .formatted(
+                      checkpoint.lsn(),
+                      timeline == null
+                          ? ""
+                          : "; it writes on timeline " + Integer.toUnsignedString(timeline));
       return switch (history) {
         case YES -> {
           reasons.add("its WAL is what is recorded of " + name + at);
@@ -243,10 +248,11 @@ public final class Check {
               Verdict.DOUBTFUL,
               name,
               environment,
-              "this is a copy of %s's files, made a moment ago, or %s itself cut off from its recorder"
+              "this is a copy of %s's files, made a moment ago, or %s itself cut off from its recorder, as after a failover"
                   .formatted(name, name),
               null,
-              "check again in a minute; holdfast status " + name + " says what is recorded");
+              "check again in a minute; holdfast status %s says what is recorded, and holdfast record %s --url takes the address of the server that was promoted"
+                  .formatted(name, name));
         }
         case NOT_RECORDED, UNKNOWN -> {
           reasons.add(

@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  *     there is none
  * @param schedules the scheduled jobs and how they stand
  * @param guard how the guards of its databases stand, and what was done to them
+ * @param asked who asked whether this is the database they are to work on, newest first; without
+ *     what databases keep when the server did not answer
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -58,6 +60,7 @@ public record ClusterStatus(
     @Nullable Recorder recorder,
     List<ScheduleState> schedules,
     ClusterGuard guard,
+    List<Asked> asked,
     List<Advice> advice) {
   /** As many terms of silence as make another one take over. */
   private static final double SILENT = 1.1;

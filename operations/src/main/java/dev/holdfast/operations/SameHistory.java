@@ -49,7 +49,7 @@ enum SameHistory {
     long deadline = System.nanoTime() + RECORDED_WITHIN.toNanos();
     while (true) {
       RecordedWal wal = new RecordedWal(cluster);
-      SameHistory seen = at(checkpoint, wal);
+      SameHistory seen = isLeftBehind(shape, wal) ? NO : at(checkpoint, wal);
       boolean recording = isRecording(cluster);
       if (seen == NO || recordedHere) {
         return seen == NO ? NO : YES;
@@ -66,6 +66,15 @@ enum SameHistory {
       }
       LockSupport.parkNanos(LOOKING_AGAIN.toNanos()); // a repository tells nobody of what came
     }
+  }
+
+  /**
+   * A failover begins a new timeline, which is recorded from then on; the old primary, started
+   * again, writes on the old one, though its last checkpoint may be what is recorded.
+   */
+  private static boolean isLeftBehind(DatabaseShape shape, RecordedWal wal) {
+    Integer timeline = shape.timeline();
+    return timeline != null && Integer.compareUnsigned(timeline, wal.timeline()) < 0;
   }
 
   private static SameHistory at(DatabaseShape.Checkpoint checkpoint, RecordedWal wal) {

@@ -131,6 +131,7 @@ public final class Status {
     advice.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
     ClusterGuard guard =
         new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), advice);
+    List<Asked> asked = new ClusterAsked(cluster).run(server, answer.isTheServer(), now, advice);
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
@@ -169,6 +170,7 @@ public final class Status {
         ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE), now),
         schedules,
         guard,
+        asked,
         List.copyOf(advice));
   }
 

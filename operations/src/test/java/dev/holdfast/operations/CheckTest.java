@@ -8,6 +8,7 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
+import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -148,6 +149,53 @@ final class CheckTest {
       assertThat(System.nanoTime()).as("it recovers and answers").isLessThan(deadline);
       Thread.sleep(50); // a server that recovers tells nobody when it is done
     }
+  }
+
+  @Test
+  void a_client_is_told_of_in_the_status_since_when_it_is_elsewhere() {
+    Asker billing = new Asker("billing", "web-1", "abc123");
+    Asker deploy = new Asker("deploy", "ci-7", null);
+    elsewhere.execute("CREATE DATABASE moved");
+    Check asking = new Check(acme.repository, billing);
+    assertThat(asking.of(acme.server.url("postgres"), null, PRODUCTION).notedIn())
+        .containsExactly("database", "repository");
+    assertThat(asking.of(elsewhere.url("moved"), null, PRODUCTION).notedIn())
+        .containsExactly("repository");
+    RecordedCheck first = recorded();
+    asking.of(elsewhere.url("moved"), null, PRODUCTION);
+    RecordedCheck again = recorded();
+    assertThat(again.wrongSince()).isEqualTo(first.wrongSince()).isBefore(again.wrongAt());
+    new Check(null, deploy).of(acme.server.url("postgres"), null, Expectation.to("acme/staging"));
+
+    ClusterStatus status = new Status(acme.repository).of(ProtectedServer.NAME).getFirst();
+    assertThat(status.asked())
+        .extracting(one -> one.application() + " " + one.keptIn() + " " + one.isElsewhere())
+        .containsExactlyInAnyOrder(
+            "billing database postgres false",
+            "billing repository true",
+            "deploy database postgres true");
+    assertThat(status.advice())
+        .extracting(Advice::what)
+        .anyMatch(what ->
+            what.startsWith("billing on web-1 is not at acme since " + first.wrongSince())
+                && what.contains("this database is empty")
+                && what.contains("/moved"))
+        .anyMatch(what ->
+            what.startsWith("deploy on ci-7 was about to use database postgres of acme at ")
+                && what.endsWith("and meant acme/staging"));
+
+    // Back again, nothing is left to say of it.
+    asking.of(acme.server.url("postgres"), null, PRODUCTION);
+    assertThat(new Status(acme.repository).of(ProtectedServer.NAME).getFirst().advice())
+        .extracting(Advice::what)
+        .noneMatch(what -> what.startsWith("billing"));
+  }
+
+  /** What the repository keeps of whoever asked last. */
+  private RecordedCheck recorded() {
+    return new RecordedChecks(Repository.open(acme.repository).cluster(ProtectedServer.NAME))
+        .list()
+        .getFirst();
   }
 
   @Test

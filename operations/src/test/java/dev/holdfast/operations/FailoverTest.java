@@ -10,8 +10,6 @@ import dev.holdfast.wal.Lsn;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,48 +42,27 @@ final class FailoverTest {
       String all =
           "postgresql://postgres@127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/postgres"
               .formatted(first.port(), second.port(), third.port());
-      Record recorder =
-          new Record(
-              family.repository(),
-              "acme",
-              RecordOptions.DEFAULT.withUrl(all).withFlushSeconds(0.1));
-      CompletableFuture<Void> recording =
-          CompletableFuture.runAsync(
-              () -> recorder.run(Listening.SILENT), Thread::startVirtualThread);
-      try {
+      try (FamilyRecorder recording = new FamilyRecorder(family, all)) {
         Lsn one = commit(first, 1);
-        awaitRecorded(family, recording, 1, one);
+        recording.await(1, one);
         second.awaitReplayed(one);
         third.awaitReplayed(one);
 
         first.kill();
         second.promote();
         Lsn two = commit(second, 2);
-        awaitRecorded(family, recording, 2, two);
+        recording.await(2, two);
         third.awaitReplayed(two);
 
         second.kill();
         third.promote();
-        awaitRecorded(family, recording, 3, commit(third, 3));
-      } finally {
-        recorder.stop();
-        recording.orTimeout(60, TimeUnit.SECONDS).join();
+        recording.await(3, commit(third, 3));
       }
       assertThat(new RecordedWal(family.cluster()).gaps()).isEmpty();
       assertThat(restored(family, Target.LATEST, "latest")).isEqualTo("1,2,3");
       assertThat(restored(family, point("2"), "two")).isEqualTo("1,2");
       assertThat(restored(family, point("1"), "one")).isEqualTo("1");
     }
-  }
-
-  private enum Listening implements Record.Listener {
-    SILENT;
-
-    @Override
-    public void destructive(LogEntry entry) {}
-
-    @Override
-    public void say(String line) {}
   }
 
   private static Target point(String name) {
@@ -96,25 +73,6 @@ final class FailoverTest {
     member.execute("INSERT INTO kept VALUES (" + n + ")");
     member.query("SELECT pg_create_restore_point('" + n + "')");
     return member.mark("committed " + n);
-  }
-
-  private static void awaitRecorded(
-      ServerFamily family, CompletableFuture<Void> recording, int timeline, Lsn lsn)
-      throws Exception {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(90);
-    while (true) {
-      RecordedWal wal = new RecordedWal(family.cluster());
-      if (wal.timeline() == timeline && !wal.end().isBefore(lsn)) {
-        return;
-      }
-      if (recording.isDone()) {
-        recording.join();
-      }
-      assertThat(System.nanoTime())
-          .as("recorded %s of timeline %d, not %s", wal.describe(), wal.timeline(), lsn)
-          .isLessThan(deadline);
-      Thread.sleep(20); // the recorder tells the repository, and only that
-    }
   }
 
   private static String restored(ServerFamily family, Target target, String name) {

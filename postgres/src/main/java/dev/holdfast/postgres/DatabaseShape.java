@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param database its name
  * @param oid its OID, unsigned 32-bit
  * @param inRecovery whether the server is a standby
+ * @param timeline that it writes its WAL on; null on a standby, and when the role may not ask
  * @param checkpoint the newest one in the control file: what this server's WAL holds there no
  *     server with another history has; null when the role may not ask
  * @param receivers application names of those whom the server streams its WAL to; anybody may see
@@ -32,6 +33,7 @@ public record DatabaseShape(
     String database,
     long oid,
     boolean inRecovery,
+    @Nullable Integer timeline,
     @Nullable Checkpoint checkpoint,
     List<String> receivers,
     List<Relation> relations) {
@@ -87,31 +89,53 @@ public record DatabaseShape(
           database,
           oid,
           inRecovery,
+          inRecovery ? null : timeline(connection),
           checkpoint(connection),
           receivers(connection),
           relations(connection));
     }
   }
 
+  /**
+   * Right after a promotion the control file has the old one still; the names of segments do not.
+   */
+  private static @Nullable Integer timeline(Connection connection) throws SQLException {
+    if (!mayCall(connection, "pg_walfile_name(pg_lsn)")
+        || !mayCall(connection, "pg_current_wal_lsn()")) {
+      return null;
+    }
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())")) {
+      row.next();
+      return Integer.parseUnsignedInt(row.getString(1).substring(0, 8), 16);
+    }
+  }
+
+  private static boolean mayCall(Connection connection, String function) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT pg_catalog.has_function_privilege('pg_catalog.%s', 'EXECUTE')"
+                    .formatted(function))) {
+      row.next();
+      return row.getBoolean(1);
+    }
+  }
+
   private static @Nullable Checkpoint checkpoint(Connection connection) throws SQLException {
-    try (Statement statement = connection.createStatement()) {
-      try (ResultSet row =
-          statement.executeQuery(
-              "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()',"
-                  + " 'EXECUTE')")) {
-        row.next();
-        if (!row.getBoolean(1)) {
-          return null;
-        }
-      }
-      try (ResultSet row =
-          statement.executeQuery(
-              "SELECT checkpoint_lsn, timeline_id, checkpoint_time FROM"
-                  + " pg_catalog.pg_control_checkpoint()")) {
-        row.next();
-        return new Checkpoint(
-            Lsn.parse(row.getString(1)), row.getInt(2), row.getTimestamp(3).toInstant());
-      }
+    if (!mayCall(connection, "pg_control_checkpoint()")) {
+      return null;
+    }
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT checkpoint_lsn, timeline_id, checkpoint_time FROM"
+                    + " pg_catalog.pg_control_checkpoint()")) {
+      row.next();
+      return new Checkpoint(
+          Lsn.parse(row.getString(1)), row.getInt(2), row.getTimestamp(3).toInstant());
     }
   }
 
