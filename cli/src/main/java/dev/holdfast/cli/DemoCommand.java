@@ -20,8 +20,8 @@ final class DemoCommand extends CliCommand {
       arity = "0..1",
       defaultValue = "all",
       description =
-          "json (an UPDATE ate a JSON column), drop (a migration dropped every table), machine (the"
-              + " machine is gone, with its disks), or all (default).")
+          "address (an application on the wrong database), json (an UPDATE ate a JSON column), drop (a migration"
+              + " dropped every table), machine (the machine is gone, with its disks), or all (default).")
   Demo.Scenario scenario = Demo.Scenario.ALL;
 
   DemoCommand(Terminal terminal, Map<String, String> environment) {

@@ -50,6 +50,7 @@ final class HoldfastCommand {
           PreviewCommand.class,
           DiffCommand.class,
           CheckCommand.class,
+          AdoptCommand.class,
           GuardCommand.class,
           WatchCommand.class,
           RunCommand.class,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.testkit.TestServer;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -12,12 +13,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.w3c.dom.Element;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -75,6 +78,113 @@ class CheckCommandTest {
     assertThat(run("check", server.url("books"), "--not", "production")).isZero();
     assertThat(run("check", server.url("books"), "--expect", "acme")).isEqualTo(4);
     assertThat(out.toString(StandardCharsets.UTF_8)).contains("was never protected");
+  }
+
+  @Test
+  void ci_is_told_in_its_own_formats() throws Exception {
+    server.execute("CREATE DATABASE ci");
+    server.executeIn("ci", "CREATE TABLE users (id int)");
+    String ci = server.url("ci");
+    assertThat(run("check", ci, "--expect", "acme/production", "--format", "github")).isEqualTo(4);
+    assertThat(out.toString(StandardCharsets.UTF_8).strip())
+        .startsWith(
+            "::error title=holdfast check%3A expected acme/production::this database was never protected: it may be a new, empty or hand-made one%0Aat: postgresql://")
+        .doesNotContain("\n");
+    assertThat(run("check", ci, "--not", "production", "--format", "github")).isZero();
+    assertThat(out.toString(StandardCharsets.UTF_8).strip())
+        .startsWith("::notice title=holdfast check%3A expected not production::");
+    Path file = folder.resolve(".env");
+    Files.writeString(
+        file,
+        "CI=%s\nNOBODY=postgres://me:sesame@127.0.0.1:%d/shop\n"
+            .formatted(ci, PostgresServer.freePort()));
+    assertThat(run("check", "--env-file", file.toString(), "--expect", "acme", "--format", "junit"))
+        .isEqualTo(4);
+    assertThat(out.toString(StandardCharsets.UTF_8)).doesNotContain("sesame");
+    Element suite =
+        DocumentBuilderFactory.newDefaultInstance()
+            .newDocumentBuilder()
+            .parse(new ByteArrayInputStream(out.toByteArray()))
+            .getDocumentElement();
+    assertThat(suite.getAttribute("tests")).isEqualTo("2");
+    assertThat(suite.getAttribute("failures")).isEqualTo("1");
+    assertThat(suite.getAttribute("errors")).isEqualTo("1");
+    assertThat(suite.getElementsByTagName("failure").item(0).getAttributes().getNamedItem("type"))
+        .extracting(org.w3c.dom.Node::getTextContent)
+        .isEqualTo("unprotected");
+    assertThat(run("check", ci, "--not", "production", "--format", "sarif")).isEqualTo(2);
+    assertThat(run("check", ci, "--not", "production", "--format", "junit", "--json")).isEqualTo(2);
+  }
+
+  @Test
+  void addresses_are_read_as_drivers_write_them() throws IOException {
+    server.execute("CREATE DATABASE drivers");
+    String url = server.url("drivers");
+    String rest = url.substring(url.indexOf("://"));
+    Path file = folder.resolve(".env");
+    Files.writeString(
+        file,
+        """
+        PRISMA="postgresql%1$s?schema=public&connection_limit=5&pgbouncer=true"
+        ALCHEMY=postgresql+psycopg%1$s
+        NODE=postgres%1$s?sslmode=no-verify&ssl=false
+        SPRING=jdbc:postgresql%2$s?user=postgres&currentSchema=public
+        """
+            .formatted(rest, rest.replace("postgres@", "")));
+    assertThat(run("check", "--env-file", file.toString(), "--not", "production", "--json"))
+        .as(out.toString(StandardCharsets.UTF_8) + err)
+        .isZero();
+    assertThat(out.toString(StandardCharsets.UTF_8).lines())
+        .hasSize(4)
+        .allMatch(
+            line -> JsonMapper.shared().readTree(line).get("verdict").asString().equals("empty"));
+  }
+
+  @Test
+  void who_asked_is_kept_in_the_database_unless_it_is_not_wanted() {
+    server.execute("CREATE DATABASE asked");
+    String asked = server.url("asked");
+    assertThat(run("adopt", asked, "--only", "--environment", "production")).isEqualTo(3);
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("asked has no stamp");
+    assertThat(run("guard", "install", asked, "--name", "acme", "--environment", "staging", "-q"))
+        .isZero();
+    assertThat(run("check", asked, "--expect", "acme/staging", "--no-note")).isZero();
+    assertThat(server.queryIn("asked", "TABLE holdfast.identity_check")).isEmpty();
+    assertThat(
+            run(
+                "check",
+                asked,
+                "--expect",
+                "acme/production",
+                "--application",
+                "billing",
+                "--commit",
+                "abc123"))
+        .isEqualTo(4);
+    assertThat(
+            server.queryIn(
+                "asked",
+                "SELECT concat_ws(' ', application, commit, wrong, right_at IS NULL) FROM holdfast.identity_check"))
+        .containsExactly("billing abc123 acme/production t");
+  }
+
+  @Test
+  void a_database_that_came_from_another_server_is_adopted() {
+    server.execute("CREATE DATABASE moved");
+    String moved = server.url("moved");
+    assertThat(
+            run("guard", "install", moved, "--name", "acme", "--environment", "production", "-q"))
+        .isZero();
+    assertThat(run("adopt", moved, "--only", "--environment", "development")).isEqualTo(3);
+    assertThat(err.toString(StandardCharsets.UTF_8))
+        .contains("is acme/production itself and no copy");
+    server.executeIn("moved", "UPDATE holdfast.identity SET system_identifier = 1");
+    assertThat(run("check", moved, "--expect", "acme/production")).isEqualTo(4);
+    assertThat(run("adopt", moved, "--only", "--environment", "live")).isEqualTo(2);
+    assertThat(run("adopt", moved, "--only", "--environment", "production")).isZero();
+    assertThat(out.toString(StandardCharsets.UTF_8))
+        .isEqualTo("adopted  database \"moved\" is acme/production now\n");
+    assertThat(run("check", moved, "--expect", "acme/production")).isZero();
   }
 
   @Test

@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
 /** Replays the incidents on an embedded PostgreSQL 18 and undoes them, as an operator would. */
 public final class Demo {
   static final String CLUSTER = "acme";
-  private static final int MAJOR = 18;
+  static final int MAJOR = 18;
   private static final long STARTING_MAX_NANOS = 60_000_000_000L;
   private static final long ALARM_MAX_SECONDS = 30;
 
@@ -41,6 +41,8 @@ public final class Demo {
 
   /** Which incidents are replayed. */
   public enum Scenario {
+    /** A: the application that was given the address of another database. */
+    ADDRESS,
     /** B: the UPDATE that ate a JSON column. */
     JSON,
     /** D: the migration that dropped every table. */
@@ -139,6 +141,18 @@ public final class Demo {
     CompletableFuture<Void> recording =
         CompletableFuture.runAsync(() -> recorder.run(alarms), Thread::startVirtualThread);
     List<DemoResult.Figure> figures = new ArrayList<>();
+    try {
+      if (scenario.holds(Scenario.ADDRESS)) {
+        new AddressIncident(repository, production, folder, say).run(figures);
+      }
+    } catch (SQLException | RuntimeException e) {
+      end(recorder, recording, say);
+      throw e;
+    }
+    if (scenario == Scenario.ADDRESS) {
+      end(recorder, recording, say);
+      return DemoResult.of(figures, 0, 0, 0, (System.nanoTime() - begun) / 1e9);
+    }
     Afternoon afternoon = new Afternoon(production);
     Books books = new Books(production, afternoon);
     Traffic traffic = new Traffic(production.jdbc());

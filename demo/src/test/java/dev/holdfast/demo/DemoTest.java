@@ -17,6 +17,8 @@ class DemoTest {
     assertThat(result.figures())
         .extracting(DemoResult.Figure::name)
         .contains(
+            "A: led to a snapshot of its disks, running beside it",
+            "A: led to a standby that was promoted",
             "B: with the guard",
             "D: with the guard",
             "C: acknowledged commits lost with the machine");

@@ -344,9 +344,9 @@ public final class Restore {
                             .map(RestoreResult.Guarded::database)
                             .collect(Collectors.joining(", ", "done in ", ""))
                         + "; the others say what they were")
-                + ", with the guard armed: start the server ("
+                + ", with their guards armed: start the server ("
                 + startCommand(restored)
-                + "), then, as a superuser in each of them with a guard: "
+                + "), then, as a superuser in each of them that has schema holdfast: "
                 + restamp(environment),
         PostgresUrl.parse(cluster.document().url()).user(),
         (database, connection) -> {
@@ -430,7 +430,8 @@ public final class Restore {
     List<String> notes = new ArrayList<>(restored.notes());
     if (environment != null && guards.isEmpty()) {
       notes.add(
-          "no database has the guard inside, so nothing in them says that this is " + environment);
+          "no database was stamped by Holdfast, so nothing in them says that this is "
+              + environment);
     }
     PostgresBinaries binaries = restored.binaries();
     if (binaries != null && binaries.source() == PostgresBinaries.Source.EMBEDDED) {

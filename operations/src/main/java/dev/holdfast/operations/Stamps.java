@@ -15,13 +15,13 @@ import java.util.List;
  * @param stamped the databases that say so now
  * @param without those that do not, with why
  */
-record Stamps(List<String> stamped, List<Without> without) {
+public record Stamps(List<String> stamped, List<Without> without) {
   static final Stamps NONE = new Stamps(List.of(), List.of());
 
   private static final String APPLICATION = "holdfast:stamp";
 
   /** A database that could not be stamped. */
-  record Without(String database, String why) {}
+  public record Without(String database, String why) {}
 
   /**
    * Stamps every database that lets the role in, templates aside.
@@ -46,7 +46,7 @@ record Stamps(List<String> stamped, List<Without> without) {
   }
 
   /** What is executed in one database, which a comment in the first statement names. */
-  static List<String> statements(String database, String cluster, String environment) {
+  public static List<String> statements(String database, String cluster, String environment) {
     List<String> statements = new ArrayList<>(Identity.statements(cluster, environment));
     statements.set(
         0,
@@ -54,7 +54,11 @@ record Stamps(List<String> stamped, List<Without> without) {
     return statements;
   }
 
-  static String assertStatement(String cluster, String environment) {
+  /**
+   * One statement for an application's start, as part of its code: an error where the database is
+   * another one, and a plain word where nobody ever stamped it.
+   */
+  public static String assertStatement(String cluster, String environment) {
     return Identity.assertStatement(cluster, environment);
   }
 

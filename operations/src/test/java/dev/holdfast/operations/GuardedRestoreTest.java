@@ -204,7 +204,7 @@ final class GuardedRestoreTest {
         assertThat(restored.guards()).isEmpty();
         assertThat(restored.notes())
             .contains(
-                "no database has the guard inside, so nothing in them says that this is development");
+                "no database was stamped by Holdfast, so nothing in them says that this is development");
         server.execute("DROP TABLE users");
       }
     }
