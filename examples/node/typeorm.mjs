@@ -6,8 +6,8 @@ const source = new typeorm.DataSource({
   type: 'postgres',
   url: process.env.DATABASE_URL,
   applicationName: 'shop',
-  // TypeORM hands it to the pool of pg, which awaits it for each new connection.
-  extra: { onConnect: (client) => client.query(ASSERT_IDENTITY) },
+  // For the pool of pg: for each new connection, before anybody gets it.
+  extra: { verify: (client, done) => client.query(ASSERT_IDENTITY, done) },
 });
 
 await serve(async () => {

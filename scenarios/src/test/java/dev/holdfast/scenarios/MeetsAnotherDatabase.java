@@ -37,7 +37,7 @@ abstract class MeetsAnotherDatabase {
   private static final String ROLE = "shop";
   private static final int USERS = 7;
   private static final String ITS_PAGE = USERS + " users\n";
-  private static final Duration NOTICING_MAX = Duration.ofMinutes(1);
+  private static final Duration NOTICING_MAX = Duration.ofMinutes(3);
   private static final Duration STARTING_MAX = Duration.ofMinutes(1);
 
   /** Of a stack trace, where a framework prints one: a reader must find the sentence in it. */

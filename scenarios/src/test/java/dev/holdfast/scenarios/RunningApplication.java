@@ -23,7 +23,7 @@ final class RunningApplication implements AutoCloseable {
       Pattern.compile(
           "(?:listening on |Listening at: http://127.0.0.1:|Tomcat started on port )(\\d+)\\D");
 
-  private static final Duration STARTING_MAX = Duration.ofMinutes(2);
+  private static final Duration STARTING_MAX = Duration.ofMinutes(5);
   private static final Duration ANSWERING_MAX = Duration.ofMinutes(1);
 
   private final TiedProcess process;
