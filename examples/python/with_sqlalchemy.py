@@ -18,7 +18,7 @@ def assert_identity(connection, _):
         connection.execute(ASSERT_IDENTITY)
         connection.commit()
     except Exception:
-        connection.close()  # the pool does not know it yet, and would leave it open
+        connection.close()  # the pool does not know it yet, and would leave it to the garbage collector
         raise
 
 

@@ -38,6 +38,7 @@ abstract class MeetsAnotherDatabase {
   private static final int USERS = 7;
   private static final String ITS_PAGE = USERS + " users\n";
   private static final Duration NOTICING_MAX = Duration.ofMinutes(3);
+  private static final Duration CLOSING_MAX = Duration.ofSeconds(30);
   private static final Duration STARTING_MAX = Duration.ofMinutes(1);
 
   /** Of a stack trace, where a framework prints one: a reader must find the sentence in it. */
@@ -290,6 +291,7 @@ abstract class MeetsAnotherDatabase {
         assertThat(System.nanoTime()).as(running.said()).isLessThan(deadline);
       }
       assertThat(running.hasEnded()).isFalse();
+      awaitNobodyConnected();
 
       moving.moveTo(production.server().port());
 
@@ -299,6 +301,16 @@ abstract class MeetsAnotherDatabase {
         page = running.get();
       }
       assertThat(page.body()).isEqualTo(ITS_PAGE);
+    }
+  }
+
+  /** Whoever is refused all night, and leaves connections open, fills the server with them. */
+  private void awaitNobodyConnected() {
+    String connected = "SELECT count(*) FROM pg_stat_activity WHERE usename = '" + ROLE + "'";
+    long deadline = System.nanoTime() + CLOSING_MAX.toNanos();
+    while (!elsewhere.value(connected).equals("0")) {
+      assertThat(System.nanoTime()).as("connections are left open").isLessThan(deadline);
+      pause();
     }
   }
 
@@ -319,7 +331,7 @@ abstract class MeetsAnotherDatabase {
 
   private static void pause() {
     try {
-      Thread.sleep(20); // polling a server that starts: there is nothing to wait on
+      Thread.sleep(20); // polling what a server says: there is nothing to wait on
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IllegalStateException(e);
