@@ -1,6 +1,5 @@
 package dev.holdfast.scenarios;
 
-import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
 import dev.holdfast.server.TiedProcess;
 import java.io.IOException;
@@ -9,20 +8,13 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.channels.FileChannel;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -33,10 +25,7 @@ import tools.jackson.databind.json.JsonMapper;
 final class NodeClients implements AutoCloseable {
   private static final Path PROGRAMS = Path.of("src/test/node").toAbsolutePath();
   private static final Path INSTALLED = Path.of("target/node").toAbsolutePath();
-  private static final String PACKAGES = "node_modules";
-  private static final String LOCK_FILE = "package-lock.json";
   private static final Pattern LISTENING = Pattern.compile("listening on (\\d+)");
-  private static final Pattern VERSION = Pattern.compile("v(\\d+)");
   private static final int NODE_MIN = 18;
   private static final Duration STARTING_MAX = Duration.ofSeconds(60);
   private static final String ALL_USERS = Client.PEOPLE + " rows of public.users";
@@ -61,9 +50,21 @@ final class NodeClients implements AutoCloseable {
 
   /** Installs what is missing. */
   static void install() {
+    InstalledPrograms.require("node", NODE_MIN, 0, "nodejs npm");
     try {
-      checkNode();
-      installPackages();
+      InstalledPrograms.install(
+          PROGRAMS,
+          INSTALLED,
+          List.of("package-lock.json"),
+          "node_modules",
+          List.of(
+              List.of(
+                  "npm",
+                  "ci",
+                  "--prefix=" + INSTALLED,
+                  "--ignore-scripts",
+                  "--no-audit",
+                  "--no-fund")));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -79,88 +80,6 @@ final class NodeClients implements AutoCloseable {
         client,
         act,
         JSON.writeValueAsString(parameters));
-  }
-
-  private static void checkNode() {
-    Matcher version = VERSION.matcher(run(List.of("node", "--version")).output());
-    if (!version.find() || Integer.parseInt(version.group(1)) < NODE_MIN) {
-      throw missing("Node.js " + NODE_MIN + " or later", null);
-    }
-  }
-
-  /** One test process at a time: those that wait find it done. */
-  private static void installPackages() throws IOException {
-    Files.createDirectories(INSTALLED);
-    try (FileChannel lock =
-            FileChannel.open(
-                INSTALLED.resolveSibling("node.lock"),
-                StandardOpenOption.CREATE,
-                StandardOpenOption.WRITE);
-        var _ = lock.lock()) {
-      copy();
-      Path done = INSTALLED.resolve(PACKAGES).resolve("installed-" + LOCK_FILE);
-      if (Files.exists(done) && Files.mismatch(done, PROGRAMS.resolve(LOCK_FILE)) < 0) {
-        return;
-      }
-      ProcessResult installed =
-          run(
-              List.of(
-                  "npm",
-                  "ci",
-                  "--prefix=" + INSTALLED,
-                  "--ignore-scripts",
-                  "--no-audit",
-                  "--no-fund"));
-      if (installed.exitCode() != 0) {
-        throw new IllegalStateException(
-            "the clients from npm cannot be installed; npm said:\n" + installed.output());
-      }
-      Files.copy(PROGRAMS.resolve(LOCK_FILE), done, StandardCopyOption.REPLACE_EXISTING);
-    }
-  }
-
-  /** What is there already stays as it is: another test process may be reading it. */
-  private static void copy() throws IOException {
-    List<Path> sources;
-    try (Stream<Path> paths = Files.walk(PROGRAMS)) {
-      sources = paths.filter(path -> !path.startsWith(PROGRAMS.resolve(PACKAGES))).toList();
-    }
-    for (Path source : sources) {
-      Path target = INSTALLED.resolve(PROGRAMS.relativize(source).toString());
-      if (Files.isDirectory(source)) {
-        Files.createDirectories(target);
-        removeWhatHasLeft(source, target);
-      } else if (!Files.exists(target) || Files.mismatch(source, target) >= 0) {
-        Files.copy(source, target, StandardCopyOption.REPLACE_EXISTING);
-      }
-    }
-  }
-
-  /** A migration that is no more would be run for ever. */
-  private static void removeWhatHasLeft(Path source, Path target) throws IOException {
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(target, Files::isRegularFile)) {
-      for (Path file : files) {
-        if (!Files.exists(source.resolve(file.getFileName()))) {
-          Files.delete(file);
-        }
-      }
-    }
-  }
-
-  private static ProcessResult run(List<String> command) {
-    try {
-      return Processes.run(command);
-    } catch (UncheckedIOException e) {
-      throw missing(command.getFirst(), e);
-    }
-  }
-
-  private static IllegalStateException missing(String what, @Nullable Exception cause) {
-    return new IllegalStateException(
-        "the scenarios run clients from npm, and there is no "
-            + what
-            + " here: install it (Debian: apt-get install nodejs npm) and run the same command again",
-        cause);
   }
 
   private static NodeClients listening(TiedProcess process) {
