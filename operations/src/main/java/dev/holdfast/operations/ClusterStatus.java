@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  *     there is none
  * @param schedules the scheduled jobs and how they stand
  * @param guard how the guards of its databases stand, and what was done to them
+ * @param clients who uses it, as its recorder saw
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -58,6 +59,7 @@ public record ClusterStatus(
     @Nullable Recorder recorder,
     List<ScheduleState> schedules,
     ClusterGuard guard,
+    ClusterClients clients,
     List<Advice> advice) {
   /** As many terms of silence as make another one take over. */
   private static final double SILENT = 1.1;

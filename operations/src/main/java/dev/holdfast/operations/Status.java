@@ -131,6 +131,9 @@ public final class Status {
     advice.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
     ClusterGuard guard =
         new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), advice);
+    ClusterClients clients =
+        new ClusterClientsCheck(repository, cluster)
+            .run(server, answer.isTheServer(), Boolean.TRUE.equals(answer.recording), now, advice);
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
@@ -169,6 +172,7 @@ public final class Status {
         ClusterStatus.Recorder.of(cluster.leaseHolder(RecorderPlace.ROLE), now),
         schedules,
         guard,
+        clients,
         List.copyOf(advice));
   }
 
