@@ -50,6 +50,7 @@ final class HoldfastCommand {
           PreviewCommand.class,
           DiffCommand.class,
           CheckCommand.class,
+          RolesCommand.class,
           GuardCommand.class,
           WatchCommand.class,
           RunCommand.class,
