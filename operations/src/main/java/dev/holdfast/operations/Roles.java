@@ -138,7 +138,7 @@ public final class Roles {
         names.migrator(),
         names.reader(),
         schemas,
-        SeparateRoles.steps(database, names, schemas, owners, connecting).stream()
+        SeparateRoles.steps(database, names, schemas, connecting).stream()
             .map(step -> new RolesScript.Statement(step.why(), step.sql()))
             .toList(),
         afterwards(three, owners),

@@ -341,7 +341,7 @@ final class RolesTest {
   }
 
   @Test
-  void what_cannot_be_reached_gets_the_general_text_and_says_so() {
+  void what_cannot_be_reached_gets_the_general_text_and_says_so() throws SQLException {
     RolesScript script = Roles.of("postgresql://me@127.0.0.1:1/shop", () -> "nowhere").write(USUAL);
     assertThat(script.lookedAt()).isFalse();
     assertThat(script.whyNot()).isNotBlank();
@@ -357,6 +357,16 @@ final class RolesTest {
         .extracting(RolesScript.Task::command)
         .containsExactly(
             "\\password shop_app", "\\password shop_migrator", "\\password shop_reader");
+
+    try (TestServer server = TestServer.start(18)) {
+      server.execute("CREATE ROLE owner LOGIN", "CREATE DATABASE shop");
+      server.executeIn("shop", "CREATE TABLE users (id int)", "ALTER TABLE users OWNER TO owner");
+      run(server, "shop", "postgres", script);
+      try (Connection owner = connect(server, "shop", "owner")) {
+        may(owner, "INSERT INTO users VALUES (1)"); // nobody knew of it, and it works on
+        mayNot(owner, "DROP TABLE users");
+      }
+    }
   }
 
   @Test

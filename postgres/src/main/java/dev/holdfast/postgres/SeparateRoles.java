@@ -117,16 +117,10 @@ public final class SeparateRoles {
    * make roles and owns everything.
    *
    * @param schemas whose tables the roles are for
-   * @param owners keep reading and writing rows, as members of the application's role, when what
-   *     they owned is the migrator's
    * @param connecting keep the right to connect, which is taken from everybody else
    */
   public static List<Step> steps(
-      String database,
-      Names names,
-      List<String> schemas,
-      Collection<String> owners,
-      Collection<String> connecting) {
+      String database, Names names, List<String> schemas, Collection<String> connecting) {
     String name = Sql.identifier(database);
     String app = Sql.identifier(names.app());
     String migrator = Sql.identifier(names.migrator());
@@ -180,19 +174,10 @@ public final class SeparateRoles {
     }
     steps.add(
         new Step(
-            "What is there becomes the migrator's, so that it alone can ALTER and DROP it. Left out: what belongs to extensions,"
-                + " functions that run with their owner's rights.",
-            handedOver(names.migrator(), schemas)));
-    first = true;
-    for (String owner : owners) {
-      if (!List.of(names.app(), names.migrator(), names.reader()).contains(owner)) {
-        steps.add(
-            new Step(
-                first ? "Who owned it until now still reads and writes rows." : "",
-                "GRANT %s TO %s".formatted(app, Sql.identifier(owner))));
-        first = false;
-      }
-    }
+            "What is there becomes the migrator's, so that it alone can ALTER and DROP it. Who owned it and logs in still reads and"
+                + " writes rows, as a member of the application's role. Left out: what belongs to extensions, functions that run"
+                + " with their owner's rights.",
+            handedOver(database, names, schemas)));
     first = true;
     for (String schema : quoted) {
       String tables = " ON ALL TABLES IN SCHEMA " + schema;
@@ -325,7 +310,7 @@ public final class SeparateRoles {
             .formatted(literal(migrator)));
   }
 
-  private static String handedOver(String migrator, List<String> schemas) {
+  private static String handedOver(String database, Names names, List<String> schemas) {
     String among =
         schemas.isEmpty()
             ? "ARRAY[]::name[]"
@@ -336,7 +321,17 @@ public final class SeparateRoles {
         """
         DECLARE
           thing text;
+          owner text;
         BEGIN
+          FOR owner IN
+            SELECT DISTINCT r.rolname FROM pg_class c
+              JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner
+             WHERE n.nspname = ANY (%1$s) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+               AND r.rolcanlogin AND NOT r.rolsuper AND r.rolname NOT IN (%3$s)
+          LOOP
+            EXECUTE format('GRANT %%I TO %%I', %4$s, owner);
+            EXECUTE format('GRANT CONNECT ON DATABASE %%I TO %%I', %5$s, owner);
+          END LOOP;
           FOR thing IN
             SELECT format('SCHEMA %%I', n.nspname) FROM pg_namespace n
              WHERE n.nspname = ANY (%1$s) AND n.nspname <> 'public' AND pg_get_userbyid(n.nspowner) <> %2$s
@@ -364,7 +359,14 @@ public final class SeparateRoles {
           END LOOP;
         END\
         """
-            .formatted(among, literal(migrator)));
+            .formatted(
+                among,
+                literal(names.migrator()),
+                Stream.of(names.app(), names.migrator(), names.reader())
+                    .map(SeparateRoles::literal)
+                    .collect(Collectors.joining(", ")),
+                literal(names.app()),
+                literal(database)));
   }
 
   /** An anonymous block, quoted by a tag that nothing in it contains. */
