@@ -51,6 +51,7 @@ final class HoldfastCommand {
           DiffCommand.class,
           CheckCommand.class,
           AdoptCommand.class,
+          RolesCommand.class,
           GuardCommand.class,
           WatchCommand.class,
           RunCommand.class,

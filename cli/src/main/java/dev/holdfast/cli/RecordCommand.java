@@ -32,6 +32,8 @@ import picocli.CommandLine.Parameters;
           + " until it is back, unless a second standby can stand in: ANY 1 (\"holdfast:NAME\", STANDBY).%n",
       "One recorder of a cluster is at work at a time. Another one stands by, on whatever machine, and takes over when"
           + " the first ends, or has not been heard of for some 30 s (in holdfast.yaml record.takeoverAfterSeconds).%n",
+      "Once a minute it looks who is connected (database, role, application name, address), for `holdfast status`, and tells when one"
+          + " that was usual is gone.%n",
       "It also does what holdfast.yaml schedules for the cluster, one job at a time, each as a process of its own, and"
           + " tells when one fails; `holdfast status` shows them. Stopping it stops a job that runs, within 8 s. Times"
           + " have cron's five fields:%n",

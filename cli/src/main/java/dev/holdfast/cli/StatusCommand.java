@@ -2,6 +2,7 @@ package dev.holdfast.cli;
 
 import dev.holdfast.operations.Advice;
 import dev.holdfast.operations.Asked;
+import dev.holdfast.operations.ClusterClients;
 import dev.holdfast.operations.ClusterGuard;
 import dev.holdfast.operations.ClusterStatus;
 import dev.holdfast.operations.GuardRule;
@@ -26,10 +27,17 @@ import picocli.CommandLine.Parameters;
       "%nEverything here was measured just now; what is unknown is said to be.%n",
       "A guard is looked at, not provoked: `holdfast guard status` proves that it is armed. What was done to a guard by hand is"
           + " told with its time, as the recorded WAL has it.%n",
+      "Clients are what the recorder saw, one look a minute: a usual one was there in 10 looks, over a day and three times its"
+          + " own longest absence; it is told as gone when it is away for more than 10 minutes and twice that absence.%n",
     })
 final class StatusCommand extends CliCommand {
   /** The newest; --json has more. */
   private static final int TAMPERING_SHOWN = 5;
+
+  private static final int CLIENTS_SHOWN = 8;
+
+  /** Samples are kept every five minutes at the latest. */
+  private static final Duration JUST_NOW = Duration.ofMinutes(10);
 
   @Parameters(
       paramLabel = "NAME",
@@ -132,6 +140,7 @@ final class StatusCommand extends CliCommand {
                   Texts.oneLine(newest.host()),
                   at(newest.lastAt())));
     }
+    clients(table, cluster.clients());
     for (ScheduleState job : cluster.schedules()) {
       table.row("scheduled", scheduled(job));
     }
@@ -167,6 +176,45 @@ final class StatusCommand extends CliCommand {
                         tampering.xid(),
                         tampering.user() == null ? "" : " of " + Texts.oneLine(tampering.user()),
                         Texts.oneLine(String.join("; ", tampering.what())))));
+  }
+
+  private void clients(TextTable table, ClusterClients clients) {
+    List<ClusterClients.Client> usual =
+        clients.clients().stream().filter(ClusterClients.Client::usual).toList();
+    if (usual.isEmpty()) {
+      table.row(
+          "usual clients",
+          clients.since() == null
+              ? "unknown: nobody looked yet; `holdfast record` does"
+              : clients.state().equals("blind")
+                  ? "unknown: the recorder's role may not see them"
+                  : "none yet: looked at since " + at(clients.since()));
+    }
+    usual.stream()
+        .limit(CLIENTS_SHOWN)
+        .forEach(client -> table.row("usual client", client(client, clients.sampledAt())));
+    if (usual.size() > CLIENTS_SHOWN) {
+      table.row("", "and %d more; --json has them".formatted(usual.size() - CLIENTS_SHOWN));
+    }
+  }
+
+  private String client(ClusterClients.Client client, @Nullable Instant sampledAt) {
+    boolean now =
+        sampledAt != null && Duration.between(sampledAt, Instant.now()).compareTo(JUST_NOW) < 0;
+    return "%s, role %s, database %s: %s"
+        .formatted(
+            client.application().isEmpty() ? "(no name)" : Texts.oneLine(client.application()),
+            Texts.oneLine(client.role()),
+            Texts.oneLine(client.database()),
+            switch (client.state()) {
+              case "connected" ->
+                  now ? "connected" : "connected when somebody looked last, " + at(sampledAt);
+              case "vanished" ->
+                  terminal.paint(Terminal.Colour.YELLOW, "gone")
+                      + ", last seen "
+                      + at(client.lastSeen());
+              default -> "last seen " + at(client.lastSeen());
+            });
   }
 
   private String guard(ClusterGuard.Database database) {

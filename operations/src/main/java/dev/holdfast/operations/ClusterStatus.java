@@ -33,6 +33,7 @@ import org.jspecify.annotations.Nullable;
  * @param guard how the guards of its databases stand, and what was done to them
  * @param asked who asked whether this is the database they are to work on, newest first; without
  *     what databases keep when the server did not answer
+ * @param clients who uses it, as its recorder saw
  * @param advice what should be looked at, worst first
  */
 public record ClusterStatus(
@@ -61,6 +62,7 @@ public record ClusterStatus(
     List<ScheduleState> schedules,
     ClusterGuard guard,
     List<Asked> asked,
+    ClusterClients clients,
     List<Advice> advice) {
   /** As many terms of silence as make another one take over. */
   private static final double SILENT = 1.1;

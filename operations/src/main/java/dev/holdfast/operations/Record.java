@@ -220,7 +220,8 @@ public final class Record {
     summariser.begin(heard);
     gaps.begin();
     watch.begin();
-    RecorderMark mark = new RecorderMark(recorder);
+    RecorderMark mark =
+        new RecorderMark(recorder, ClientSampling.of(cluster, heard::alarm)::sample);
     mark.begin();
     if (waitedFor != null) {
       waitedFor.begin();

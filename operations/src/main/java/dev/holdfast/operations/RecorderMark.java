@@ -11,12 +11,14 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * While WAL is recorded, tells the guard of each database once a minute that this is the server it
- * is recorded from. Where that fails nobody is told: without a mark the guard is no weaker.
+ * is recorded from. Where that fails nobody is told: without a mark the guard is no weaker. Who
+ * else wants to look at the server as often is lent a connection.
  */
 final class RecorderMark {
   private static final Logger LOG = LoggerFactory.getLogger(RecorderMark.class);
@@ -26,13 +28,19 @@ final class RecorderMark {
   private static final int ROUNDS_WITHOUT = 5;
 
   private final PostgresUrl recorder;
+  private final Consumer<Connection> beside;
   private final CountDownLatch ending = new CountDownLatch(1);
 
   /** Databases without a guard, or without the right to tell it, and when to look again. */
   private final Map<String, Integer> without = new HashMap<>();
 
-  RecorderMark(PostgresUrl recorder) {
+  /**
+   * @param beside is lent a connection of the recorder's once a minute, for what takes no time;
+   *     throws nothing
+   */
+  RecorderMark(PostgresUrl recorder, Consumer<Connection> beside) {
     this.recorder = recorder;
+    this.beside = beside;
   }
 
   void begin() {
@@ -47,6 +55,7 @@ final class RecorderMark {
   private void run() {
     try {
       for (int round = 0; ; round++) {
+        lend();
         renew(round);
         if (ending.await(RENEWING.toSeconds(), TimeUnit.SECONDS)) {
           return;
@@ -54,6 +63,14 @@ final class RecorderMark {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    }
+  }
+
+  private void lend() {
+    try (Connection connection = recorder.open()) {
+      beside.accept(connection);
+    } catch (SQLException | OperatorException e) {
+      LOG.debug("cannot lend a connection", e); // the receiver says that the server is away
     }
   }
 

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
  * Something about recording itself that somebody should hear of.
  *
  * @param alarm what it is about: {@code gap}, {@code baseBackup}, {@code slot}, {@code repository},
- *     {@code synchronous}, {@code archive}
+ *     {@code synchronous}, {@code archive}, {@code client}: one that used to be connected is gone
  * @param level {@code critical}, {@code warning}, or {@code note}: all is well (again)
  * @param at when it was noticed
  * @param what the fact

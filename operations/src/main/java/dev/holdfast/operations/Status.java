@@ -132,6 +132,9 @@ public final class Status {
     ClusterGuard guard =
         new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), advice);
     List<Asked> asked = new ClusterAsked(cluster).run(server, answer.isTheServer(), now, advice);
+    ClusterClients clients =
+        new ClusterClientsCheck(repository, cluster)
+            .run(server, answer.isTheServer(), Boolean.TRUE.equals(answer.recording), now, advice);
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
     return new ClusterStatus(
@@ -171,6 +174,7 @@ public final class Status {
         schedules,
         guard,
         asked,
+        clients,
         List.copyOf(advice));
   }
 

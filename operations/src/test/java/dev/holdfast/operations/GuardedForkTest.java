@@ -81,7 +81,8 @@ final class GuardedForkTest {
       RecorderMark mark =
           new RecorderMark(
               dev.holdfast.postgres.PostgresUrl.parse(
-                  acme.server.url("postgres").replace("postgres@", "holdfast@")));
+                  acme.server.url("postgres").replace("postgres@", "holdfast@")),
+              _ -> {});
       mark.begin();
       try {
         long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();

@@ -130,7 +130,8 @@ final class ClusterCheck {
         case "summaries" -> listSummaries(folder + "summaries/");
         case "catalogs" -> listCatalogs(folder + "catalogs/");
         case "bases" -> listBases(folder + "bases/");
-        case "leases", "schedules" -> {} // of the moment: what does not hold is made anew
+        // Of the moment: what does not hold is made anew.
+        case "leases", "schedules", ClusterStore.CLIENTS_FILE -> {}
         default -> {
           if (ClusterStore.isDocumentKind(child)) {
             listDocuments(child);

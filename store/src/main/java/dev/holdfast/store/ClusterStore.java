@@ -22,6 +22,8 @@ public final class ClusterStore {
   private static final Logger LOG = LoggerFactory.getLogger(ClusterStore.class);
   static final String KIND = "cluster";
   static final String SCHEDULE = "schedule";
+  static final String CLIENTS = "clients";
+  static final String CLIENTS_FILE = "clients.json";
   static final Pattern LSN = Pattern.compile("[0-9A-F]{16}");
   private static final Pattern DOCUMENT_KIND = Pattern.compile("[a-z]+");
   private static final Set<String> RESERVED =
@@ -146,6 +148,29 @@ public final class ClusterStore {
 
   private String scheduleName(String job) {
     return folder + "schedules/" + checkKind(job) + ".json";
+  }
+
+  /**
+   * Keeps who uses the cluster, in the place of what was kept before.
+   *
+   * @param clients a record Jackson can write
+   */
+  public void putClients(Object clients) {
+    String name = folder + CLIENTS_FILE;
+    objects.replace(name, JsonDocument.wrap(name, CLIENTS, clients));
+  }
+
+  /** Who uses the cluster; null when nobody looked yet, or what is kept does not hold. */
+  public <T> @Nullable T clients(Class<T> type) {
+    String name = folder + CLIENTS_FILE;
+    try {
+      return JsonDocument.unwrap(name, CLIENTS, objects.get(name), type);
+    } catch (NoSuchObjectException e) {
+      return null;
+    } catch (DamagedObjectException e) {
+      LOG.warn("who uses {} cannot be read, and is learnt anew: {}", document.name(), e.why());
+      return null;
+    }
   }
 
   /**
