@@ -192,6 +192,14 @@ final class ExpireTest {
   }
 
   @Test
+  void what_clients_call_themselves_keeps_nothing() {
+    String digest = expire(past, WEEK).plan().plan().digest();
+    past.cluster.replaceDocument(
+        "checks", "one", Map.of("application", label(6), "host", PastCluster.lsn(5.5).toString()));
+    assertThat(expire(past, WEEK).plan().plan().digest()).isEqualTo(digest);
+  }
+
+  @Test
   void of_the_proofs_the_newest_successful_one_alone_keeps_its_base_backup() {
     keepProof("20261106T040000Z", "proven", label(6));
     assertThat(expire(past, WEEK).plan().plan().kept().getFirst().why())
