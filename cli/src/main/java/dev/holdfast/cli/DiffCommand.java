@@ -24,6 +24,8 @@ import picocli.CommandLine.Parameters;
           + " PostgreSQL 14 to 18, not necessarily the same.%n",
       "Rows are summed up inside the databases, by ranges of the primary key or by hash; only where sums differ are rows"
           + " looked at. Neither the order of rows or columns nor a collation plays a part. 1.0 and 1.00 are different.%n",
+      "A table that somebody else holds for more than 5 seconds is named and passed over. What is never compared is listed"
+          + " at the end. When a side is lost, the last line says how far it came.%n",
       "Ends with 0 when everything is equal, 4 when something differs, 7 when a side cannot be reached or was lost, and 1"
           + " when nothing differs in what could be compared, but not everything was.%n",
       "Examples:",
@@ -126,7 +128,10 @@ final class DiffCommand extends CliCommand {
                 seconds,
                 scratch),
             () -> repository.location(holdfast.repository, environment),
-            entry -> print(entry, () -> text(entry)),
+            entry -> {
+              print(entry, () -> text(entry));
+              return !terminal.out().checkError(); // nobody reads any more: | head has seen enough
+            },
             progress());
     print(summary, () -> text(summary));
     return Diff.exitCode(summary);
@@ -150,6 +155,16 @@ final class DiffCommand extends CliCommand {
                   Texts.count(table.rowsA()),
                   Texts.count(table.rowsB()),
                   table.finished() ? "" : " (stopped: there may be more)");
+      case DiffEntry.OfEnd end ->
+          "%s: %s of %s tables were compared, %s in A, %s read; %s in definitions, %s in rows until then%n"
+              .formatted(
+                  terminal.paint(Terminal.Colour.YELLOW, "stopped"),
+                  Texts.count(end.tablesCompared()),
+                  Texts.count(end.tables()),
+                  Texts.plural(end.rowsA(), "row"),
+                  Texts.bytes(end.bytesRead()),
+                  Texts.plural(end.schemaDifferences(), "difference"),
+                  Texts.plural(end.rowDifferences(), "difference"));
     };
   }
 
@@ -257,8 +272,13 @@ final class DiffCommand extends CliCommand {
     for (DiffSummary.NotCompared table : summary.notCompared()) {
       text.append(terminal.paint(Terminal.Colour.YELLOW, "not compared:"))
           .append(
-              " %s.%s: %s; next: %s%n"
-                  .formatted(table.schema(), table.table(), table.why(), table.next()));
+              " %s: %s; next: %s%n"
+                  .formatted(
+                      table.schema().isEmpty()
+                          ? table.table()
+                          : table.schema() + "." + table.table(),
+                      table.why(),
+                      table.next()));
     }
     summary
         .notes()

@@ -2,13 +2,20 @@ package dev.holdfast.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.ProcessResult;
+import dev.holdfast.server.Processes;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Path;
+import java.sql.Connection;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
 
 /** The comparison as a process of 256 MiB, into pipes. No repository anywhere. */
@@ -109,6 +116,117 @@ class DiffCommandTest {
     HoldfastProcess.Ended nobody = diff("base", "nowhere", "--json");
     assertThat(nobody.exitCode()).as(nobody.err()).isEqualTo(7);
     assertThat(nobody.err()).contains("\"exitCode\":7");
+  }
+
+  /** Waits in the middle of a comparison: for a lock, which takes up to five seconds. */
+  private static void untilItWaits(TestServer where) {
+    HoldfastProcess.until(() ->
+        where
+            .value(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast:diff'"
+                    + " AND wait_event_type = 'Lock'")
+            .equals("1"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"A, KILL", "B, KILL", "A, IMMEDIATE", "B, IMMEDIATE"})
+  void a_server_that_dies_in_the_middle_is_seven_with_how_far_it_came(
+      String side, PostgresServer.Stop how) throws Exception {
+    try (TestServer dying = TestServer.start(17)) {
+      for (TestServer each : List.of(dying, server)) {
+        each.execute("DROP DATABASE IF EXISTS two", "CREATE DATABASE two");
+        each.executeIn(
+            "two",
+            "CREATE TABLE first AS SELECT g AS id FROM generate_series(1, 100) g",
+            "CREATE TABLE second AS SELECT g AS id FROM generate_series(1, 100) g");
+      }
+      dying.executeIn("two", "DELETE FROM first WHERE id = 7");
+      String ours = server.url("two");
+      String theirs = dying.url("two");
+      try (Connection holder = dying.connect("two")) {
+        holder.setAutoCommit(false);
+        holder.createStatement().execute("LOCK TABLE second");
+        try (HoldfastProcess comparing =
+            HoldfastProcess.start(
+                home,
+                "diff",
+                side.equals("A") ? theirs : ours,
+                side.equals("A") ? ours : theirs,
+                "--data-only",
+                "--json")) {
+          untilItWaits(dying);
+          dying.stop(how);
+          HoldfastProcess.Ended ended = comparing.await();
+          assertThat(ended.exitCode()).as(ended.err()).isEqualTo(7);
+          assertThat(ended.err())
+              .contains("\"exitCode\":7")
+              .contains("lost side " + side)
+              .contains(
+                  "until then the rows of 1 of 2 tables were compared, and 1 difference found");
+          JsonNode last = ended.lines().getLast();
+          assertThat(last.path("type").asString()).isEqualTo("stopped");
+          assertThat(last.path("tablesCompared").asInt()).isEqualTo(1);
+          assertThat(last.path("tables").asInt()).isEqualTo(2);
+          assertThat(last.path("rowsA").asInt()).isEqualTo(side.equals("A") ? 99 : 100);
+          assertThat(last.path("rowDifferences").asInt()).isEqualTo(1);
+        }
+      }
+    }
+  }
+
+  @Test
+  void stopped_with_ctrl_c_it_ends_as_others_do_and_so_does_its_work_in_the_server()
+      throws Exception {
+    try (Connection holder = server.connect("base");
+        HoldfastProcess comparing =
+            HoldfastProcess.start(home, "diff", server.url("base"), server.url("same"))) {
+      holder.setAutoCommit(false);
+      holder.createStatement().execute("LOCK TABLE users");
+      untilItWaits(server);
+      assertThat(Processes.run(List.of("kill", "-INT", Long.toString(comparing.pid()))).exitCode())
+          .isZero();
+      assertThat(comparing.await().exitCode()).isEqualTo(130);
+      HoldfastProcess.until(() ->
+          server
+              .value(
+                  "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast:diff'")
+              .equals("0"));
+    }
+  }
+
+  @Test
+  void when_nobody_reads_any_more_it_stops_and_its_exit_code_says_different() throws Exception {
+    server.execute("CREATE DATABASE plenty");
+    server.executeIn(
+        "plenty",
+        "CREATE TABLE many AS SELECT g AS id, 'a' AS v FROM generate_series(1, 20000) g",
+        "ALTER TABLE many ADD PRIMARY KEY (id)",
+        "CREATE TABLE untouched AS SELECT 1 AS i");
+    server.execute("CREATE DATABASE plenty2 TEMPLATE plenty");
+    server.executeIn("plenty2", "UPDATE many SET v = 'b'");
+    List<String> comparing =
+        HoldfastProcess.command(
+            "diff",
+            server.url("plenty"),
+            server.url("plenty2"),
+            "--json",
+            "--quiet",
+            "--rows",
+            "20000",
+            "--stop-after",
+            "100000");
+    ProcessResult ended =
+        Processes.run(
+            Stream.concat(
+                    Stream.of("bash", "-c", "\"$@\" | head -n 1; echo ${PIPESTATUS[0]}", "bash"),
+                    comparing.stream())
+                .toList());
+    assertThat(ended.output().lines().toList()).hasSize(2).last().isEqualTo("4");
+    assertThat(
+            server.queryIn(
+                "plenty2",
+                "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'untouched'"))
+        .containsExactly("0");
   }
 
   @Test

@@ -23,16 +23,16 @@ public record KeyRange(BigInteger low, BigInteger high) {
     return new KeyRange(low.min(other.low), high.max(other.high));
   }
 
-  /** Parts of nearly the same width, in order; fewer than wanted where there are fewer keys. */
+  /**
+   * Parts of one width, in order, so that a division finds the part of a key; the last may be
+   * narrower, and there may be fewer than wanted.
+   */
   public List<KeyRange> split(int parts) {
-    BigInteger count = size().min(BigInteger.valueOf(parts));
+    BigInteger wanted = BigInteger.valueOf(parts);
+    BigInteger width = size().add(wanted).subtract(BigInteger.ONE).divide(wanted);
     List<KeyRange> ranges = new ArrayList<>();
-    BigInteger from = low;
-    for (int part = 1; part <= count.intValueExact(); part++) {
-      BigInteger to =
-          low.add(size().multiply(BigInteger.valueOf(part)).divide(count)).subtract(BigInteger.ONE);
-      ranges.add(new KeyRange(from, to));
-      from = to.add(BigInteger.ONE);
+    for (BigInteger from = low; from.compareTo(high) <= 0; from = from.add(width)) {
+      ranges.add(new KeyRange(from, from.add(width).subtract(BigInteger.ONE).min(high)));
     }
     return ranges;
   }

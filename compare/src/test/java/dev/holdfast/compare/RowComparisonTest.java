@@ -206,11 +206,13 @@ class RowComparisonTest {
     for (long size : new long[] {1, 2, 15, 16, 17, 1000}) {
       KeyRange range = new KeyRange(BigInteger.valueOf(-5), BigInteger.valueOf(-6 + size));
       List<KeyRange> parts = range.split(16);
-      assertThat(parts).hasSize((int) Math.min(16, size));
+      assertThat(parts).hasSizeBetween((int) Math.min(9, size), (int) Math.min(16, size));
       assertThat(parts.getFirst().low()).isEqualTo(range.low());
       assertThat(parts.getLast().high()).isEqualTo(range.high());
+      assertThat(parts.getLast().size()).isLessThanOrEqualTo(parts.getFirst().size());
       for (int at = 1; at < parts.size(); at++) {
         assertThat(parts.get(at).low()).isEqualTo(parts.get(at - 1).high().add(BigInteger.ONE));
+        assertThat(parts.get(at - 1).size()).as("one width").isEqualTo(parts.getFirst().size());
       }
     }
   }

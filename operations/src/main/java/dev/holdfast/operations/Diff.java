@@ -22,8 +22,10 @@ import dev.holdfast.postgres.TableUnreadableException;
 import dev.holdfast.postgres.TimeIsUpException;
 import dev.holdfast.row.TableName;
 import java.math.BigInteger;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -33,7 +35,7 @@ import java.util.NoSuchElementException;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -53,8 +55,9 @@ public final class Diff {
   private static final String DATABASE_IF_NOT_SAID = "postgres";
 
   private final DiffRequest request;
-  private final Consumer<DiffEntry> sink;
+  private final Predicate<DiffEntry> sink;
   private final Progress progress;
+  private final String separator = HexFormat.of().toHexDigits(new SecureRandom().nextInt());
   private final Set<String> tables;
   private final Set<String> exclude;
   private final List<DiffSummary.NotCompared> notCompared = new ArrayList<>();
@@ -64,9 +67,12 @@ public final class Diff {
           List.of(
               "Holdfast's own schemas (holdfast, holdfast_sentinel) and the triggers that call into them",
               "what belongs to an extension, but for the extension's version",
-              "roles, tablespaces, comments, planner statistics, large objects, subscriptions"));
+              "roles, tablespaces, planner statistics, the order of columns, rows of foreign tables,"
+                  + " addresses and passwords in subscriptions and user mappings"));
   private long schemaDifferences;
   private long rowDifferences;
+  private boolean begun;
+  private int kindsCompared;
   private int compared;
   private int different;
   private int tableCount;
@@ -74,12 +80,19 @@ public final class Diff {
   private long rowsB;
   private long bytesRead;
 
-  /** The operator's limit is reached. */
+  /** The operator's limit is reached, or nobody reads any more. */
   private static final class EnoughException extends RuntimeException {
     private static final long serialVersionUID = 1L;
+
+    private final String by;
+
+    private EnoughException(String by) {
+      super(by);
+      this.by = by;
+    }
   }
 
-  private Diff(DiffRequest request, Consumer<DiffEntry> sink, Progress progress) {
+  private Diff(DiffRequest request, Predicate<DiffEntry> sink, Progress progress) {
     this.request = request;
     this.sink = sink;
     this.progress = progress;
@@ -104,14 +117,15 @@ public final class Diff {
    * Compares.
    *
    * @param repository where a name is looked up; asked only then
-   * @param sink told what differs, as it is found
+   * @param sink told what differs, as it is found, and at the end how far it came where a side was
+   *     lost; whether to go on
    * @throws OperatorException DATABASE_UNREACHABLE when a side cannot be reached or is lost, saying
    *     how far it came
    */
   public static DiffSummary run(
       DiffRequest request,
       Supplier<String> repository,
-      Consumer<DiffEntry> sink,
+      Predicate<DiffEntry> sink,
       Progress progress) {
     return new Diff(request, sink, progress).run(repository);
   }
@@ -143,6 +157,7 @@ public final class Diff {
         b.database().stopAt(until);
       }
       describe(a, b);
+      begun = true;
       String stoppedBy = null;
       try {
         if (request.schema()) {
@@ -152,7 +167,7 @@ public final class Diff {
           data(a.database(), b.database());
         }
       } catch (EnoughException e) {
-        stoppedBy = "differences";
+        stoppedBy = e.by;
       } catch (TimeIsUpException e) {
         stoppedBy = "time";
       }
@@ -175,15 +190,42 @@ public final class Diff {
           bytesRead,
           (System.nanoTime() - began) / 1e9);
     } catch (OperatorException e) {
+      if (!begun) {
+        throw e;
+      }
+      boolean _ =
+          sink.test(
+              new DiffEntry.OfEnd(
+                  "stopped",
+                  kindsCompared,
+                  compared,
+                  tableCount,
+                  rowsA,
+                  rowsB,
+                  bytesRead,
+                  schemaDifferences,
+                  rowDifferences));
       throw new OperatorException(e.kind(), e.what(), e.why() + howFar(), e.next(), e);
     }
   }
 
   private String howFar() {
-    return tableCount == 0 && schemaDifferences == 0
-        ? ""
-        : "; until then the rows of %d of %d tables were compared, and %d differences found"
-            .formatted(compared, tableCount, schemaDifferences + rowDifferences);
+    return tableCount == 0
+        ? "; until then %d kinds of definitions were compared, and %s found"
+            .formatted(kindsCompared, differences())
+        : "; until then the rows of %d of %d tables were compared, and %s found"
+            .formatted(compared, tableCount, differences());
+  }
+
+  private String differences() {
+    long count = schemaDifferences + rowDifferences;
+    return count + (count == 1 ? " difference" : " differences");
+  }
+
+  private void tell(DiffEntry entry) {
+    if (!sink.test(entry)) {
+      throw new EnoughException("output");
+    }
   }
 
   private static String database(String given) {
@@ -219,6 +261,10 @@ public final class Diff {
     if (!request.data()) {
       leftOut.add("rows (--schema-only)");
     }
+    if (request.data() && !(left.largeObjectsReadable() && right.largeObjectsReadable())) {
+      leftOut.add(
+          "what is in large objects: only who may SELECT pg_largeobject on both sides reads it");
+    }
     if (!request.ignore().isEmpty()) {
       leftOut.add("ignored: " + String.join(", ", request.ignore()));
     }
@@ -237,9 +283,9 @@ public final class Diff {
         new SchemaComparison(difference -> {
           if (!isIgnored(difference, fork)) {
             schemaDifferences++;
-            sink.accept(entry(difference));
+            tell(entry(difference));
             if (schemaDifferences >= request.stopAfter()) {
-              throw new EnoughException();
+              throw new EnoughException("differences");
             }
           }
         });
@@ -251,7 +297,11 @@ public final class Diff {
         try (CatalogObjects left = a.database().objects(kind, majorMin);
             CatalogObjects right = b.database().objects(kind, majorMin)) {
           comparison.compare(kind, definitions(left), definitions(right));
+        } catch (TableUnreadableException e) {
+          notCompared.add(
+              new DiffSummary.NotCompared("", "all of kind " + kind, e.why(), e.next()));
         }
+        kindsCompared++;
         phase.advance(1);
       }
       if (tables.isEmpty() && !fork && !request.ignore().contains("setting")) {
@@ -279,6 +329,11 @@ public final class Diff {
         || ComparedDatabase.SET_ELSEWHERE.equals(difference.b())) {
       return true;
     }
+    if (ComparedDatabase.NOT_TOLD.equals(difference.a())
+        || ComparedDatabase.NOT_TOLD.equals(difference.b())) {
+      leftOut.add("options of user mappings that one of the roles may not see");
+      return true;
+    }
     if (fork && difference.kind().equals("setting")) {
       // The settings of its server, and those of the role that reads it, are the fork's own.
       if (!difference.name().contains(": ") || difference.name().startsWith(FORK_ROLE)) {
@@ -286,6 +341,7 @@ public final class Diff {
       }
     }
     return (property != null && request.ignore().contains(property))
+        || (fork && difference.kind().equals("subscription") && "enabled".equals(property))
         || (fork
             && difference.kind().equals("sequence")
             && ("position".equals(property) || "behindItsColumn".equals(property)));
@@ -425,7 +481,7 @@ public final class Diff {
         columnsA.stream().map(ComparedTable.Column::name).toList().containsAll(left.key())
             ? left.key()
             : List.of();
-    TableDigests digestsA = new TableDigests(a, left, columnsA, key, digest);
+    TableDigests digestsA = new TableDigests(a, left, columnsA, key, digest, separator);
     TableDigests digestsB =
         new TableDigests(
             b,
@@ -436,11 +492,12 @@ public final class Diff {
                         column.name(), typesB.getOrDefault(column.name(), column.type())))
                 .toList(),
             key,
-            digest);
+            digest,
+            separator);
     long estimate =
         Math.max(
             (long) Math.max(entryA.rowsEstimate(), entryB.rowsEstimate()),
-            Math.max(entryA.bytes(), entryB.bytes()) / ROW_BYTES);
+            Math.max(left.bytes(), right.bytes()) / ROW_BYTES);
     Split split =
         key.equals(right.key()) && digestsA.hasRangesAs(digestsB)
             ? ranges(digestsA, digestsB, estimate)
@@ -452,10 +509,10 @@ public final class Diff {
             .compare(split);
     rowsA += outcome.rowsA();
     rowsB += outcome.rowsB();
-    tally.shown.forEach(row -> sink.accept(row(name, row, key, digestsA, digestsB)));
+    tally.shown.forEach(row -> tell(row(name, row, key, digestsA, digestsB)));
     if (tally.sum() > 0) {
       different++;
-      sink.accept(
+      tell(
           new DiffEntry.OfTable(
               "table",
               name.schema(),
@@ -468,7 +525,7 @@ public final class Diff {
               outcome.finished()));
     }
     if (!outcome.finished()) {
-      throw new EnoughException();
+      throw new EnoughException("differences");
     }
     compared++;
   }

@@ -66,4 +66,27 @@ public sealed interface DiffEntry {
       long rowsDifferent,
       boolean finished)
       implements DiffEntry {}
+
+  /**
+   * How far it came when a side failed: the last line then, with the failure on standard error.
+   *
+   * @param type {@code stopped}
+   * @param kindsCompared of definitions, how many kinds
+   * @param tablesCompared whose rows were compared to the end
+   * @param tables to be compared; 0 where it did not come to rows
+   * @param rowsA of the tables compared
+   * @param rowsB of the tables compared
+   * @param bytesRead of tables, both sides together, of the unfinished one too
+   */
+  record OfEnd(
+      String type,
+      int kindsCompared,
+      int tablesCompared,
+      int tables,
+      long rowsA,
+      long rowsB,
+      long bytesRead,
+      long schemaDifferences,
+      long rowDifferences)
+      implements DiffEntry {}
 }

@@ -8,12 +8,15 @@ import dev.holdfast.compare.Selection;
 import dev.holdfast.compare.Split;
 import dev.holdfast.postgres.DigestedRows;
 import dev.holdfast.postgres.TableDigests;
+import dev.holdfast.postgres.TableUnreadableException;
 import java.util.Iterator;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
 
 /** One table of two servers, each asked on its own connection, both at once. */
 final class DiffRowSides implements RowSides {
@@ -36,14 +39,39 @@ final class DiffRowSides implements RowSides {
     TableDigests.Parts parts =
         switch (split) {
           case Split.ByRange ranges ->
-              new TableDigests.Parts.AtKeys(
-                  ranges.ranges().stream().skip(1).map(KeyRange::low).toList());
+              new TableDigests.Parts.AtKeys(ranges.ranges().stream().map(KeyRange::low).toList());
           case Split.ByHash hashes -> new TableDigests.Parts.OfHash(hashes.parts());
         };
     try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
-      Future<PartSums> left = threads.submit(() -> sums(a, some, parts, split.parts()));
-      Future<PartSums> right = threads.submit(() -> sums(b, some, parts, split.parts()));
-      return new Both<>(get(left), get(right));
+      // Nobody waits for a side whose sums nobody can be compared with.
+      AtomicReference<@Nullable Throwable> first = new AtomicReference<>();
+      CompletableFuture<PartSums> left =
+          CompletableFuture.supplyAsync(() -> sums(a, some, parts, split.parts()), threads)
+              .whenComplete((_, failure) -> ended(failure, first, b));
+      CompletableFuture<PartSums> right =
+          CompletableFuture.supplyAsync(() -> sums(b, some, parts, split.parts()), threads)
+              .whenComplete((_, failure) -> ended(failure, first, a));
+      CompletableFuture.allOf(left, right).exceptionally(_ -> null).join();
+      return switch (first.get()) {
+        case null -> new Both<>(left.join(), right.join());
+        case RuntimeException told -> throw told;
+        case Throwable other -> throw new IllegalStateException(other);
+      };
+    }
+  }
+
+  private static void ended(
+      @Nullable Throwable failure, AtomicReference<@Nullable Throwable> first, TableDigests other) {
+    if (failure == null) {
+      return;
+    }
+    Throwable cause =
+        failure instanceof CompletionException && failure.getCause() != null
+            ? failure.getCause()
+            : failure;
+    if (first.compareAndSet(null, cause)) {
+      // After a table that cannot be read others are; a cancellation could meet one of these.
+      other.stop(!(cause instanceof TableUnreadableException));
     }
   }
 
@@ -52,20 +80,6 @@ final class DiffRowSides implements RowSides {
     PartSums sums = new PartSums(count);
     table.sums(some, parts, sums::add, readBytes);
     return sums;
-  }
-
-  private static <T> T get(Future<T> future) {
-    try {
-      return future.get();
-    } catch (ExecutionException e) {
-      if (e.getCause() instanceof RuntimeException told) {
-        throw told;
-      }
-      throw new IllegalStateException(e.getCause());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException(e);
-    }
   }
 
   private static TableDigests.Some some(Selection selection) {

@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param tablesCompared whose rows were compared to the end
  * @param tablesDifferent of these and the unfinished one
  * @param tables that both sides have and that were asked for
- * @param stoppedBy {@code differences} or {@code time}; null where it came to its end
+ * @param stoppedBy {@code differences}, {@code time} or, where nobody read any more, {@code
+ *     output}; null where it came to its end
  * @param notCompared tables that could not be read to the end
  * @param leftOut what is never compared, or was not asked for
  * @param notes what to know of these figures
@@ -47,7 +48,11 @@ public record DiffSummary(
   public record Side(
       String url, @Nullable String fork, String version, boolean standby, String lsn) {}
 
-  /** A table that could not be compared. */
+  /**
+   * A table that could not be compared.
+   *
+   * @param schema empty where {@code table} says which definitions could not
+   */
   public record NotCompared(String schema, String table, String why, String next) {}
 
   /** Copies. */

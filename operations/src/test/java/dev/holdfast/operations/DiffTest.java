@@ -7,8 +7,12 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.testkit.Majors;
 import dev.holdfast.testkit.TestServer;
+import java.sql.Connection;
+import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -70,6 +74,38 @@ class DiffTest {
     "CREATE FUNCTION shop.watched() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
     "CREATE EVENT TRIGGER watching ON sql_drop EXECUTE FUNCTION shop.watched()",
     "CREATE PUBLICATION news FOR TABLE shop.words",
+    "CREATE LANGUAGE sham HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler VALIDATOR plpgsql_validator",
+    "CREATE ACCESS METHOD pile TYPE TABLE HANDLER heap_tableam_handler",
+    "CREATE TYPE shop.stretch AS RANGE (subtype = float8, subtype_diff = float8mi)",
+    "CREATE PROCEDURE shop.act() LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OPERATOR shop.=== (leftarg = int, rightarg = int, function = int4eq)",
+    "CREATE OPERATOR CLASS shop.odd FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 3 =, FUNCTION 1 btint4cmp(int, int)",
+    "CREATE CONVERSION shop.narrow FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1",
+    "CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION"
+        + " int4recv(internal))",
+    "CREATE TEXT SEARCH PARSER shop.reads (start = prsd_start, gettoken = prsd_nexttoken, end = prsd_end,"
+        + " lextypes = prsd_lextype)",
+    "CREATE TEXT SEARCH TEMPLATE shop.form (init = dsimple_init, lexize = dsimple_lexize)",
+    "CREATE TEXT SEARCH DICTIONARY shop.terms (template = simple, accept = false)",
+    "CREATE TEXT SEARCH CONFIGURATION shop.finds (parser = default)",
+    "ALTER TEXT SEARCH CONFIGURATION shop.finds ADD MAPPING FOR asciiword WITH shop.terms",
+    "CREATE FOREIGN DATA WRAPPER far OPTIONS (a 'b')",
+    "CREATE SERVER there TYPE 'x' FOREIGN DATA WRAPPER far OPTIONS (host 'h')",
+    "CREATE USER MAPPING FOR app SERVER there OPTIONS (\"user\" 'u', password 'p')",
+    "CREATE FOREIGN TABLE shop.abroad (i int OPTIONS (at '1')) SERVER there OPTIONS (name 'n')",
+    "CREATE TABLE shop.parent (i int)",
+    "CREATE TABLE shop.child () INHERITS (shop.parent)",
+    "CREATE INDEX parts_v ON shop.parts (v)",
+    "CREATE TRIGGER parted BEFORE UPDATE ON shop.parts FOR EACH ROW EXECUTE FUNCTION shop.touched()",
+    "CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON shop.orders DEFERRABLE FOR EACH ROW EXECUTE FUNCTION shop.touched()",
+    "COMMENT ON TABLE shop.users IS 'people'",
+    "COMMENT ON COLUMN shop.users.email IS 'where mail goes'",
+    "COMMENT ON INDEX shop.users_name IS 'for the search'",
+    "COMMENT ON CONSTRAINT named ON shop.users IS 'never empty'",
+    "COMMENT ON FUNCTION shop.twice(int) IS 'doubles'",
+    "INSERT INTO pg_seclabel (objoid, classoid, objsubid, provider, label) VALUES ('shop.users'::regclass,"
+        + " 'pg_class'::regclass, 0, 'vault', 'secret')",
+    "SELECT lo_from_bytea(424242, '\\x0102')",
     "GRANT SELECT ON shop.users TO reader",
     "GRANT ALL ON shop.words TO app",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO reader",
@@ -172,6 +208,7 @@ class DiffTest {
       case DiffEntry.OfTable t ->
           "table %s %d %d %d"
               .formatted(t.table(), t.rowsOnlyInA(), t.rowsOnlyInB(), t.rowsDifferent());
+      case DiffEntry.OfEnd e -> "stopped after %d tables".formatted(e.tablesCompared());
     };
   }
 
@@ -190,9 +227,9 @@ class DiffTest {
     assertThat(found.summary().notCompared()).isEmpty();
     assertThat(found.summary().equal()).isTrue();
     assertThat(Diff.exitCode(found.summary())).isZero();
-    assertThat(found.summary().tablesCompared()).isEqualTo(8);
+    assertThat(found.summary().tablesCompared()).isEqualTo(11);
     assertThat(found.summary().rowsA())
-        .isEqualTo(500 + 300 + 3000 + 3000 + 3000 + 2000 + 1000 + 7)
+        .isEqualTo(500 + 300 + 3000 + 3000 + 3000 + 2000 + 1000 + 7 + 1)
         .isEqualTo(found.summary().rowsB());
   }
 
@@ -245,22 +282,29 @@ class DiffTest {
             "GRANT SELECT (word) ON shop.words TO reader",
             "column shop.words.word different grants"),
         plant(
-            "ALTER TABLE shop.users DROP CONSTRAINT named", "constraint shop.users.named onlyInA"),
+            "ALTER TABLE shop.users DROP CONSTRAINT named",
+            "constraint shop.users.named onlyInA",
+            "comment table constraint named on shop.users onlyInA"),
         plant(
             "ALTER TABLE shop.users DROP CONSTRAINT named; ALTER TABLE shop.users ADD CONSTRAINT named CHECK (name <> '')"
                 + " NOT VALID",
             "constraint shop.users.named different definition",
-            "constraint shop.users.named different validated"),
+            "constraint shop.users.named different validated",
+            "comment table constraint named on shop.users onlyInA"),
         plant(
             "ALTER TABLE shop.orders ALTER CONSTRAINT orders_owner_fkey DEFERRABLE",
             "constraint shop.orders.orders_owner_fkey different definition"),
         plant(
             "ALTER TABLE shop.pairs DROP CONSTRAINT pairs_pkey",
             "constraint shop.pairs.pairs_pkey onlyInA"),
-        plant("DROP INDEX shop.users_name", "index shop.users_name onlyInA"),
+        plant(
+            "DROP INDEX shop.users_name",
+            "index shop.users_name onlyInA",
+            "comment index shop.users_name onlyInA"),
         plant(
             "DROP INDEX shop.users_name; CREATE INDEX users_name ON shop.users (name DESC)",
-            "index shop.users_name different definition"),
+            "index shop.users_name different definition",
+            "comment index shop.users_name onlyInA"),
         plant(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.users_name'::regclass",
             "index shop.users_name different valid"),
@@ -376,7 +420,217 @@ class DiffTest {
             "UPDATE shop.parts SET v = 'w' WHERE id = 400",
             "row parts different {id=400, day=2026-02-05}",
             "table parts 0 0 1"),
-        plant("TRUNCATE shop.parts_1", "table parts 542 0 0"));
+        plant("TRUNCATE shop.parts_1", "table parts 542 0 0"),
+        plant(
+            "ALTER TABLE shop.users ALTER name SET STATISTICS 500",
+            "column shop.users.name different statisticsTarget"),
+        plant(
+            "ALTER TABLE shop.users ALTER name SET (n_distinct = 7)",
+            "column shop.users.name different options"),
+        plant(
+            "ALTER FOREIGN TABLE shop.abroad ALTER i OPTIONS (SET at '2')",
+            "column shop.abroad.i different foreignOptions"),
+        plant(
+            "ALTER VIEW shop.named ALTER mail SET DEFAULT 'x'",
+            "column shop.named.mail different default"),
+        plant(
+            "ALTER TABLE shop.words SET (toast.autovacuum_enabled = off)",
+            "table shop.words different toastOptions"),
+        plant(
+            "ALTER TABLE shop.child NO INHERIT shop.parent", "table shop.child different parents"),
+        plant(
+            "ALTER TABLE shop.words CLUSTER ON words_pkey",
+            "constraint shop.words.words_pkey different clustered"),
+        plant(
+            "ALTER TABLE shop.users CLUSTER ON users_name",
+            "index shop.users_name different clustered"),
+        plant(
+            "ALTER TABLE shop.words REPLICA IDENTITY USING INDEX words_pkey",
+            "table shop.words different replicaIdentity",
+            "constraint shop.words.words_pkey different replicaIdentity"),
+        plant(
+            "ALTER TABLE shop.orders FORCE ROW LEVEL SECURITY",
+            "table shop.orders different rowSecurity"),
+        plant(
+            "ALTER FOREIGN TABLE shop.abroad OPTIONS (SET name 'm')",
+            "table shop.abroad different server"),
+        plant("DROP FOREIGN TABLE shop.abroad", "table shop.abroad onlyInA"),
+        plant("DROP TABLE shop.parts_2", "table shop.parts_2 onlyInA", "table parts 458 0 0"),
+        plant(
+            "GRANT UPDATE ON shop.words TO reader WITH GRANT OPTION",
+            "table shop.words different grants"),
+        plant(
+            "ALTER TABLE shop.orders DISABLE TRIGGER ALL",
+            "constraint shop.orders.orders_owner_fkey different triggersEnabled",
+            "trigger shop.orders.later different enabled"),
+        plant(
+            "ALTER TABLE shop.users DROP CONSTRAINT named; ALTER TABLE shop.users ADD CONSTRAINT named CHECK (name <> '') NO INHERIT",
+            "constraint shop.users.named different definition",
+            "comment table constraint named on shop.users onlyInA"),
+        plant(
+            "ALTER TABLE shop.users ADD EXCLUDE USING btree (id WITH =)",
+            "constraint shop.users.users_id_excl onlyInB"),
+        plant(
+            "DROP INDEX shop.parts_v",
+            "index shop.parts_1_v_idx onlyInA",
+            "index shop.parts_2_v_idx onlyInA",
+            "index shop.parts_v onlyInA"),
+        plant(
+            "ALTER TABLE shop.users ENABLE REPLICA TRIGGER touch",
+            "trigger shop.users.touch different enabled"),
+        plant(
+            "ALTER TABLE shop.users ENABLE ALWAYS TRIGGER touch",
+            "trigger shop.users.touch different enabled"),
+        plant(
+            "ALTER TABLE shop.parts_1 DISABLE TRIGGER parted",
+            "trigger shop.parts_1.parted different enabled"),
+        plant("DROP TRIGGER later ON shop.orders", "trigger shop.orders.later onlyInA"),
+        plant(
+            "ALTER STATISTICS shop.related SET STATISTICS 100",
+            "statistics shop.related different statisticsTarget"),
+        plant(
+            "ALTER SEQUENCE shop.counter AS int",
+            "sequence shop.counter different maximum",
+            "sequence shop.counter different type"),
+        plant("ALTER SEQUENCE shop.counter CACHE 9", "sequence shop.counter different cache"),
+        plant("ALTER SEQUENCE shop.counter START 5", "sequence shop.counter different start"),
+        plant(
+            "ALTER SEQUENCE shop.orders_id_seq OWNED BY NONE",
+            "sequence shop.orders_id_seq different behindItsColumn",
+            "sequence shop.orders_id_seq different ownedBy"),
+        plant("DROP SEQUENCE shop.counter", "sequence shop.counter onlyInA"),
+        plant(
+            "ALTER FUNCTION shop.twice(int) SECURITY DEFINER",
+            "function shop.twice(n integer) different definition"),
+        plant(
+            "ALTER FUNCTION shop.twice(int) SET search_path = shop",
+            "function shop.twice(n integer) different definition"),
+        plant(
+            "REVOKE EXECUTE ON FUNCTION shop.twice(int) FROM PUBLIC",
+            "function shop.twice(n integer) different grants"),
+        plant(
+            "ALTER FUNCTION shop.twice(int) OWNER TO app",
+            "function shop.twice(n integer) different grants",
+            "function shop.twice(n integer) different owner"),
+        plant("DROP PROCEDURE shop.act()", "function shop.act() onlyInA"),
+        plant(
+            "DROP AGGREGATE shop.total(int); CREATE AGGREGATE shop.total(int) (sfunc = int4pl, stype = int, initcond = '0', parallel = safe)",
+            "function shop.total(integer) different definition"),
+        plant(
+            "ALTER VIEW shop.named SET (security_barrier = true)",
+            "view shop.named different options"),
+        plant(
+            "ALTER VIEW shop.both OWNER TO app",
+            "view shop.both different grants",
+            "view shop.both different owner"),
+        plant(
+            "ALTER LANGUAGE sham OWNER TO app",
+            "language sham different grants",
+            "language sham different owner"),
+        plant("DROP LANGUAGE sham", "language sham onlyInA"),
+        plant("DROP TRANSFORM FOR int LANGUAGE sql", "transform integer for sql onlyInA"),
+        plant("DROP OPERATOR shop.=== (int, int)", "operator shop.===(integer,integer) onlyInA"),
+        plant(
+            "ALTER OPERATOR shop.=== (int, int) SET (restrict = eqsel)",
+            "operator shop.===(integer,integer) different definition"),
+        plant(
+            "ALTER OPERATOR FAMILY shop.odd USING btree ADD OPERATOR 5 > (int, int)",
+            "operator family shop.odd using btree different operators"),
+        plant(
+            "DROP OPERATOR CLASS shop.odd USING btree",
+            "operator family shop.odd using btree different functions",
+            "operator family shop.odd using btree different operators",
+            "operator class shop.odd using btree onlyInA"),
+        plant("DROP ACCESS METHOD pile", "access method pile onlyInA"),
+        plant("DROP CONVERSION shop.narrow", "conversion shop.narrow onlyInA"),
+        plant(
+            "ALTER EVENT TRIGGER watching OWNER TO postgres; DROP EVENT TRIGGER watching",
+            "event trigger watching onlyInA"),
+        plant(
+            "ALTER PUBLICATION news SET (publish = 'insert')",
+            "publication news different publishes"),
+        plant("DROP PUBLICATION news", "publication news onlyInA"),
+        plant(
+            "CREATE SUBSCRIPTION gets CONNECTION 'dbname=none' PUBLICATION news WITH (connect = false, slot_name = NONE, enabled = false, create_slot = false)",
+            "subscription gets onlyInB"),
+        plant("ALTER EXTENSION pg_trgm SET SCHEMA shop", "extension pg_trgm different schema"),
+        plant("DROP TYPE shop.stretch", "type shop.stretch onlyInA"),
+        plant(
+            "ALTER TYPE shop.mood RENAME VALUE 'sad' TO 'sorry'",
+            "type shop.mood different labels"),
+        plant("ALTER DOMAIN shop.positive SET NOT NULL", "type shop.positive different domain"),
+        plant("REVOKE USAGE ON TYPE shop.mood FROM PUBLIC", "type shop.mood different grants"),
+        plant(
+            "ALTER TEXT SEARCH DICTIONARY shop.terms (accept = true)",
+            "text search dictionary shop.terms different options"),
+        plant(
+            "ALTER TEXT SEARCH CONFIGURATION shop.finds ADD MAPPING FOR word WITH shop.terms",
+            "text search configuration shop.finds different mapping"),
+        plant("DROP TEXT SEARCH PARSER shop.reads", "text search parser shop.reads onlyInA"),
+        plant("DROP TEXT SEARCH TEMPLATE shop.form", "text search template shop.form onlyInA"),
+        plant(
+            "ALTER FOREIGN DATA WRAPPER far OPTIONS (SET a 'c')",
+            "foreign data wrapper far different options"),
+        plant(
+            "ALTER SERVER there OPTIONS (SET host 'g')", "foreign server there different options"),
+        plant("ALTER SERVER there VERSION '2'", "foreign server there different version"),
+        plant(
+            "ALTER USER MAPPING FOR app SERVER there OPTIONS (SET \"user\" 'v')",
+            "user mapping there for app different options"),
+        plant("DROP USER MAPPING FOR app SERVER there", "user mapping there for app onlyInA"),
+        plant(
+            "COMMENT ON TABLE shop.users IS 'customers'",
+            "comment table shop.users different text"),
+        plant(
+            "COMMENT ON COLUMN shop.users.email IS NULL",
+            "comment table column shop.users.email onlyInA"),
+        plant("COMMENT ON INDEX shop.users_name IS NULL", "comment index shop.users_name onlyInA"),
+        plant(
+            "COMMENT ON FUNCTION shop.twice(int) IS NULL",
+            "comment function shop.twice(integer) onlyInA"),
+        plant("COMMENT ON SCHEMA shop IS 'all of it'", "comment schema shop onlyInB"),
+        plant(
+            "DO $$BEGIN EXECUTE format('COMMENT ON DATABASE %I IS ''ours''', current_database());END$$",
+            "comment database onlyInB"),
+        plant(
+            "DO $$BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 7', current_database());END$$",
+            "database database different connectionLimit"),
+        plant(
+            "UPDATE pg_seclabel SET label = 'public'",
+            "security label table shop.users by vault different text"),
+        plant(
+            "SELECT lo_put(424242, 1, '\\x03')",
+            "row pg_largeobject different {loid=424242, pageno=0}",
+            "table pg_largeobject 0 0 1"),
+        plant("SELECT lo_create(7)", "large object 7 onlyInB"),
+        plant("SELECT lo_unlink(424242)", "large object 424242 onlyInA"),
+        plant(
+            "GRANT SELECT ON LARGE OBJECT 424242 TO reader",
+            "large object 424242 different grants"),
+        plant(
+            "UPDATE shop.users SET doc = '{\"n\": 3, \"m\": 1.00}' WHERE id = 3",
+            "row users different {id=3}",
+            "table users 0 0 1"),
+        plant(
+            "UPDATE shop.users SET ratio = '-0' WHERE id = 3; UPDATE shop.users SET ratio = '0.3333333333333333' WHERE id = 3; UPDATE shop.users SET small = '0.33333334' WHERE id = 3; UPDATE shop.users SET small = '0.33333337' WHERE id = 3",
+            "row users different {id=3}",
+            "table users 0 0 1"),
+        plant(
+            "UPDATE shop.users SET created = created + interval '1 microsecond' WHERE id = 4",
+            "row users different {id=4}",
+            "table users 0 0 1"),
+        plant(
+            "UPDATE shop.users SET short = '' WHERE id = 5",
+            "row users different {id=5}",
+            "table users 0 0 1"),
+        plant(
+            "UPDATE shop.users SET home = ROW('s', NULL) WHERE id = 6",
+            "row users different {id=6}",
+            "table users 0 0 1"),
+        plant(
+            "UPDATE shop.users SET flag = 'z' WHERE id = 7",
+            "row users different {id=7}",
+            "table users 0 0 1"));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -392,6 +646,37 @@ class DiffTest {
     assertThat(lines).isEqualTo(expected);
     assertThat(Diff.exitCode(found.summary())).isEqualTo(4);
     assertThat(found.summary().equal()).isFalse();
+  }
+
+  @Test
+  void values_that_move_to_the_column_beside_and_nulls_that_do_are_differences() {
+    String[] rows = {
+      "CREATE TABLE shift (id int PRIMARY KEY, a text, b text, c text)",
+      "INSERT INTO shift VALUES (1, 'x', NULL, 'y'), (2, '', NULL, NULL), (3, 'p', 'q', 'r'), (4, 'f', NULL, 't')",
+      "CREATE TABLE wide (id int PRIMARY KEY)",
+      "DO $$BEGIN FOR i IN 1..250 LOOP EXECUTE format('ALTER TABLE wide ADD %I int', 'c' || i);END LOOP;END$$",
+      "INSERT INTO wide (id, c7) VALUES (1, 7), (2, 7)"
+    };
+    a.execute("CREATE DATABASE shifting TEMPLATE base");
+    a.executeIn("shifting", rows);
+    String url = changed(rows);
+    assertThat(diff(request(a.url("shifting"), url)).lines()).isEmpty();
+    b.executeIn(
+        url.substring(url.lastIndexOf('/') + 1),
+        "UPDATE shift SET b = a, a = NULL WHERE id = 1",
+        "UPDATE shift SET a = NULL, b = '' WHERE id = 2",
+        "UPDATE shift SET a = 'pq', b = '' WHERE id = 3",
+        "UPDATE shift SET a = NULL, b = 'f' WHERE id = 4",
+        "UPDATE wide SET c7 = NULL, c250 = 7 WHERE id = 2");
+    assertThat(diff(request(a.url("shifting"), url)).lines())
+        .containsExactlyInAnyOrder(
+            "row shift different {id=1}",
+            "row shift different {id=2}",
+            "row shift different {id=3}",
+            "row shift different {id=4}",
+            "table shift 0 0 4",
+            "row wide different {id=2}",
+            "table wide 0 0 1");
   }
 
   @Test
@@ -554,48 +839,110 @@ class DiffTest {
   }
 
   @Test
-  void traffic_on_other_tables_goes_on_and_no_lock_outlives_a_statement() throws Exception {
-    String url = changed("CREATE TABLE traffic (i int)");
+  void traffic_on_other_tables_of_both_sides_goes_on_and_is_not_reported() throws Exception {
+    String[] more = {
+      "CREATE TABLE traffic (id serial PRIMARY KEY, n int, v text)", "CREATE TABLE hurried (i int)",
+    };
+    a.execute("CREATE DATABASE busy TEMPLATE base");
+    a.executeIn("busy", more);
+    String url = changed(more);
     String database = url.substring(url.lastIndexOf('/') + 1);
-    List<String> waited = new ArrayList<>();
-    DiffRequest request =
-        new DiffRequest(
-            a.url("base"),
-            url,
-            true,
-            true,
-            List.of(),
-            List.of("public.traffic"),
-            List.of(),
-            10,
-            10_000,
-            null,
-            null);
-    Thread writer =
-        Thread.ofPlatform()
-            .start(() -> {
-              try {
-                for (int i = 0; i < 20; i++) {
-                  b.executeIn(
-                      database,
-                      "SET lock_timeout = '5s'",
-                      "INSERT INTO traffic SELECT generate_series(1, 1000)",
-                      "ALTER TABLE shop.words ADD COLUMN held int",
-                      "ALTER TABLE shop.words DROP COLUMN held");
-                }
-              } catch (IllegalStateException e) {
-                waited.add(e.toString());
-              }
-            });
-    Found found =
-        diff(limited(request, List.of(), List.of("public.traffic", "shop.words"), List.of()));
-    writer.join();
-    assertThat(waited).isEmpty();
+    AtomicBoolean over = new AtomicBoolean();
+    AtomicInteger rounds = new AtomicInteger();
+    List<String> failed = Collections.synchronizedList(new ArrayList<>());
+    List<Thread> writers = new ArrayList<>();
+    for (int client = 0; client < 3; client++) {
+      writers.add(writing(a, "busy", client, over, rounds, failed));
+      writers.add(writing(b, database, client, over, rounds, failed));
+    }
+    Found found;
+    try {
+      while (rounds.get() < 10) {
+        Thread.onSpinWait();
+      }
+      DiffRequest request =
+          limited(
+              request(a.url("busy"), url),
+              List.of(),
+              List.of("public.traffic", "public.hurried"),
+              List.of());
+      found = diff(request);
+      for (int again = 0; again < 3; again++) {
+        assertThat(diff(request).lines()).isEmpty();
+      }
+    } finally {
+      over.set(true);
+      for (Thread writer : writers) {
+        writer.join();
+      }
+    }
+    assertThat(failed).isEmpty();
     assertThat(found.lines()).isEmpty();
+    assertThat(found.summary().equal()).isTrue();
+    assertThat(found.summary().tablesCompared()).isEqualTo(11);
+  }
+
+  /** Small transactions, and now and then what locks a whole table, until it is over. */
+  private static Thread writing(
+      TestServer server,
+      String database,
+      int client,
+      AtomicBoolean over,
+      AtomicInteger rounds,
+      List<String> failed) {
+    return Thread.ofPlatform()
+        .start(() -> {
+          try {
+            for (int round = 0; !over.get(); round++) {
+              server.executeIn(
+                  database,
+                  "SET lock_timeout = '20s'",
+                  "INSERT INTO traffic (n, v) SELECT %d, md5(random()::text) FROM generate_series(1, 50) g"
+                      .formatted(client),
+                  "UPDATE traffic SET v = 'x' WHERE id %% 7 = 3 AND n = %d".formatted(client),
+                  "DELETE FROM traffic WHERE id %% 7 = 5 AND n = %d".formatted(client),
+                  round % 5 == 0 ? "TRUNCATE hurried" : "INSERT INTO hurried VALUES (1)");
+              rounds.incrementAndGet();
+            }
+          } catch (IllegalStateException e) {
+            failed.add(String.valueOf(e.getCause()));
+          }
+        });
+  }
+
+  @Test
+  void a_table_that_somebody_alters_is_named_after_a_while_and_the_others_are_compared()
+      throws Exception {
+    String url = changed("SELECT 1");
+    try (Connection migration = b.connect(url.substring(url.lastIndexOf('/') + 1));
+        Statement statement = migration.createStatement()) {
+      migration.setAutoCommit(false);
+      statement.execute("ALTER TABLE shop.words ADD COLUMN more int");
+      Found found = diff(request(a.url("base"), url));
+      assertThat(found.lines()).isEmpty();
+      assertThat(found.summary().notCompared().stream().map(DiffSummary.NotCompared::table))
+          .containsExactly("all of kind publication", "words");
+      assertThat(found.summary().notCompared())
+          .allSatisfy(table -> {
+            assertThat(table.why()).contains("lock timeout");
+            assertThat(table.next()).contains("somebody holds its lock");
+          });
+      assertThat(found.summary().tablesCompared()).isEqualTo(10);
+      assertThat(Diff.exitCode(found.summary())).isEqualTo(1);
+      migration.rollback();
+      statement.execute("LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE");
+      Found views = diff(request(a.url("base"), url));
+      assertThat(views.lines()).isEmpty();
+      // The server locks what a view reads before it tells the view, newer ones what a default
+      // belongs to; a sequence is held against its column.
+      assertThat(views.summary().notCompared().stream().map(DiffSummary.NotCompared::table))
+          .contains("all of kind view", "all of kind sequence", "orders");
+      assertThat(Diff.exitCode(views.summary())).isEqualTo(1);
+    }
   }
 
   /** Does something once, after so many readings of both sides together. */
-  private static Progress after(int readings, Runnable work) {
+  static Progress after(int readings, Runnable work) {
     AtomicInteger told = new AtomicInteger();
     return new Progress() {
       @Override
@@ -696,7 +1043,7 @@ class DiffTest {
                 assertThat(e.what()).contains("lost side B");
                 assertThat(e.why())
                     .contains("until then the rows of ")
-                    .contains(" of 8 tables were compared");
+                    .contains(" of 11 tables were compared");
               });
     }
   }

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.postgresql.PGConnection;
 
 /**
  * One side of a comparison: a database as one snapshot shows it. Only reads; a standby serves as
@@ -26,6 +27,9 @@ import org.jspecify.annotations.Nullable;
 public final class ComparedDatabase implements AutoCloseable {
   /** In the place of a setting's value where a database's or role's own overlays the server's. */
   public static final String SET_ELSEWHERE = SchemaQueries.SET_ELSEWHERE;
+
+  /** In the place of what the role may not see. */
+  public static final String NOT_TOLD = SchemaQueries.NOT_TOLD;
 
   private static final long STANDBY_WAIT_NANOS = TimeUnit.SECONDS.toNanos(10);
 
@@ -42,6 +46,7 @@ public final class ComparedDatabase implements AutoCloseable {
    * @param position of the log when the snapshot was taken, or a moment before; of a standby what
    *     it had replayed
    * @param serverDefaultsReadable whether the role sees the settings of the server's files
+   * @param largeObjectsReadable whether the role may read all large objects there are
    */
   public record Facts(
       String version,
@@ -50,7 +55,8 @@ public final class ComparedDatabase implements AutoCloseable {
       boolean standby,
       @Nullable String systemIdentifier,
       Lsn position,
-      boolean serverDefaultsReadable) {}
+      boolean serverDefaultsReadable,
+      boolean largeObjectsReadable) {}
 
   /** A table as the list of a side has it. */
   public record Entry(long oid, TableName name, double rowsEstimate, long bytes) {}
@@ -77,8 +83,6 @@ public final class ComparedDatabase implements AutoCloseable {
     boolean done = false;
     try {
       connection.setAutoCommit(false);
-      connection.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
-      connection.setReadOnly(true);
       Facts facts = begin(connection);
       if (primary != null
           && facts.standby
@@ -112,7 +116,13 @@ public final class ComparedDatabase implements AutoCloseable {
   }
 
   private static Facts begin(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      // Of this transaction alone: the driver would set the session, which behind a pooler is
+      // somebody else's afterwards, and our next transaction another session's.
+      statement.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    }
     CanonicalText.setLocal(connection);
+    noticeWhenWeAreGone(connection);
     try (Statement statement = connection.createStatement()) {
       for (String setting :
           List.of(
@@ -137,7 +147,9 @@ public final class ComparedDatabase implements AutoCloseable {
                      CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                           ELSE pg_current_wal_flush_lsn() END,
                      has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')
-                       AND has_table_privilege('pg_file_settings', 'SELECT')
+                       AND has_table_privilege('pg_file_settings', 'SELECT'),
+                     has_table_privilege('pg_largeobject', 'SELECT')
+                       OR NOT EXISTS (SELECT FROM pg_largeobject_metadata)
               """)) {
         row.next();
         String position = row.getString(5);
@@ -148,8 +160,25 @@ public final class ComparedDatabase implements AutoCloseable {
             row.getBoolean(3),
             row.getString(4),
             position == null ? Lsn.NONE : Lsn.parse(position),
-            row.getBoolean(6));
+            row.getBoolean(6),
+            row.getBoolean(7));
       }
+    }
+  }
+
+  /** A killed comparison's statement ends within seconds, where the server's system can tell it. */
+  private static void noticeWhenWeAreGone(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute("SAVEPOINT holdfast_reading");
+      try {
+        statement.execute("SET LOCAL client_connection_check_interval = '5s'");
+      } catch (SQLException e) {
+        if (!"22023".equals(e.getSQLState())) {
+          throw e;
+        }
+        statement.execute("ROLLBACK TO SAVEPOINT holdfast_reading"); // not on this system
+      }
+      statement.execute("RELEASE SAVEPOINT holdfast_reading");
     }
   }
 
@@ -213,11 +242,14 @@ public final class ComparedDatabase implements AutoCloseable {
       beginReading();
       return new CatalogObjects(this, connection, query, views);
     } catch (SQLException e) {
-      throw told("reading the schema", e);
+      throw toldAfterReading(told("reading the schema", e));
     }
   }
 
-  /** The tables and populated materialised views that hold rows, sorted by name as UTF-8. */
+  /**
+   * The tables and populated materialised views that hold rows, sorted by name as UTF-8. How large
+   * they are is what was last counted, as far as it was: to look would ask for a lock on each.
+   */
   public List<Entry> tables() {
     return within(
         "listing tables",
@@ -228,19 +260,29 @@ public final class ComparedDatabase implements AutoCloseable {
                   SchemaQueries.sorted(
                       """
                       SELECT c.oid, n.nspname, c.relname,
-                             CASE WHEN c.relkind = 'p' THEN (
-                               SELECT sum(greatest(l.reltuples, 0)) FROM pg_partition_tree(c.oid) t
-                                 JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
-                               ELSE c.reltuples END AS rows,
-                             CASE WHEN c.relkind = 'p' THEN (
-                               SELECT coalesce(sum(pg_relation_size(t.relid)), 0)
-                                 FROM pg_partition_tree(c.oid) t WHERE t.isleaf)
-                               ELSE pg_relation_size(c.oid) END AS bytes,
+                             leaves.rows, leaves.bytes,
                              n.nspname || '.' || c.relname AS name
                         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                       CROSS JOIN LATERAL (
+                         WITH RECURSIVE tree AS (
+                           SELECT c.oid
+                            UNION ALL
+                           SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
+                            WHERE c.relkind = 'p')
+                         SELECT sum(greatest(l.reltuples, 0)) AS rows,
+                                coalesce(sum(CASE
+                                  WHEN l.relkind NOT IN ('r', 'm') THEN 0
+                                  WHEN l.relpages > 0 THEN l.relpages::int8 * current_setting('block_size')::int8
+                                  WHEN EXISTS (SELECT FROM pg_locks k
+                                                WHERE k.relation = l.oid AND k.mode = 'AccessExclusiveLock'
+                                                  AND k.locktype = 'relation') THEN 0
+                                  ELSE pg_relation_size(l.oid) END), 0)::int8 AS bytes
+                           FROM tree JOIN pg_class l ON l.oid = tree.oid) leaves
                        WHERE {own n} AND {free pg_class c.oid} AND c.relpersistence <> 't'
                          AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition
                          AND (c.relkind <> 'm' OR c.relispopulated)
+                          OR c.oid = 'pg_largeobject'::regclass AND EXISTS (SELECT FROM pg_largeobject_metadata)
+                         AND has_table_privilege('pg_largeobject', 'SELECT')
                       """,
                       facts.major))) {
             while (row.next()) {
@@ -347,14 +389,26 @@ public final class ComparedDatabase implements AutoCloseable {
       endReading();
       return value;
     } catch (SQLException e) {
-      OperatorException told = told(what, e);
-      if (told instanceof TableUnreadableException) {
-        endReading();
-      }
-      throw told;
+      throw toldAfterReading(told(what, e));
     } catch (TableUnreadableException e) {
+      throw toldAfterReading(e);
+    }
+  }
+
+  /** The snapshot is still good for other tables where one could not be read. */
+  OperatorException toldAfterReading(OperatorException told) {
+    if (told instanceof TableUnreadableException) {
       endReading();
-      throw e;
+    }
+    return told;
+  }
+
+  /** Ends the statement that runs, if one does; from any thread. What it was for fails. */
+  public void cancel() {
+    try {
+      connection.unwrap(PGConnection.class).cancelQuery();
+    } catch (SQLException e) {
+      return; // then it ends by itself
     }
   }
 
@@ -464,8 +518,8 @@ public final class ComparedDatabase implements AutoCloseable {
   }
 
   private static void close(Connection connection) {
-    try {
-      connection.close();
+    try (connection) {
+      connection.rollback(); // a pooler throws away a session that is left in a transaction
     } catch (SQLException e) {
       return; // it is only read
     }

@@ -27,7 +27,9 @@ public final class DigestedRows implements Iterator<TableDigests.Digested>, Auto
       side.sameFiles(table, table.leaves());
       hasNext = rows.next();
     } catch (SQLException e) {
-      throw told(e);
+      throw side.toldAfterReading(side.told("reading rows of " + table.name(), e));
+    } catch (TableUnreadableException e) {
+      throw side.toldAfterReading(e);
     }
   }
 

@@ -10,6 +10,9 @@ import java.util.regex.Pattern;
  * PostgreSQL 14 to 18. Each query gives a name, the table the object hangs on, and columns that are
  * properties. To be asked with an empty search path, so that every name comes with its schema.
  *
+ * <p>A column's option pg_attver is no definition: Debian's 15.20 writes a number there by itself
+ * that differs from database to database.
+ *
  * <p>Left out: what belongs to an extension (the extension's version stands for it), and Holdfast's
  * own schemas with the triggers that call into them.
  */
@@ -19,6 +22,9 @@ final class SchemaQueries {
 
   /** In the place of a setting's value where a database's or role's own overlays the server's. */
   static final String SET_ELSEWHERE = "(set for the database or role)";
+
+  /** In the place of what the role may not see. */
+  static final String NOT_TOLD = "(not told to this role)";
 
   /** By kind, in the order they are to be compared: tables before what hangs on them. */
   private static final Map<String, String> BY_KIND = new LinkedHashMap<>();
@@ -37,6 +43,7 @@ final class SchemaQueries {
                  WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' ELSE 'builtin' END AS "localeProvider",
                coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') AS locale,
                coalesce(to_jsonb(d) ->> 'daticurules', '') AS "icuRules",
+               nullif(d.datconnlimit, -1)::text AS "connectionLimit",
                {owner d.datdba} AS owner, {grants d.datacl d d.datdba} AS grants
           FROM pg_database d WHERE d.datname = current_database()
         """);
@@ -85,6 +92,22 @@ final class SchemaQueries {
          WHERE {own n}
         """);
     BY_KIND.put(
+        "language",
+        """
+        SELECT l.lanname AS name, NULL AS on_table, CASE WHEN l.lanpltrusted THEN 'yes' ELSE 'no' END AS trusted,
+               format('handler %s, inline %s, validator %s', l.lanplcallfoid::regproc, l.laninline::regproc,
+                 l.lanvalidator::regproc) AS definition,
+               {owner l.lanowner} AS owner, {grants l.lanacl l l.lanowner} AS grants
+          FROM pg_language l WHERE l.lanispl AND {free pg_language l.oid}
+        """);
+    BY_KIND.put(
+        "access method",
+        """
+        SELECT a.amname AS name, NULL AS on_table,
+               format('%s, handler %s', CASE a.amtype WHEN 'i' THEN 'index' ELSE 'table' END, a.amhandler) AS definition
+          FROM pg_am a WHERE a.oid >= 16384 AND {free pg_am a.oid}
+        """);
+    BY_KIND.put(
         "type",
         """
         SELECT n.nspname || '.' || t.typname AS name, NULL AS on_table,
@@ -104,8 +127,8 @@ final class SchemaQueries {
                           THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END, ', ' ORDER BY a.attnum)
                   FROM pg_attribute a JOIN pg_type ct ON ct.oid = a.atttypid
                  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
-               (SELECT format('%s COLLATE %s OPCLASS %s CANONICAL %s DIFF %s', r.rngsubtype::regtype,
-                  r.rngcollation::regcollation, o.opcname, r.rngcanonical, r.rngsubdiff)
+               (SELECT format('%s COLLATE %s OPCLASS %s CANONICAL %s DIFF %s MULTIRANGE %s', r.rngsubtype::regtype,
+                  r.rngcollation::regcollation, o.opcname, r.rngcanonical, r.rngsubdiff, r.rngmultitypid::regtype)
                   FROM pg_range r JOIN pg_opclass o ON o.oid = r.rngsubopc WHERE r.rngtypid = t.oid) AS range,
                CASE WHEN t.typtype = 'b' THEN format('%s %s %s %s %s', t.typinput, t.typoutput, t.typlen,
                   t.typalign, t.typstorage) END AS functions,
@@ -167,7 +190,8 @@ final class SchemaQueries {
                CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main'
                  ELSE 'extended' END AS storage,
                CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression,
-               (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) o) AS options,
+               (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) o
+                 WHERE o !~ '^pg_attver=') AS options,
                (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) o)
                  AS "foreignOptions",
                nullif(coalesce(a.attstattarget, -1), -1)::text AS "statisticsTarget",
@@ -219,7 +243,11 @@ final class SchemaQueries {
                CASE WHEN k.contype IN ('p', 'u', 'x') THEN
                  CASE WHEN i.indisvalid AND i.indisready THEN 'valid' ELSE 'invalid' END END AS index,
                (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM pg_class x, unnest(x.reloptions) o
-                 WHERE x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')) AS options
+                 WHERE x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')) AS options,
+               CASE WHEN k.contype IN ('p', 'u', 'x') AND i.indisclustered THEN 'yes' END AS clustered,
+               CASE WHEN k.contype IN ('p', 'u', 'x') AND i.indisreplident THEN 'yes' END AS "replicaIdentity",
+               (SELECT string_agg(DISTINCT {enabled t.tgenabled}, ', ') FROM pg_trigger t
+                 WHERE t.tgconstraint = k.oid) AS "triggersEnabled"
           FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
           JOIN pg_namespace n ON n.oid = c.relnamespace
           LEFT JOIN pg_index i ON i.indexrelid = k.conindid
@@ -250,12 +278,16 @@ final class SchemaQueries {
                CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window'
                  ELSE 'function' END AS type,
                CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid)
-                 ELSE (SELECT format('%s %s %s %s %s %s %s %s', pg_get_function_result(p.oid), a.aggtransfn,
-                   a.aggtranstype::regtype, a.aggfinalfn, a.agginitval, a.aggcombinefn, a.aggkind, a.aggsortop)
+                 ELSE (SELECT concat_ws(' ', pg_get_function_result(p.oid), a.aggtransfn,
+                   a.aggtranstype::regtype, a.aggfinalfn, coalesce(quote_literal(a.agginitval), 'NULL'), a.aggcombinefn,
+                   a.aggkind, a.aggsortop::regoper, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn,
+                   a.aggmtranstype::regtype, a.aggmfinalfn, coalesce(quote_literal(a.aggminitval), 'NULL'),
+                   a.aggfinalmodify, a.aggmfinalmodify, a.aggfinalextra, a.aggmfinalextra, a.aggtransspace,
+                   a.aggmtransspace, p.provolatile, p.proparallel)
                    FROM pg_aggregate a WHERE a.aggfnoid = p.oid) END AS definition,
                {owner p.proowner} AS owner, {grants p.proacl f p.proowner} AS grants
           FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-         WHERE {own n} AND {free pg_proc p.oid}
+         WHERE {own n} AND {free pg_proc p.oid} AND {independent pg_proc p.oid}
         """);
     BY_KIND.put(
         "trigger",
@@ -265,7 +297,8 @@ final class SchemaQueries {
                {enabled t.tgenabled} AS enabled
           FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
           JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace pn ON pn.oid = p.pronamespace
-         WHERE {own n} AND {free pg_class c.oid} AND NOT t.tgisinternal AND c.relpersistence <> 't'
+         WHERE {own n} AND {free pg_class c.oid} AND c.relpersistence <> 't'
+           AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't')
            AND pn.nspname <> ALL (OWN_SCHEMAS)
         """);
     BY_KIND.put(
@@ -297,7 +330,9 @@ final class SchemaQueries {
         "statistics",
         """
         SELECT n.nspname || '.' || s.stxname AS name, tn.nspname || '.' || c.relname AS on_table,
-               pg_get_statisticsobjdef(s.oid) AS definition, {owner s.stxowner} AS owner
+               pg_get_statisticsobjdef(s.oid) AS definition,
+               nullif(coalesce((to_jsonb(s) ->> 'stxstattarget')::int, -1), -1)::text AS "statisticsTarget",
+               {owner s.stxowner} AS owner
           FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
           JOIN pg_class c ON c.oid = s.stxrelid JOIN pg_namespace tn ON tn.oid = c.relnamespace
          WHERE {own n} AND {free pg_class c.oid}
@@ -345,6 +380,36 @@ final class SchemaQueries {
          WHERE n.oid IS NULL OR n.nspname <> ALL (OWN_SCHEMAS)
         """);
     BY_KIND.put(
+        "subscription",
+        """
+        SELECT s.subname AS name, NULL AS on_table, CASE WHEN s.subenabled THEN 'yes' ELSE 'no' END AS enabled,
+               s.subslotname::text AS slot,
+               (SELECT string_agg(p, ', ' ORDER BY p COLLATE "C") FROM unnest(s.subpublications) p) AS publications,
+               s.subsynccommit AS "synchronousCommit", CASE WHEN s.subbinary THEN 'yes' ELSE 'no' END AS binary,
+               {owner s.subowner} AS owner
+          FROM pg_subscription s
+         WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """);
+    BY_KIND.put(
+        "foreign data wrapper",
+        """
+        SELECT w.fdwname AS name, NULL AS on_table,
+               format('handler %s, validator %s', w.fdwhandler::regproc, w.fdwvalidator::regproc) AS definition,
+               (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(w.fdwoptions) o) AS options,
+               {owner w.fdwowner} AS owner, {grants w.fdwacl F w.fdwowner} AS grants
+          FROM pg_foreign_data_wrapper w WHERE {free pg_foreign_data_wrapper w.oid}
+        """);
+    BY_KIND.put(
+        "user mapping",
+        """
+        SELECT m.srvname || ' for ' || m.usename AS name, NULL AS on_table,
+               CASE WHEN m.umoptions IS NULL AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+                    THEN 'NOT_TOLD' ELSE
+                 (SELECT string_agg(CASE WHEN o ~ '^(password|passfile|sslpassword)=' THEN split_part(o, '=', 1) ELSE o END,
+                    ', ' ORDER BY o COLLATE "C") FROM unnest(m.umoptions) o) END AS options
+          FROM pg_user_mappings m
+        """);
+    BY_KIND.put(
         "foreign server",
         """
         SELECT s.srvname AS name, NULL AS on_table, w.fdwname AS wrapper, s.srvtype AS type,
@@ -381,7 +446,72 @@ final class SchemaQueries {
         """
         SELECT c.castsource::regtype || ' as ' || c.casttarget::regtype AS name, NULL AS on_table,
                format('%s %s %s', c.castfunc::regprocedure, c.castcontext, c.castmethod) AS definition
-          FROM pg_cast c WHERE c.oid >= 16384 AND {free pg_cast c.oid}
+          FROM pg_cast c WHERE c.oid >= 16384 AND {free pg_cast c.oid} AND {independent pg_cast c.oid}
+        """);
+    BY_KIND.put(
+        "operator family",
+        """
+        SELECT n.nspname || '.' || f.opfname || ' using ' || a.amname AS name, NULL AS on_table,
+               (SELECT string_agg(format('%s %s', o.amopstrategy, o.amopopr::regoperator), ', '
+                         ORDER BY o.amopstrategy, o.amopopr::regoperator::text COLLATE "C")
+                  FROM pg_amop o WHERE o.amopfamily = f.oid) AS operators,
+               (SELECT string_agg(format('%s %s', p.amprocnum, p.amproc::regprocedure), ', '
+                         ORDER BY p.amprocnum, p.amproc::regprocedure::text COLLATE "C")
+                  FROM pg_amproc p WHERE p.amprocfamily = f.oid) AS functions,
+               {owner f.opfowner} AS owner
+          FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace JOIN pg_am a ON a.oid = f.opfmethod
+         WHERE {own n} AND {free pg_opfamily f.oid}
+        """);
+    BY_KIND.put(
+        "operator class",
+        """
+        SELECT n.nspname || '.' || c.opcname || ' using ' || a.amname AS name, NULL AS on_table,
+               c.opcintype::regtype::text AS type, CASE WHEN c.opcdefault THEN 'yes' ELSE 'no' END AS default,
+               fn.nspname || '.' || f.opfname AS family, nullif(c.opckeytype, 0)::regtype::text AS storage,
+               {owner c.opcowner} AS owner
+          FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace JOIN pg_am a ON a.oid = c.opcmethod
+          JOIN pg_opfamily f ON f.oid = c.opcfamily JOIN pg_namespace fn ON fn.oid = f.opfnamespace
+         WHERE {own n} AND {free pg_opclass c.oid}
+        """);
+    BY_KIND.put(
+        "conversion",
+        """
+        SELECT n.nspname || '.' || c.conname AS name, NULL AS on_table,
+               format('%s to %s by %s', pg_encoding_to_char(c.conforencoding), pg_encoding_to_char(c.contoencoding),
+                 c.conproc) AS definition,
+               CASE WHEN c.condefault THEN 'yes' ELSE 'no' END AS default, {owner c.conowner} AS owner
+          FROM pg_conversion c JOIN pg_namespace n ON n.oid = c.connamespace
+         WHERE {own n} AND {free pg_conversion c.oid}
+        """);
+    BY_KIND.put(
+        "transform",
+        """
+        SELECT t.trftype::regtype || ' for ' || l.lanname AS name, NULL AS on_table,
+               format('from %s, to %s', t.trffromsql::regprocedure, t.trftosql::regprocedure) AS definition
+          FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE {free pg_transform t.oid}
+        """);
+    BY_KIND.put(
+        "text search parser",
+        """
+        SELECT n.nspname || '.' || p.prsname AS name, NULL AS on_table,
+               concat_ws(' ', p.prsstart, p.prstoken, p.prsend, p.prsheadline, p.prslextype) AS definition
+          FROM pg_ts_parser p JOIN pg_namespace n ON n.oid = p.prsnamespace WHERE {own n} AND {free pg_ts_parser p.oid}
+        """);
+    BY_KIND.put(
+        "text search template",
+        """
+        SELECT n.nspname || '.' || t.tmplname AS name, NULL AS on_table, concat_ws(' ', t.tmplinit, t.tmpllexize) AS definition
+          FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
+         WHERE {own n} AND {free pg_ts_template t.oid}
+        """);
+    BY_KIND.put(
+        "text search dictionary",
+        """
+        SELECT n.nspname || '.' || d.dictname AS name, NULL AS on_table,
+               (SELECT tn.nspname || '.' || t.tmplname FROM pg_ts_template t JOIN pg_namespace tn ON tn.oid = t.tmplnamespace
+                 WHERE t.oid = d.dicttemplate) AS template,
+               d.dictinitoption AS options, {owner d.dictowner} AS owner
+          FROM pg_ts_dict d JOIN pg_namespace n ON n.oid = d.dictnamespace WHERE {own n} AND {free pg_ts_dict d.oid}
         """);
     BY_KIND.put(
         "text search configuration",
@@ -393,6 +523,64 @@ final class SchemaQueries {
           FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace
          WHERE {own n} AND {free pg_ts_config c.oid}
         """);
+    BY_KIND.put(
+        "large object",
+        """
+        SELECT l.oid::text AS name, NULL AS on_table, {owner l.lomowner} AS owner,
+               {grants l.lomacl L l.lomowner} AS grants
+          FROM pg_largeobject_metadata l
+        """);
+    BY_KIND.put(
+        "comment",
+        noted(
+            """
+            SELECT classoid, objoid, objsubid, NULL AS provider, description AS note FROM pg_description
+             WHERE description <> 'standard public schema'
+            UNION ALL
+            SELECT classoid, objoid, 0, NULL, description FROM pg_shdescription
+             WHERE classoid = 'pg_database'::regclass
+               AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())\
+            """));
+    BY_KIND.put(
+        "security label",
+        noted(
+            """
+            SELECT classoid, objoid, objsubid, provider, label AS note FROM pg_seclabel
+            UNION ALL
+            SELECT classoid, objoid, 0, provider, label FROM pg_shseclabel
+             WHERE classoid = 'pg_database'::regclass
+               AND objoid = (SELECT oid FROM pg_database WHERE datname = current_database())\
+            """));
+  }
+
+  /** What hangs on objects of any kind. Those of initdb and of extensions come with these. */
+  private static String noted(String notes) {
+    return """
+    SELECT CASE i.type WHEN 'database' THEN i.type ELSE i.type || ' ' || i.identity END
+             || coalesce(' by ' || d.provider, '') AS name,
+           CASE WHEN tc.relkind IN ('r', 'p', 'f', 'v', 'm') THEN tn.nspname || '.' || tc.relname END AS on_table,
+           d.note AS text
+      FROM (%s) d
+     CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
+     CROSS JOIN LATERAL (SELECT CASE d.classoid
+         WHEN 'pg_class'::regclass
+           THEN coalesce((SELECT x.indrelid FROM pg_index x WHERE x.indexrelid = d.objoid), d.objoid)
+         WHEN 'pg_constraint'::regclass THEN (SELECT x.conrelid FROM pg_constraint x WHERE x.oid = d.objoid)
+         WHEN 'pg_trigger'::regclass THEN (SELECT x.tgrelid FROM pg_trigger x WHERE x.oid = d.objoid)
+         WHEN 'pg_policy'::regclass THEN (SELECT x.polrelid FROM pg_policy x WHERE x.oid = d.objoid)
+         WHEN 'pg_rewrite'::regclass THEN (SELECT x.ev_class FROM pg_rewrite x WHERE x.oid = d.objoid)
+         WHEN 'pg_statistic_ext'::regclass THEN (SELECT x.stxrelid FROM pg_statistic_ext x WHERE x.oid = d.objoid)
+       END) r(oid)
+      LEFT JOIN pg_class tc ON tc.oid = r.oid LEFT JOIN pg_namespace tn ON tn.oid = tc.relnamespace
+     WHERE (d.objoid >= 16384 OR d.classoid IN ('pg_database'::regclass, 'pg_namespace'::regclass))
+       AND i.identity IS NOT NULL
+       AND d.classoid <> 'pg_extension'::regclass
+       AND NOT EXISTS (SELECT FROM pg_depend x
+                        WHERE x.classid = d.classoid AND x.objid = d.objoid AND x.deptype = 'e')
+       AND coalesce(tn.nspname, i.schema, CASE WHEN i.type = 'schema' THEN i.identity END, '') !~ '^(pg_|information_schema$)'
+       AND coalesce(tn.nspname, i.schema, CASE WHEN i.type = 'schema' THEN i.identity END, '') <> ALL (OWN_SCHEMAS)
+    """
+        .formatted(notes);
   }
 
   /** The server's own defaults, which only some roles may see in its files. */
@@ -442,7 +630,8 @@ final class SchemaQueries {
                 Matcher.quoteReplacement(
                     expand(found.group(1), found.group(2).strip().split(" ", -1), majorMin)))
             .replace("OWN_SCHEMAS", OWN_SCHEMAS)
-            .replace("SET_ELSEWHERE", SET_ELSEWHERE);
+            .replace("SET_ELSEWHERE", SET_ELSEWHERE)
+            .replace("NOT_TOLD", NOT_TOLD);
     return "SELECT * FROM (\n" + expanded + ") q ORDER BY convert_to(q.name, 'UTF8')";
   }
 
@@ -454,6 +643,10 @@ final class SchemaQueries {
               .formatted(given[0]);
       case "free" ->
           "NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = '%s'::regclass AND x.objid = %s AND x.deptype = 'e')"
+              .formatted(given[0], given[1]);
+      // What comes and goes with something else: the functions of a range type.
+      case "independent" ->
+          "NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = '%s'::regclass AND x.objid = %s AND x.deptype = 'i')"
               .formatted(given[0], given[1]);
       case "enabled" ->
           "CASE %s WHEN 'O' THEN 'yes' WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas' ELSE 'always' END"

@@ -16,7 +16,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * PgBouncer in transaction mode before a server: a client gets another session of the server for
+ * PgBouncer before a server: in transaction mode a client gets another session of the server for
  * each of its transactions.
  */
 final class PgBouncer implements AutoCloseable {
@@ -33,8 +33,13 @@ final class PgBouncer implements AutoCloseable {
     this.port = port;
   }
 
-  /** Starts one before the server on this port, for this role. */
+  /** Starts one in transaction mode before the server on this port, for this role. */
   static PgBouncer before(int serverPort, String role) {
+    return before(serverPort, role, "transaction");
+  }
+
+  /** As {@link #before(int, String)}, in another mode. */
+  static PgBouncer before(int serverPort, String role, String mode) {
     if (!Files.isExecutable(Path.of(PROGRAM))) {
       throw new IllegalStateException(
           "there is no PgBouncer here: install it (Debian: apt-get install pgbouncer) and run the same"
@@ -57,10 +62,10 @@ final class PgBouncer implements AutoCloseable {
               unix_socket_dir =
               auth_type = trust
               auth_file = %s
-              pool_mode = transaction
+              pool_mode = %s
               default_pool_size = 2
               """
-                  .formatted(serverPort, port, roles));
+                  .formatted(serverPort, port, roles, mode));
       ServerUser user = ServerUser.of(null, "cannot start PgBouncer"); // it refuses to run as root
       user.own(folder);
       TiedProcess process =
