@@ -12,8 +12,9 @@ import picocli.CommandLine.Parameters;
     description = {
       "%nAfter pg_upgrade, a move to another server, a restored dump or a rename the stamp inside a database does not fit any"
           + " more: checks fail, applications that ask do not start, and a guard goes on refusing. This says what the"
-          + " databases of that server are from now on.%n",
-      "It is refused where the stamp fits, that is, in the original: nobody calls production a copy by mistake.%n",
+          + " database is from now on; --all: each of that server.%n",
+      "It is refused where the stamp fits and says something else, that is, in the original: nobody calls production a copy"
+          + " by mistake, or staging production.%n",
       "After a failover nothing has to be adopted: a promoted standby is the database itself, as soon as it is recorded.%n",
       "Examples:",
       "  holdfast adopt postgresql://postgres@new-db/shop --environment production",
@@ -34,9 +35,9 @@ final class AdoptCommand extends CliCommand {
   String environmentName = "";
 
   @Option(
-      names = "--only",
-      description = "The URL's database alone, not every stamped one of the server.")
-  boolean only;
+      names = "--all",
+      description = "Every stamped database of the server, not the URL's alone.")
+  boolean all;
 
   AdoptCommand(Terminal terminal, Map<String, String> environment) {
     super(terminal, environment);
@@ -44,7 +45,7 @@ final class AdoptCommand extends CliCommand {
 
   @Override
   public Integer call() {
-    Adopt.Result result = Adopt.run(url, environmentName, !only);
+    Adopt.Result result = Adopt.run(url, environmentName, all);
     print(result, () -> text(result));
     return 0;
   }

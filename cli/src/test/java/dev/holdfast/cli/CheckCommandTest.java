@@ -144,7 +144,7 @@ class CheckCommandTest {
   void who_asked_is_kept_in_the_database_unless_it_is_not_wanted() {
     server.execute("CREATE DATABASE asked");
     String asked = server.url("asked");
-    assertThat(run("adopt", asked, "--only", "--environment", "production")).isEqualTo(3);
+    assertThat(run("adopt", asked, "--environment", "production")).isEqualTo(3);
     assertThat(err.toString(StandardCharsets.UTF_8)).contains("asked has no stamp");
     assertThat(run("guard", "install", asked, "--name", "acme", "--environment", "staging", "-q"))
         .isZero();
@@ -175,13 +175,13 @@ class CheckCommandTest {
     assertThat(
             run("guard", "install", moved, "--name", "acme", "--environment", "production", "-q"))
         .isZero();
-    assertThat(run("adopt", moved, "--only", "--environment", "development")).isEqualTo(3);
+    assertThat(run("adopt", moved, "--environment", "development")).isEqualTo(3);
     assertThat(err.toString(StandardCharsets.UTF_8))
-        .contains("is acme/production itself and no copy");
+        .contains("is acme/production itself: its stamp was made here");
     server.executeIn("moved", "UPDATE holdfast.identity SET system_identifier = 1");
     assertThat(run("check", moved, "--expect", "acme/production")).isEqualTo(4);
-    assertThat(run("adopt", moved, "--only", "--environment", "live")).isEqualTo(2);
-    assertThat(run("adopt", moved, "--only", "--environment", "production")).isZero();
+    assertThat(run("adopt", moved, "--environment", "live")).isEqualTo(2);
+    assertThat(run("adopt", moved, "--environment", "production")).isZero();
     assertThat(out.toString(StandardCharsets.UTF_8))
         .isEqualTo("adopted  database \"moved\" is acme/production now\n");
     assertThat(run("check", moved, "--expect", "acme/production")).isZero();

@@ -239,6 +239,8 @@ public final class Guard {
         statement -> {
           statement.execute("SET LOCAL lock_timeout = " + what.lockTimeout().toMillis());
           // Objects of a guard that is there may be changed by whoever owns it, and by nobody else.
+          Identity.checkOwner(statement);
+          Identity.checkPublications(statement);
           boolean again = Identity.exists(statement, "holdfast.working");
           if (again) {
             beginWorking(statement);
@@ -247,7 +249,7 @@ public final class Guard {
           statement.execute(resource("guard.sql"));
           tell(statement, "install", "");
           statement.execute(resource("defaults.sql"));
-          boolean same = Identity.write(connection, what.cluster(), what.environment());
+          boolean same = Identity.write(connection, what.cluster(), what.environment(), true);
           if (!same || !again) { // else modes that somebody has set stay
             try (PreparedStatement set =
                 connection.prepareStatement("SELECT holdfast.set_environment(?)")) {

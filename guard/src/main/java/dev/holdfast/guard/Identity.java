@@ -1,5 +1,6 @@
 package dev.holdfast.guard;
 
+import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -81,12 +82,14 @@ public final class Identity {
           statement -> {
             // Whoever else installs something waits for nobody longer than this.
             statement.execute("SET LOCAL lock_timeout = '10s'");
+            checkOwner(statement);
+            checkPublications(statement);
             boolean guarded = exists(statement, "holdfast.working");
             if (guarded) {
               Guard.beginWorking(statement);
             }
             create(statement);
-            boolean same = write(connection, cluster, environment);
+            boolean same = write(connection, cluster, environment, !guarded);
             if (!same || !fits(statement)) {
               restamp(connection, environment);
             }
@@ -136,11 +139,66 @@ public final class Identity {
   }
 
   /**
+   * Refuses a schema that somebody else has made: whoever owns its tables has their triggers run as
+   * us, and whoever owns its functions has us run them.
+   */
+  static void checkOwner(Statement statement) throws SQLException {
+    try (ResultSet row =
+        statement.executeQuery(
+            """
+            SELECT min(pg_catalog.format('%s is of %s', what, owner::regrole)) FROM (
+              SELECT 'schema holdfast' AS what, nspowner AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'holdfast'
+              UNION ALL
+              SELECT c.oid::regclass::text, c.relowner FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.to_regnamespace('holdfast')
+              UNION ALL
+              SELECT p.oid::regprocedure::text, p.proowner FROM pg_catalog.pg_proc p WHERE p.pronamespace = pg_catalog.to_regnamespace('holdfast')) o
+             WHERE owner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
+               AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = owner)
+            """)) {
+      row.next();
+      String others = row.getString(1);
+      if (others != null) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "cannot use the schema holdfast that is there",
+            others + ", who could have their code run as us by it",
+            "do it as that role, or have the schema removed or given to the role that does it: ALTER SCHEMA holdfast OWNER TO …, its tables and functions likewise");
+      }
+    }
+  }
+
+  /**
+   * Refuses where new tables would be sent to subscribers, which stop at what they do not have, or
+   * would be told that they are this database.
+   */
+  static void checkPublications(Statement statement) throws SQLException {
+    try (ResultSet row =
+        statement.executeQuery(
+            """
+            SELECT string_agg(pg_catalog.quote_ident(pubname), ', ' ORDER BY pubname) FROM pg_catalog.pg_publication
+             WHERE puballtables AND pg_catalog.to_regclass('holdfast.identity') IS NULL
+            """)) {
+      row.next();
+      String all = row.getString(1);
+      if (all != null) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "cannot put Holdfast's tables into this database",
+            "the publication "
+                + all
+                + " is FOR ALL TABLES: its subscribers would stop at tables that they do not have, or take this database's stamp for theirs",
+            "publish the tables of your own schemas instead (from PostgreSQL 15 on FOR TABLES IN SCHEMA public), then do it again");
+      }
+    }
+  }
+
+  /**
    * Names the cluster; a database that did not say what it is says so from now on.
    *
+   * @param versioned whether all of schema holdfast is of this program's version then
    * @return whether it is, and was before, of this environment
    */
-  static boolean write(Connection connection, String cluster, String environment)
+  static boolean write(Connection connection, String cluster, String environment, boolean versioned)
       throws SQLException {
     boolean made;
     try (PreparedStatement insert =
@@ -157,9 +215,11 @@ public final class Identity {
     }
     try (PreparedStatement update =
         connection.prepareStatement(
-            "UPDATE holdfast.identity SET cluster = ?, version = ? RETURNING environment")) {
+            "UPDATE holdfast.identity SET cluster = ?, version = CASE WHEN ? THEN ? ELSE version END"
+                + " RETURNING environment")) {
       update.setString(1, cluster);
-      update.setInt(2, Guard.VERSION);
+      update.setBoolean(2, versioned);
+      update.setInt(3, Guard.VERSION);
       try (ResultSet row = update.executeQuery()) {
         row.next();
         return !made && row.getString(1).equals(environment);

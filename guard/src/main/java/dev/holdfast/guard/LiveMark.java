@@ -25,6 +25,7 @@ public final class LiveMark {
               """
               SELECT coalesce((SELECT pg_catalog.has_schema_privilege(p.pronamespace, 'USAGE')
                                   AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+                                  AND p.prosecdef -- it runs as whoever owns it: nobody has us run theirs as us
                                  FROM pg_catalog.pg_proc p
                                 WHERE p.oid = pg_catalog.to_regprocedure('holdfast.alive()')), false)
               """)) {

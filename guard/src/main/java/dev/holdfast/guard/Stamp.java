@@ -28,6 +28,18 @@ public record Stamp(
     String database,
     @Nullable Instant aliveAt,
     boolean aliveHere) {
+  /** Whether it was made on this server, under this name. */
+  public static boolean fits(Connection connection, Stamp stamp) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT (pg_catalog.pg_control_system()).system_identifier, pg_catalog.current_database()")) {
+      row.next();
+      return stamp.systemIdentifier().equals(Long.toUnsignedString(row.getLong(1)))
+          && stamp.database().equals(row.getString(2));
+    }
+  }
+
   /** Reads it; null where there is none, or where it may not be read. */
   public static @Nullable Stamp read(Connection connection) throws SQLException {
     try (Statement statement = connection.createStatement()) {

@@ -19,8 +19,9 @@ CREATE TABLE IF NOT EXISTS holdfast.identity (
   alive_in text -- the database that the mark was made in: a dump takes the mark along
 );
 
--- Who asked which database this is, and what the answer was: a row for each application on each host.
-CREATE TABLE IF NOT EXISTS holdfast.identity_check (
+-- Who asked which database this is, and what the answer was: a row for each application on each host. Unlogged: whoever asks
+-- must not wait for a synchronous standby, and no publication of all tables sends it to subscribers.
+CREATE UNLOGGED TABLE IF NOT EXISTS holdfast.identity_check (
   application text NOT NULL,
   host text NOT NULL,
   role text NOT NULL,
@@ -68,7 +69,7 @@ $$;
 -- Keeps who asked and what was told, at most once a minute for each client. Never waits, and never fails: whoever asks must
 -- not depend on it. Nothing is kept on a standby and in transactions that may not write.
 CREATE OR REPLACE FUNCTION holdfast.note_check(application text, host text, commit text, expected text, as_expected boolean)
-RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 #variable_conflict use_column
 DECLARE
   asked_as text := left(session_user, 63);
@@ -76,7 +77,7 @@ DECLARE
   asked_on text := left(coalesce(nullif(note_check.host, ''), host(inet_client_addr()), 'local'), 100);
 BEGIN
   -- Where transactions are kept apart strictly, two clients at one row would make one of them fail.
-  IF pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
+  IF as_expected IS NULL OR pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
      OR current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
     RETURN false;
   END IF;
@@ -91,11 +92,14 @@ BEGIN
   END IF;
   IF NOT EXISTS (SELECT FROM holdfast.identity_check c WHERE c.application = asking AND c.host = asked_on AND c.role = asked_as)
      AND (SELECT count(*) FROM holdfast.identity_check) >= 1000 THEN
-    -- Hosts with names that are used once, as containers have.
+    -- Hosts with names that are used once, as containers have. One at a time: two could wait for each other's rows.
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('holdfast identity_check', 0)) THEN
+      RETURN false;
+    END IF;
     DELETE FROM holdfast.identity_check c
      WHERE (c.application, c.host, c.role) IN (
        SELECT o.application, o.host, o.role FROM holdfast.identity_check o
-        ORDER BY greatest(o.right_at, o.wrong_at) LIMIT 100 FOR UPDATE SKIP LOCKED);
+        ORDER BY greatest(o.right_at, o.wrong_at) NULLS FIRST LIMIT 100 FOR UPDATE SKIP LOCKED);
   END IF;
   INSERT INTO holdfast.identity_check AS c (application, host, role, commit, right_at, wrong_at, wrong)
     VALUES (asking, asked_on, asked_as, left(note_check.commit, 100), CASE WHEN as_expected THEN clock_timestamp() END,
@@ -108,6 +112,7 @@ EXCEPTION WHEN OTHERS THEN
   RETURN false;
 END $$;
 
+-- There is one function of this name, for good: the statement that applications have looks for it by its name alone.
 -- For applications, when their connections are made: an error (HF004) where this database is another than the one that is
 -- meant, so that a process with a wrong address does not begin. It reads what the database says of itself. A copy made by
 -- dump and restore, one on another server, one under another name, is told. A copy of the server's files (a snapshot of its
@@ -162,7 +167,7 @@ BEGIN
   DELETE FROM holdfast.identity_check WHERE NOT holdfast.identity_fits() OR environment_name <> (SELECT environment FROM holdfast.identity);
   UPDATE holdfast.identity SET environment = environment_name, stamped_at = now(), stamped_by = session_user,
     system_identifier = (SELECT system_identifier FROM pg_control_system()), database_name = current_database(), alive_at = NULL;
-  IF to_regclass('holdfast.guarded') IS NOT NULL THEN
+  IF to_regprocedure('holdfast.stamped(text)') IS NOT NULL THEN
     PERFORM holdfast.stamped(environment_name);
   END IF;
 END $$;
@@ -213,6 +218,12 @@ BEGIN
           THEN coalesce('The permit shown does not do: ' || why_not || E'.\n', '') || format('If this database is to be %s from now on: holdfast guard permit %s --allow guard-tampering --for 10m --reason "…"', environment_name, who.cluster)
           ELSE format('If this database is to be %s from now on, connect as the owner of schema holdfast.', environment_name) END;
     END IF;
+  END IF;
+  -- Renamed, or cloned on its own server: neither is done by whoever merely uses it.
+  IF environment_name <> 'production' AND who.environment = 'production' AND NOT owner
+     AND who.system_identifier = (SELECT system_identifier FROM pg_control_system())
+     AND NOT pg_has_role(session_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'MEMBER') THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('only the owner of database "%s" can say that it is not production any more', current_database());
   END IF;
   IF environment_name = 'production' AND NOT owner THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the guard''s owner can make this database production';

@@ -309,6 +309,86 @@ class IdentityTest {
   }
 
   @Test
+  void a_schema_that_somebody_else_has_made_is_not_written_to_as_us() throws SQLException {
+    Database database = GuardedServers.of(major).database();
+    Database owner = asAnybody(database);
+    database.execute("GRANT CREATE ON DATABASE " + database.name() + " TO " + owner.role());
+    try (Connection connection = owner.connect()) {
+      Identity.stamp(connection, "acme", "production");
+    }
+    owner.execute(
+        "CREATE FUNCTION holdfast.mine() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN EXECUTE 'ALTER ROLE %s SUPERUSER'; RETURN NEW; END$$"
+            .formatted(owner.role()),
+        "CREATE TRIGGER mine BEFORE INSERT OR UPDATE ON holdfast.identity FOR EACH ROW EXECUTE FUNCTION holdfast.mine()");
+    try (Connection connection = database.connect()) {
+      assertThatThrownBy(() -> Identity.stamp(connection, "acme", "production"))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("who could have their code run as us");
+      assertThatThrownBy(
+              () -> Guard.install(connection, new Guard.Installation("acme", "production")))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("who could have their code run as us");
+    }
+    assertThat(
+            database.value("SELECT rolsuper FROM pg_roles WHERE rolname = '" + owner.role() + "'"))
+        .isEqualTo("f");
+  }
+
+  @Test
+  void subscribers_of_all_tables_are_not_stopped() throws SQLException {
+    Database database = GuardedServers.of(major).database();
+    database.execute("CREATE PUBLICATION everything FOR ALL TABLES");
+    try (Connection connection = database.connect()) {
+      assertThatThrownBy(() -> Identity.stamp(connection, "acme", "production"))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("the publication everything is FOR ALL TABLES");
+      assertThatThrownBy(
+              () -> Guard.install(connection, new Guard.Installation("acme", "production")))
+          .isInstanceOf(OperatorException.class)
+          .hasMessageContaining("the publication everything is FOR ALL TABLES");
+    }
+    assertThat(database.query("SELECT FROM pg_namespace WHERE nspname = 'holdfast'")).isEmpty();
+    Database stamped = stamped("production");
+    stamped.execute("CREATE PUBLICATION everything FOR ALL TABLES");
+    assertThat(
+            stamped.query(
+                "SELECT tablename FROM pg_publication_tables WHERE schemaname = 'holdfast'"))
+        .doesNotContain("identity_check");
+  }
+
+  @Test
+  void who_merely_uses_a_renamed_production_cannot_call_it_a_copy() throws SQLException {
+    Database database = stamped("production");
+    Database anybody = asAnybody(database);
+    database.execute("UPDATE holdfast.identity SET database_name = 'as it was called'");
+    assertThat(refused(anybody, "SELECT holdfast.adopt('development')").getMessage())
+        .startsWith("only the owner of database");
+    database.execute("SELECT holdfast.adopt('development')");
+  }
+
+  @Test
+  void room_is_made_without_waiting_for_anybody() throws SQLException {
+    Database database = stamped("production");
+    database.execute(
+        "SELECT holdfast.note_check('app', 'pod-' || i, NULL, 'acme/production', true) FROM generate_series(1, 1000) i",
+        "UPDATE holdfast.identity_check SET right_at = right_at - interval '1 hour'");
+    try (Connection slow = database.connect();
+        Statement first = slow.createStatement();
+        Connection other = database.connect();
+        Statement second = other.createStatement()) {
+      slow.setAutoCommit(false);
+      first.execute("SELECT holdfast.note_check('app', 'new', NULL, 'acme/production', true)");
+      second.execute("SET statement_timeout = '10s'");
+      // One of the rows that go when the other commits, and one more that needs room.
+      second.execute("SELECT holdfast.note_check('app', 'pod-1', NULL, 'acme/production', true)");
+      second.execute("SELECT holdfast.note_check('app', 'newer', NULL, 'acme/production', true)");
+      slow.commit();
+    }
+    assertThat(database.value("SELECT holdfast.note_check('app', 'x', NULL, 'x', NULL)"))
+        .isEqualTo("f");
+  }
+
+  @Test
   void no_search_path_leads_it_elsewhere() throws SQLException {
     Database database = stamped("staging");
     Database anybody = asAnybody(database);

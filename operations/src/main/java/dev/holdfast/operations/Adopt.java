@@ -3,6 +3,7 @@ package dev.holdfast.operations;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.guard.Identity;
+import dev.holdfast.guard.Stamp;
 import dev.holdfast.postgres.Databases;
 import dev.holdfast.postgres.PostgresUrl;
 import java.sql.Connection;
@@ -36,7 +37,7 @@ public final class Adopt {
   public record Result(String url, String environment, List<Adopted> databases) {}
 
   /**
-   * Adopts.
+   * Adopts; one database that cannot be reached keeps no other from being adopted.
    *
    * @param url as its owner for production; else anybody's
    * @param all every database of the server that lets the role in; false: the one in the URL
@@ -67,10 +68,20 @@ public final class Adopt {
 
   private static Adopted adopt(PostgresUrl url, String environment) {
     try (Connection connection = url.open()) {
+      Stamp stamp = Stamp.read(connection);
+      if (stamp != null
+          && !stamp.environment().equals(environment)
+          && Stamp.fits(connection, stamp)) {
+        return new Adopted(
+            url.database(),
+            false,
+            "it is %s/%s itself: its stamp was made here. To call it something else on purpose, as its owner: SELECT holdfast.adopt('%s')"
+                .formatted(stamp.cluster(), stamp.environment(), environment));
+      }
       String said = Identity.adopt(connection, environment);
       return new Adopted(url.database(), said != null, said);
     } catch (OperatorException e) {
-      if (e.kind() != Kind.REFUSED) {
+      if (e.kind() == Kind.USAGE) {
         throw e;
       }
       return new Adopted(url.database(), false, e.why());

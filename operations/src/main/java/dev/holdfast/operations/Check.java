@@ -17,7 +17,12 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -36,7 +41,12 @@ public final class Check {
   /** Of a cluster's tables: with fewer in common it is a coincidence of names. */
   private static final double COPY_HAS_AT_LEAST = 0.3;
 
-  private final @Nullable Repository repository;
+  /** An answer after that is none: a deploy waits for it. */
+  private static final int DATABASE_SECONDS = 8;
+
+  private static final Duration REPOSITORY_MAX = Duration.ofSeconds(15);
+
+  private final @Nullable String location;
   private final @Nullable Asker asker;
 
   /**
@@ -48,7 +58,7 @@ public final class Check {
    *     kept
    */
   public Check(@Nullable String repository, @Nullable Asker asker) {
-    this.repository = repository == null ? null : Repository.open(repository);
+    this.location = repository;
     this.asker = asker;
   }
 
@@ -60,12 +70,12 @@ public final class Check {
    */
   public CheckResult of(String address, @Nullable String source, Expectation expectation) {
     PostgresUrl url = PostgresUrl.ofApplication(address);
-    try (Connection connection = url.withApplicationName(APPLICATION).open()) {
-      CheckResult result =
-          new Judgement(
-                  url, source, expectation, DatabaseShape.read(connection), Stamp.read(connection))
-              .result();
-      return result.notedIn(note(connection, expectation, result));
+    try (Connection connection =
+        url.withApplicationName(APPLICATION).openBriefly(DATABASE_SECONDS)) {
+      DatabaseShape shape = DatabaseShape.read(connection);
+      Stamp stamp = Stamp.read(connection);
+      Found found = withRepository(url, source, expectation, shape, stamp);
+      return found.result.notedIn(note(connection, found.repository, expectation, found.result));
     } catch (OperatorException e) {
       if (e.kind() != Kind.DATABASE_UNREACHABLE) {
         throw e;
@@ -76,8 +86,66 @@ public final class Check {
     }
   }
 
+  private record Found(@Nullable Repository repository, CheckResult result) {}
+
+  /**
+   * What is recorded says more, if it can be had: a store that is down must not keep production
+   * from being deployed.
+   */
+  private Found withRepository(
+      PostgresUrl url,
+      @Nullable String source,
+      Expectation expectation,
+      DatabaseShape shape,
+      @Nullable Stamp stamp) {
+    String place = location;
+    if (place == null) {
+      return new Found(
+          null, new Judgement(url, source, expectation, shape, stamp, null, null).result());
+    }
+    CompletableFuture<Found> asked = new CompletableFuture<>();
+    Thread.ofVirtual()
+        .name("check-repository")
+        .start(() -> {
+          try {
+            Repository repository = Repository.open(place);
+            asked.complete(
+                new Found(
+                    repository,
+                    new Judgement(url, source, expectation, shape, stamp, repository, null)
+                        .result()));
+          } catch (RuntimeException e) {
+            asked.completeExceptionally(e);
+          }
+        });
+    String why;
+    try {
+      return asked.get(REPOSITORY_MAX.toSeconds(), TimeUnit.SECONDS);
+    } catch (TimeoutException e) {
+      why = "the repository did not answer within " + REPOSITORY_MAX.toSeconds() + " s";
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof OperatorException told && told.kind() != Kind.USAGE) {
+        why = "the repository could not be asked: %s: %s".formatted(told.what(), told.why());
+      } else if (e.getCause() instanceof RuntimeException other) {
+        throw other;
+      } else {
+        throw new IllegalStateException(e);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OperatorException(
+          Kind.INTERRUPTED, "the check was stopped", "interrupted", "check again", e);
+    }
+    return new Found(
+        null, new Judgement(url, source, expectation, shape, stamp, null, why).result());
+  }
+
   /** Where a client was told something else than the cluster it asked for, only the repository. */
-  private List<String> note(Connection connection, Expectation expectation, CheckResult result) {
+  private List<String> note(
+      Connection connection,
+      @Nullable Repository repository,
+      Expectation expectation,
+      CheckResult result) {
     List<String> places = new ArrayList<>();
     if (asker == null) {
       return places;
@@ -98,11 +166,15 @@ public final class Check {
       }
     }
     String name = expectation.not() ? null : expectation.cluster();
-    if (repository != null
-        && name != null
-        && repository.clusterNames().contains(name)
-        && new RecordedChecks(repository.cluster(name)).note(asker, result, Instant.now())) {
-      places.add("repository");
+    try {
+      if (repository != null
+          && name != null
+          && repository.clusterNames().contains(name)
+          && new RecordedChecks(repository.cluster(name)).note(asker, result, Instant.now())) {
+        places.add("repository");
+      }
+    } catch (OperatorException e) {
+      LOG.debug("what was checked is not kept in the repository", e);
     }
     return places;
   }
@@ -126,12 +198,13 @@ public final class Check {
         "see that the server runs and the address is right, then check again");
   }
 
-  private final class Judgement {
+  private static final class Judgement {
     private final PostgresUrl url;
     private final @Nullable String source;
     private final Expectation expectation;
     private final DatabaseShape shape;
     private final @Nullable Stamp stamp;
+    private final @Nullable Repository repository;
     private final List<String> reasons = new ArrayList<>();
 
     Judgement(
@@ -139,7 +212,13 @@ public final class Check {
         @Nullable String source,
         Expectation expectation,
         DatabaseShape shape,
-        @Nullable Stamp stamp) {
+        @Nullable Stamp stamp,
+        @Nullable Repository repository,
+        @Nullable String withoutRepository) {
+      this.repository = repository;
+      if (withoutRepository != null) {
+        reasons.add(withoutRepository);
+      }
       this.url = url;
       this.source = source;
       this.expectation = expectation;
@@ -168,14 +247,51 @@ public final class Check {
           && stamp.database().equals(shape.database());
     }
 
+    /**
+     * A copy of a cluster may be protected, too, and has the same system identifier: it is the one
+     * whose history it shares, else the one it says to be, else the one that is meant.
+     */
     private @Nullable ClusterStore withIdentifier() {
-      return repository == null
-          ? null
-          : repository.clusterNames().stream()
-              .map(repository::cluster)
-              .filter(c -> c.document().systemIdentifier().equals(shape.systemIdentifier()))
-              .findFirst()
-              .orElse(null);
+      List<ClusterStore> candidates = new ArrayList<>();
+      for (ClusterStore cluster : clusters()) {
+        if (cluster.document().systemIdentifier().equals(shape.systemIdentifier())) {
+          candidates.add(cluster);
+        }
+      }
+      candidates.sort(
+          Comparator.comparing(
+                  (ClusterStore c) -> !isNamed(c, stamp == null ? null : stamp.cluster()))
+              .thenComparing(c -> !isNamed(c, expectation.cluster())));
+      if (candidates.size() > 1) {
+        for (ClusterStore cluster : candidates) {
+          if (SameHistory.of(shape, cluster) == SameHistory.YES) {
+            return cluster;
+          }
+        }
+      }
+      return candidates.isEmpty() ? null : candidates.getFirst();
+    }
+
+    private static boolean isNamed(ClusterStore cluster, @Nullable String name) {
+      return cluster.document().name().equals(name);
+    }
+
+    /** Those that can be read: what is wrong with another one is not asked here. */
+    private List<ClusterStore> clusters() {
+      List<ClusterStore> clusters = new ArrayList<>();
+      if (repository != null) {
+        for (String name : repository.clusterNames()) {
+          try {
+            clusters.add(repository.cluster(name));
+          } catch (OperatorException e) {
+            if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
+              throw e;
+            }
+            reasons.add("what is recorded of %s cannot be read: %s".formatted(name, e.why()));
+          }
+        }
+      }
+      return clusters;
     }
 
     /** The system identifier is a recorded cluster's: it is that one, or a copy of its files. */
@@ -253,6 +369,19 @@ public final class Check {
               null,
               "check again in a minute; holdfast status %s says what is recorded, and holdfast record %s --url takes the address of the server that was promoted"
                   .formatted(name, name));
+        }
+        case WENT_ON -> {
+          reasons.add(
+              "%s is recorded on an older timeline than it writes on%s".formatted(name, at));
+          yield told(
+              Verdict.DOUBTFUL,
+              name,
+              environment,
+              "this is %s after a failover (a standby that was promoted) and not recorded yet, or a copy that was restored and started"
+                  .formatted(name),
+              null,
+              "if it was promoted, point the recorder at it: holdfast record %s --url URL; then check again"
+                  .formatted(name));
         }
         case NOT_RECORDED, UNKNOWN -> {
           reasons.add(
@@ -408,23 +537,36 @@ public final class Check {
       if (repository == null) {
         return null;
       }
-      List<String> names = repository.clusterNames();
+      List<ClusterStore> readable = clusters();
+      List<String> names = readable.stream().map(c -> c.document().name()).toList();
       String wanted =
           !expectation.not() && expectation.cluster() != null
               ? expectation.cluster()
               : stamp != null && names.contains(stamp.cluster()) ? stamp.cluster() : null;
-      if (wanted != null) {
-        return repository.cluster(wanted);
+      if (wanted != null && !names.contains(wanted)) {
+        return repository.cluster(wanted); // says that it is not there, or why it cannot be read
       }
-      return names.size() == 1 ? repository.cluster(names.getFirst()) : null;
+      return readable.stream()
+          .filter(c -> wanted == null ? names.size() == 1 : isNamed(c, wanted))
+          .findFirst()
+          .orElse(null);
     }
 
     private @Nullable ShapeDifference difference(ClusterStore cluster) {
-      List<String> catalogs = cluster.catalogs();
-      if (catalogs.isEmpty()) {
+      Catalog newest;
+      try {
+        List<String> catalogs = cluster.catalogs();
+        if (catalogs.isEmpty()) {
+          return null;
+        }
+        newest = cluster.catalog(catalogs.getLast(), Catalog.class);
+      } catch (OperatorException e) {
+        if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
+          throw e;
+        }
+        reasons.add("its tables could not be compared with what is recorded: " + e.why());
         return null;
       }
-      Catalog newest = cluster.catalog(catalogs.getLast(), Catalog.class);
       String usual = PostgresUrl.parse(cluster.document().url()).database();
       String wanted = stamp == null ? usual : stamp.database();
       return newest.databases().stream()
@@ -446,7 +588,11 @@ public final class Check {
             case SAME, STANDBY, UNPROVEN, DOUBTFUL -> true;
             default -> false;
           };
-      boolean named = itself && expectation.names(cluster, environment);
+      // Until somebody adopts it, a stamp that was made elsewhere counts as what it says for
+      // whoever
+      // must not be there: it may be production itself, upgraded or renamed.
+      boolean unfit = expectation.not() && verdict == Verdict.DUMP_COPY && !fits();
+      boolean named = (itself || unfit) && expectation.names(cluster, environment);
       return new CheckResult(
           url.redacted(),
           source,

@@ -44,8 +44,8 @@ final class ClusterAsked {
       asked.add(
           new Asked(
               "repository",
-              check.application(),
-              check.host(),
+              ClientFolding.name(check.application()),
+              ClientFolding.name(check.host()),
               check.commit(),
               check.rightAt(),
               check.wrongAt(),
@@ -77,13 +77,13 @@ final class ClusterAsked {
             asked.add(
                 new Asked(
                     "database " + database,
-                    one.application(),
-                    one.host(),
+                    ClientFolding.name(one.application()),
+                    ClientFolding.name(one.host()),
                     one.commit(),
                     one.rightAt(),
                     one.wrongAt(),
                     null,
-                    one.wrong(),
+                    one.wrong() == null ? null : ClientFolding.name(one.wrong()),
                     null));
           }
         }

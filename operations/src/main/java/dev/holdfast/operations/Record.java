@@ -745,7 +745,10 @@ public final class Record {
         if (catalogUnread) {
           LOG.debug("the catalog still cannot be read", e);
         } else {
-          LOG.warn("the catalog could not be read after a change of the schema; trying again", e);
+          LOG.warn(
+              "the catalog could not be read after a change of the schema; trying again: {}",
+              e.getMessage());
+          LOG.debug("it failed so", e);
         }
         catalogUnread = true;
         catalogPauseNanos = Math.min(2 * catalogPauseNanos, CATALOG_NANOS_MAX);

@@ -25,6 +25,8 @@ enum SameHistory {
   NO,
   /** A recorder is at work, and not on this server. */
   RECORDED_ELSEWHERE,
+  /** It writes on a newer timeline than what is recorded: promoted, or restored and started. */
+  WENT_ON,
   /** Nobody records, and its newest checkpoint is past what is recorded. */
   NOT_RECORDED,
   /** It does not say what its newest checkpoint is, or that is older than everything recorded. */
@@ -55,14 +57,15 @@ enum SameHistory {
         return seen == NO ? NO : YES;
       }
       if (!recording) {
-        return seen;
+        // Of two servers with the same last checkpoint nothing tells which one it is.
+        return seen == YES && !shape.inRecovery() ? NOT_RECORDED : seen;
       }
       // A copy of a server that was stopped has its last checkpoint; a standby is not recorded.
       if (seen == YES && shape.inRecovery()) {
         return YES;
       }
       if (System.nanoTime() > deadline) {
-        return seen == UNKNOWN ? UNKNOWN : RECORDED_ELSEWHERE;
+        return seen == UNKNOWN ? UNKNOWN : wentOn(shape, wal) ? WENT_ON : RECORDED_ELSEWHERE;
       }
       LockSupport.parkNanos(LOOKING_AGAIN.toNanos()); // a repository tells nobody of what came
     }
@@ -75,6 +78,11 @@ enum SameHistory {
   private static boolean isLeftBehind(DatabaseShape shape, RecordedWal wal) {
     Integer timeline = shape.timeline();
     return timeline != null && Integer.compareUnsigned(timeline, wal.timeline()) < 0;
+  }
+
+  private static boolean wentOn(DatabaseShape shape, RecordedWal wal) {
+    Integer timeline = shape.timeline();
+    return timeline != null && Integer.compareUnsigned(timeline, wal.timeline()) > 0;
   }
 
   private static SameHistory at(DatabaseShape.Checkpoint checkpoint, RecordedWal wal) {

@@ -6,11 +6,14 @@ import dev.holdfast.guard.Identity;
 import dev.holdfast.operations.CheckResult.Verdict;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.store.ClusterDocument;
+import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.Majors;
 import dev.holdfast.wal.Lsn;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.DisplayNameGeneration;
@@ -117,6 +120,77 @@ final class CheckAfterFailoverTest {
         recording.await(1, first.mark("more"));
         assertThat(verdict(family, copy)).isEqualTo(Verdict.PHYSICAL_COPY);
         assertThat(verdict(family, first)).isEqualTo(Verdict.SAME);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("majors")
+  void a_promoted_standby_that_the_recorder_does_not_know_of_is_not_called_a_copy(int major)
+      throws Exception {
+    try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {
+      ServerFamily.Member first = stamped(family);
+      first.execute(
+          "UPDATE holdfast.identity SET alive_at = now() - interval '1 hour', alive_in = holdfast.place()");
+      ServerFamily.Member second = first.standby("second", Map.of());
+      try (FamilyRecorder recording = new FamilyRecorder(family, first.url())) {
+        Lsn written = first.mark("before");
+        recording.await(1, written);
+        second.awaitReplayed(written);
+        first.kill();
+        second.promote();
+        CheckResult result = check(family, second);
+        assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.DOUBTFUL);
+        assertThat(result.headline()).startsWith("this is acme after a failover");
+        assertThat(result.next()).contains("holdfast record acme --url");
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("majors")
+  void while_nobody_records_a_copy_of_a_stopped_server_cannot_be_told_and_that_is_said(int major)
+      throws Exception {
+    try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {
+      ServerFamily.Member first = stamped(family);
+      Path copied;
+      try (FamilyRecorder recording = new FamilyRecorder(family, first.url())) {
+        copied = first.copy("cold");
+        recording.await(1, first.mark("again"));
+      }
+      ServerFamily.Member copy = family.start(copied, Map.of());
+      assertThat(verdict(family, copy)).isEqualTo(Verdict.UNPROVEN);
+      assertThat(verdict(family, first)).isEqualTo(Verdict.UNPROVEN);
+    }
+  }
+
+  /** A copy of a cluster's files may be protected, too. */
+  @ParameterizedTest
+  @MethodSource("majors")
+  void of_two_clusters_with_one_system_identifier_each_is_told_by_its_own_log(int major)
+      throws Exception {
+    try (var family = ServerFamily.begin(PostgresBinaries.embedded(major), 1)) {
+      ServerFamily.Member first = stamped(family);
+      Repository.open(family.repository())
+          .register(
+              new ClusterDocument(
+                  "aaa",
+                  "postgresql",
+                  family.cluster().document().systemIdentifier(),
+                  major,
+                  "staging",
+                  1 << 20,
+                  first.url(),
+                  null,
+                  Instant.now(),
+                  Map.of()));
+      try (FamilyRecorder recording = new FamilyRecorder(family, first.url())) {
+        recording.await(1, first.mark("before"));
+        CheckResult result = check(family, first);
+        assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.SAME);
+        assertThat(result.cluster()).isEqualTo("acme");
+        first.execute("DELETE FROM holdfast.identity");
+        assertThat(check(family, first).cluster()).isEqualTo("acme");
       }
     }
   }

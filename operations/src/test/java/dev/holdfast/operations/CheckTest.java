@@ -10,6 +10,8 @@ import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
 import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.TestServer;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -217,6 +219,11 @@ final class CheckTest {
     assertThat(result.expected()).isFalse();
     assertThat(result.missing().any()).isFalse();
 
+    // It may be production itself, moved: a test suite must not begin.
+    assertThat(
+            check(elsewhere.url("dumped"), Expectation.not("production"), acme.repository)
+                .expected())
+        .isFalse();
     elsewhere.executeIn("dumped", "SELECT holdfast.adopt('development')");
     CheckResult adopted = check(elsewhere.url("dumped"));
     assertThat(adopted.verdict()).isEqualTo(Verdict.DUMP_COPY);
@@ -274,6 +281,44 @@ final class CheckTest {
     assertThat(check(acme.server.url("fresh")).headline())
         .isEqualTo(
             "this database on acme's server is empty: it is called \"fresh\", acme's is \"postgres\"");
+  }
+
+  @Test
+  void a_repository_that_cannot_be_read_leaves_what_the_database_says() throws Exception {
+    Path repository = acme.server.folder().resolve("unreadable");
+    Processes.run(List.of("cp", "-a", acme.repository, repository.toString()));
+    for (String name : List.of("holdfast.json", "holdfast.copy.json")) {
+      Files.writeString(repository.resolve(name), "not a repository");
+    }
+    CheckResult result = check(acme.server.url("postgres"), PRODUCTION, repository.toString());
+    assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.UNPROVEN);
+    assertThat(result.expected()).isTrue();
+    assertThat(result.reasons())
+        .anyMatch(reason -> reason.startsWith("the repository could not be asked: "));
+  }
+
+  @Test
+  void what_is_wrong_with_another_cluster_is_not_in_the_way() throws Exception {
+    Path repository = acme.server.folder().resolve("damaged");
+    Processes.run(List.of("cp", "-a", acme.repository, repository.toString()));
+    Path other = repository.resolve("clusters/aaa");
+    Files.createDirectories(other);
+    Files.writeString(other.resolve("cluster.json"), "not a cluster");
+    CheckResult result = check(acme.server.url("postgres"), PRODUCTION, repository.toString());
+    assertThat(result.verdict()).as(result.toString()).isIn(Verdict.SAME, Verdict.UNPROVEN);
+    assertThat(result.expected()).isTrue();
+  }
+
+  @Test
+  void who_accepts_and_says_nothing_is_not_waited_for_long() throws Exception {
+    try (ServerSocket silent = new ServerSocket(0, 10, InetAddress.getLoopbackAddress())) {
+      long begun = System.nanoTime();
+      CheckResult result =
+          check("postgresql://postgres@127.0.0.1:" + silent.getLocalPort() + "/postgres");
+      assertThat(result.verdict()).isEqualTo(Verdict.UNREACHABLE);
+      // Not a measure: what a driver does by itself is half a minute, or for ever.
+      assertThat(Duration.ofNanos(System.nanoTime() - begun)).isLessThan(Duration.ofSeconds(25));
+    }
   }
 
   @Test

@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -287,7 +288,9 @@ public final class PostgresUrl {
               && Integer.parseInt(port) <= 65535;
       if (!port.isEmpty() && !isPort) {
         throw ConnectionText.wrong(
-            "\"" + port + "\" is not a port", "give a number from 1 to 65535");
+            // What stands there may be the beginning of a password with a slash in it.
+            "what follows the host is not a port",
+            "give a number from 1 to 65535; in a password write / as %2F, @ as %40 and : as %3A");
       }
       if (each[i].startsWith("/") || each[i].startsWith("@")) {
         throw ConnectionText.wrong(
@@ -340,6 +343,27 @@ public final class PostgresUrl {
     changed.put("application_name", name);
     return new PostgresUrl(
         hosts, database, user, password, changed, passwordFile, credentials, environmentPassword);
+  }
+
+  /**
+   * Connects for a question that is to be answered soon: no step of it, connecting included, waits
+   * for longer than this.
+   *
+   * @param seconds at least 2
+   */
+  public Connection openBriefly(int seconds) {
+    Properties properties = new Properties();
+    properties.setProperty("connectTimeout", Integer.toString(Math.max(1, seconds / 2)));
+    properties.setProperty("loginTimeout", Integer.toString(seconds));
+    properties.setProperty("socketTimeout", Integer.toString(seconds));
+    Connection connection = open(properties);
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(
+          "SET statement_timeout = '%1$ds'; SET lock_timeout = '%1$ds'".formatted(seconds - 1));
+      return connection;
+    } catch (SQLException e) {
+      throw ConnectFailures.of(this, e);
+    }
   }
 
   /** A URI without any password: what the repository keeps, and what {@link #parse} takes again. */
