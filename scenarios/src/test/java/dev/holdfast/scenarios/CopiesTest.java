@@ -162,7 +162,9 @@ final class CopiesTest {
     assertThat(restore(Dump.CUSTOM, original, copy.superuser(), List.of()).exitCode()).isZero();
 
     assertRefusedAsACopy(copy, "DROP TABLE orders");
-    assertReleases(copy, copy.address());
+    // Renamed, production would look the same: it takes the database's owner.
+    assertThat(refused(copy.as(ANYBODY), RELEASE).sqlState()).isEqualTo("42501");
+    assertReleases(copy, copy.address(), copy.address());
     assertArmed(original);
   }
 
@@ -312,7 +314,11 @@ final class CopiesTest {
   }
 
   private void assertReleases(GuardedDatabase copy, Address owner) {
-    assertThat(sql(copy.as(ANYBODY), List.of(RELEASE))).isEqualTo(new Outcome.Done());
+    assertReleases(copy, copy.as(ANYBODY), owner);
+  }
+
+  private void assertReleases(GuardedDatabase copy, Address releasing, Address owner) {
+    assertThat(sql(releasing, List.of(RELEASE))).isEqualTo(new Outcome.Done());
     assertThat(sql(owner, ORDINARY.subList(0, 4))).isEqualTo(new Outcome.Done());
     assertThat(sql(owner, FREELY)).isEqualTo(new Outcome.Done());
     assertThat(copy.contents().tables()).isEmpty();
