@@ -118,7 +118,7 @@ final class CheckCommand extends CliCommand {
     }
     for (Path file : environmentFiles) {
       for (EnvironmentFile.Address found : EnvironmentFile.addresses(file)) {
-        results.add(check.of(found.url(), file + ": " + found.name(), expectation));
+        results.add(checked(check, found, file + ": " + found.name(), expectation));
       }
     }
     switch (form) {
@@ -132,6 +132,17 @@ final class CheckCommand extends CliCommand {
     return results.stream().anyMatch(r -> !r.expected() && r.verdict() != Verdict.UNREACHABLE)
         ? Kind.DIFFERENT.exitCode()
         : Kind.DATABASE_UNREACHABLE.exitCode();
+  }
+
+  /** Of several addresses it has to be said which one is not understood. */
+  private static CheckResult checked(
+      Check check, EnvironmentFile.Address found, String source, Expectation expectation) {
+    try {
+      return check.of(found.url(), source, expectation);
+    } catch (OperatorException e) {
+      throw new OperatorException(
+          e.kind(), "cannot check " + source, e.what() + ": " + e.why(), e.next(), e);
+    }
   }
 
   private Expectation expectation() {

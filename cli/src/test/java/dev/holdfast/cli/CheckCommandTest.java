@@ -221,6 +221,11 @@ class CheckCommandTest {
     assertThat(run("check", "--env-file", file.toString(), "--not", "production")).isEqualTo(2);
     assertThat(err.toString(StandardCharsets.UTF_8)).contains("there is no database in");
     assertThat(run("check", "--env-file", folder + "/none", "--not", "production")).isEqualTo(2);
+    // The beginning of a password with a slash in it is no port, and is not shown.
+    Path slash =
+        Files.writeString(folder.resolve("slash.env"), "A=postgres://u:ses/ame@127.0.0.1/d\n");
+    assertThat(run("check", "--env-file", slash.toString(), "--not", "production")).isEqualTo(2);
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("slash.env: A").doesNotContain("ses");
     // An address that is not understood must not pass unseen.
     Path exported =
         Files.writeString(folder.resolve("sh.env"), "export A=postgres://u:sesame@h/d\n");

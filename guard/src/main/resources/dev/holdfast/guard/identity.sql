@@ -188,8 +188,8 @@ BEGIN
   END IF;
 END $$;
 
--- Says what a restored copy is from now on. On another server anybody may, on its own the database's owner: it is refused where the stamp fits the server, and where
--- Holdfast has just been seen at work, since then it is no copy.
+-- Says what a restored copy is from now on. On another server anybody may, on its own the database's owner: it is refused
+-- where the stamp fits the server, and where Holdfast has just been seen at work, since then it is no copy.
 CREATE OR REPLACE FUNCTION holdfast.adopt(environment_name text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -430,7 +430,8 @@ public final class Check {
       ShapeDifference difference = compared == null ? null : difference(compared);
       String name =
           stamp != null ? stamp.cluster() : compared == null ? null : compared.document().name();
-      if (ShapeDifference.isEmpty(shape)) {
+      // Stamped here, it is the one, before its first migration or after its last accident.
+      if (ShapeDifference.isEmpty(shape) && !fits()) {
         return told(
             Verdict.EMPTY,
             stamp == null ? null : name,
