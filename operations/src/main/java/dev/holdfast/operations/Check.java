@@ -23,6 +23,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -74,7 +75,8 @@ public final class Check {
         url.withApplicationName(APPLICATION).openBriefly(DATABASE_SECONDS)) {
       DatabaseShape shape = DatabaseShape.read(connection);
       Stamp stamp = Stamp.read(connection);
-      Found found = withRepository(url, source, expectation, shape, stamp);
+      Found found =
+          withRepository(url, source, expectation, shape, stamp, () -> receivers(connection));
       return found.result.notedIn(note(connection, found.repository, expectation, found.result));
     } catch (OperatorException e) {
       if (e.kind() != Kind.DATABASE_UNREACHABLE) {
@@ -83,6 +85,15 @@ public final class Check {
       return unreachable(url, source, expectation, String.valueOf(e.getMessage()));
     } catch (SQLException e) {
       return unreachable(url, source, expectation, String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static List<String> receivers(Connection connection) {
+    try {
+      return DatabaseShape.receivers(connection);
+    } catch (SQLException e) {
+      LOG.debug("who receives its WAL is not known any more", e);
+      return List.of();
     }
   }
 
@@ -97,11 +108,13 @@ public final class Check {
       @Nullable String source,
       Expectation expectation,
       DatabaseShape shape,
-      @Nullable Stamp stamp) {
+      @Nullable Stamp stamp,
+      Supplier<List<String>> receivers) {
     String place = location;
     if (place == null) {
       return new Found(
-          null, new Judgement(url, source, expectation, shape, stamp, null, null).result());
+          null,
+          new Judgement(url, source, expectation, shape, stamp, receivers, null, null).result());
     }
     CompletableFuture<Found> asked = new CompletableFuture<>();
     Thread.ofVirtual()
@@ -112,7 +125,8 @@ public final class Check {
             asked.complete(
                 new Found(
                     repository,
-                    new Judgement(url, source, expectation, shape, stamp, repository, null)
+                    new Judgement(
+                            url, source, expectation, shape, stamp, receivers, repository, null)
                         .result()));
           } catch (RuntimeException e) {
             asked.completeExceptionally(e);
@@ -137,7 +151,7 @@ public final class Check {
           Kind.INTERRUPTED, "the check was stopped", "interrupted", "check again", e);
     }
     return new Found(
-        null, new Judgement(url, source, expectation, shape, stamp, null, why).result());
+        null, new Judgement(url, source, expectation, shape, stamp, receivers, null, why).result());
   }
 
   /** Where a client was told something else than the cluster it asked for, only the repository. */
@@ -204,6 +218,7 @@ public final class Check {
     private final Expectation expectation;
     private final DatabaseShape shape;
     private final @Nullable Stamp stamp;
+    private final Supplier<List<String>> receivers;
     private final @Nullable Repository repository;
     private final List<String> reasons = new ArrayList<>();
 
@@ -213,9 +228,11 @@ public final class Check {
         Expectation expectation,
         DatabaseShape shape,
         @Nullable Stamp stamp,
+        Supplier<List<String>> receivers,
         @Nullable Repository repository,
         @Nullable String withoutRepository) {
       this.repository = repository;
+      this.receivers = receivers;
       if (withoutRepository != null) {
         reasons.add(withoutRepository);
       }
@@ -264,7 +281,7 @@ public final class Check {
               .thenComparing(c -> !isNamed(c, expectation.cluster())));
       if (candidates.size() > 1) {
         for (ClusterStore cluster : candidates) {
-          if (SameHistory.of(shape, cluster) == SameHistory.YES) {
+          if (SameHistory.of(shape, receivers, cluster) == SameHistory.YES) {
             return cluster;
           }
         }
@@ -324,7 +341,7 @@ public final class Check {
             null,
             "correct the database's name in the URL");
       }
-      SameHistory history = SameHistory.of(shape, cluster);
+      SameHistory history = SameHistory.of(shape, receivers, cluster);
       DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
       Integer timeline = shape.timeline();
       String at =

@@ -12,6 +12,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 
 /**
  * Whether a server wrote, or replays, the very WAL that is recorded. A copy of the data directory
@@ -41,9 +42,10 @@ enum SameHistory {
   private static final Duration LOOKING_AGAIN = Duration.ofMillis(200);
 
   /** A recorder that is at work may be a little behind: waits for it. */
-  static SameHistory of(DatabaseShape shape, ClusterStore cluster) {
-    boolean recordedHere =
-        shape.receivers().contains(WalReceiver.applicationName(cluster.document().name()));
+  static SameHistory of(
+      DatabaseShape shape, Supplier<List<String>> receivers, ClusterStore cluster) {
+    String recorder = WalReceiver.applicationName(cluster.document().name());
+    boolean recordedHere = shape.receivers().contains(recorder);
     DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
     if (checkpoint == null) {
       return recordedHere ? YES : UNKNOWN;
@@ -68,6 +70,8 @@ enum SameHistory {
         return seen == UNKNOWN ? UNKNOWN : wentOn(shape, wal) ? WENT_ON : RECORDED_ELSEWHERE;
       }
       LockSupport.parkNanos(LOOKING_AGAIN.toNanos()); // a repository tells nobody of what came
+      // At the end of a timeline it leaves for a moment and comes again.
+      recordedHere = receivers.get().contains(recorder);
     }
   }
 

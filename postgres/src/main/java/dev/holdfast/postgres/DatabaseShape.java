@@ -139,7 +139,8 @@ public record DatabaseShape(
     }
   }
 
-  private static List<String> receivers(Connection connection) throws SQLException {
+  /** As {@link #receivers()}, asked now. */
+  public static List<String> receivers(Connection connection) throws SQLException {
     List<String> names = new ArrayList<>();
     try (Statement statement = connection.createStatement();
         ResultSet rows =
