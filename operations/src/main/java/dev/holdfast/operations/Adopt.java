@@ -86,7 +86,7 @@ public final class Adopt {
       }
       return new Adopted(url.database(), false, e.why());
     } catch (SQLException e) {
-      throw new IllegalStateException(e); // closing
+      return new Adopted(url.database(), false, String.valueOf(e.getMessage()));
     }
   }
 }

@@ -221,6 +221,8 @@ public final class Check {
     private final Supplier<List<String>> receivers;
     private final @Nullable Repository repository;
     private final List<String> reasons = new ArrayList<>();
+    private final String toBeSure;
+    private @Nullable List<ClusterStore> readable;
 
     Judgement(
         PostgresUrl url,
@@ -236,6 +238,10 @@ public final class Check {
       if (withoutRepository != null) {
         reasons.add(withoutRepository);
       }
+      this.toBeSure =
+          withoutRepository == null
+              ? "name the repository to be sure: --repository URL, or HOLDFAST_REPOSITORY"
+              : "see that the repository can be reached, then check again to be sure";
       this.url = url;
       this.source = source;
       this.expectation = expectation;
@@ -254,8 +260,8 @@ public final class Check {
       } else {
         reasons.add("it has no stamp of Holdfast's");
       }
-      ClusterStore itself = withIdentifier();
-      return itself == null ? elsewhere() : onItsServer(itself);
+      Told itself = withIdentifier();
+      return itself == null ? elsewhere() : onItsServer(itself.cluster, itself.history);
     }
 
     private boolean fits() {
@@ -268,7 +274,7 @@ public final class Check {
      * A copy of a cluster may be protected, too, and has the same system identifier: it is the one
      * whose history it shares, else the one it says to be, else the one that is meant.
      */
-    private @Nullable ClusterStore withIdentifier() {
+    private @Nullable Told withIdentifier() {
       List<ClusterStore> candidates = new ArrayList<>();
       for (ClusterStore cluster : clusters()) {
         if (cluster.document().systemIdentifier().equals(shape.systemIdentifier())) {
@@ -279,15 +285,20 @@ public final class Check {
           Comparator.comparing(
                   (ClusterStore c) -> !isNamed(c, stamp == null ? null : stamp.cluster()))
               .thenComparing(c -> !isNamed(c, expectation.cluster())));
-      if (candidates.size() > 1) {
-        for (ClusterStore cluster : candidates) {
-          if (SameHistory.of(shape, receivers, cluster) == SameHistory.YES) {
-            return cluster;
-          }
+      long deadline = SameHistory.deadline(); // for all of them together
+      Told first = null;
+      for (ClusterStore cluster : candidates) {
+        Told told = new Told(cluster, SameHistory.of(shape, receivers, cluster, deadline));
+        if (told.history == SameHistory.YES) {
+          return told;
         }
+        first = first == null ? told : first;
       }
-      return candidates.isEmpty() ? null : candidates.getFirst();
+      return first;
     }
+
+    /** A cluster whose system identifier it has, and whether its log is that cluster's. */
+    private record Told(ClusterStore cluster, SameHistory history) {}
 
     private static boolean isNamed(ClusterStore cluster, @Nullable String name) {
       return cluster.document().name().equals(name);
@@ -295,7 +306,11 @@ public final class Check {
 
     /** Those that can be read: what is wrong with another one is not asked here. */
     private List<ClusterStore> clusters() {
+      if (readable != null) {
+        return readable;
+      }
       List<ClusterStore> clusters = new ArrayList<>();
+      readable = clusters;
       if (repository != null) {
         for (String name : repository.clusterNames()) {
           try {
@@ -312,7 +327,7 @@ public final class Check {
     }
 
     /** The system identifier is a recorded cluster's: it is that one, or a copy of its files. */
-    private CheckResult onItsServer(ClusterStore cluster) {
+    private CheckResult onItsServer(ClusterStore cluster, SameHistory history) {
       ClusterDocument document = cluster.document();
       String name = document.name();
       String environment = stamp == null ? document.environment() : stamp.environment();
@@ -341,7 +356,6 @@ public final class Check {
             null,
             "correct the database's name in the URL");
       }
-      SameHistory history = SameHistory.of(shape, receivers, cluster);
       DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
       Integer timeline = shape.timeline();
       String at =
@@ -494,7 +508,7 @@ public final class Check {
             "this database was never protected: it may be a new, empty or hand-made one",
             null,
             repository == null
-                ? "name the repository that knows the cluster: --repository URL, or HOLDFAST_REPOSITORY"
+                ? toBeSure
                 : "if it is the one: holdfast protect NAME URL --environment ENV");
       }
       return told(
@@ -547,7 +561,7 @@ public final class Check {
           "this is %s/%s, as far as it can be told without a repository: a copy of its files would look the same"
               .formatted(itsStamp.cluster(), itsStamp.environment()),
           null,
-          "name the repository to be sure: --repository URL, or HOLDFAST_REPOSITORY");
+          toBeSure);
     }
 
     /** The cluster it is most likely about. */
@@ -555,8 +569,8 @@ public final class Check {
       if (repository == null) {
         return null;
       }
-      List<ClusterStore> readable = clusters();
-      List<String> names = readable.stream().map(c -> c.document().name()).toList();
+      List<ClusterStore> known = clusters();
+      List<String> names = known.stream().map(c -> c.document().name()).toList();
       String wanted =
           !expectation.not() && expectation.cluster() != null
               ? expectation.cluster()
@@ -564,7 +578,7 @@ public final class Check {
       if (wanted != null && !names.contains(wanted)) {
         return repository.cluster(wanted); // says that it is not there, or why it cannot be read
       }
-      return readable.stream()
+      return known.stream()
           .filter(c -> wanted == null ? names.size() == 1 : isNamed(c, wanted))
           .findFirst()
           .orElse(null);

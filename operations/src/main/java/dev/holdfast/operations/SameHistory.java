@@ -41,16 +41,25 @@ enum SameHistory {
 
   private static final Duration LOOKING_AGAIN = Duration.ofMillis(200);
 
-  /** A recorder that is at work may be a little behind: waits for it. */
+  /** Until when a recorder may be waited for that begins to be waited for now. */
+  static long deadline() {
+    return System.nanoTime() + RECORDED_WITHIN.toNanos();
+  }
+
+  /**
+   * A recorder that is at work may be a little behind: waits for it.
+   *
+   * @param receivers who receives the server's WAL, asked again
+   * @param deadline {@link System#nanoTime()} until which
+   */
   static SameHistory of(
-      DatabaseShape shape, Supplier<List<String>> receivers, ClusterStore cluster) {
+      DatabaseShape shape, Supplier<List<String>> receivers, ClusterStore cluster, long deadline) {
     String recorder = WalReceiver.applicationName(cluster.document().name());
     boolean recordedHere = shape.receivers().contains(recorder);
     DatabaseShape.Checkpoint checkpoint = shape.checkpoint();
     if (checkpoint == null) {
       return recordedHere ? YES : UNKNOWN;
     }
-    long deadline = System.nanoTime() + RECORDED_WITHIN.toNanos();
     while (true) {
       RecordedWal wal = new RecordedWal(cluster);
       SameHistory seen = isLeftBehind(shape, wal) ? NO : at(checkpoint, wal);

@@ -21,7 +21,7 @@ public record Stamps(List<String> stamped, List<Without> without) {
   private static final String APPLICATION = "holdfast:stamp";
 
   /** A database that could not be stamped. */
-  public record Without(String database, String why) {}
+  public record Without(String database, String why, String next) {}
 
   /**
    * Stamps every database that lets the role in, templates aside.
@@ -37,7 +37,7 @@ public record Stamps(List<String> stamped, List<Without> without) {
         Identity.stamp(connection, cluster, environment);
         stamped.add(database);
       } catch (OperatorException e) {
-        without.add(new Without(database, e.why()));
+        without.add(new Without(database, e.why(), e.next()));
       } catch (SQLException e) {
         throw new IllegalStateException(e); // closing
       }
@@ -74,7 +74,7 @@ public record Stamps(List<String> stamped, List<Without> without) {
                 "warning",
                 "%s does not say who it is, so that applications cannot ask: %s"
                     .formatted(w.database(), w.why()),
-                "holdfast protect … --print-sql shows the statements; run them in it as its owner"))
+                w.next()))
         .toList();
   }
 }
