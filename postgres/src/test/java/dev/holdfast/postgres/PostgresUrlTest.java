@@ -100,7 +100,8 @@ class PostgresUrlTest {
           mysql://h/d                          | "mysql://" is not PostgreSQL's
           jdbc:postgresql://h/d                | this is a JDBC URL
           shop                                 | it is neither a URI nor keywords and values
-          postgresql://h:70000/d               | "70000" is not a port
+          postgresql://h:70000/d               | what follows the host is not a port
+          postgresql://u:s3cret/x@h/d          | what follows the host is not a port
           postgresql://[::1/d                  | a "]" is missing after the IPv6 address
           postgresql://h/d?sslmode=yes         | sslmode cannot be "yes"
           postgresql://h/d?connect_timeout=soon| connect_timeout cannot be "soon"
