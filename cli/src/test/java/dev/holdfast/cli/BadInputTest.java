@@ -4,9 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.testkit.TestServer;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -23,8 +20,6 @@ class BadInputTest {
   private static String repository;
   private static String committedNothing;
   private static String rolledBack;
-
-  private record Answer(int exitCode, String out, String err) {}
 
   @BeforeAll
   static void protectOne() {
@@ -54,7 +49,7 @@ class BadInputTest {
     server.close();
   }
 
-  private static Answer protect(String name, String url, String... more) {
+  private static Ended protect(String name, String url, String... more) {
     String[] arguments = {
       "protect", name, url, "--environment", "production", "--recorder-url", url
     };
@@ -63,28 +58,10 @@ class BadInputTest {
     return run(all);
   }
 
-  private static Answer run(String... arguments) {
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    ByteArrayOutputStream err = new ByteArrayOutputStream();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    int exitCode =
-        new CommandLineRun(
-                terminal,
-                Map.of(
-                    "HOLDFAST_REPOSITORY", repository, "XDG_CONFIG_HOME", repository + "-config"))
-            .execute(arguments);
-    Answer answer =
-        new Answer(
-            exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-    assertThat(answer.err).as("no stack trace reaches a user").doesNotContain("\tat ");
-    return answer;
+  private static Ended run(String... arguments) {
+    return InProcess.run(
+        Map.of("HOLDFAST_REPOSITORY", repository, "XDG_CONFIG_HOME", repository + "-config"),
+        arguments);
   }
 
   @Test
@@ -94,9 +71,9 @@ class BadInputTest {
 
   @Test
   void a_server_that_does_not_answer_is_exit_code_7() {
-    Answer answer = protect("other", "postgresql://postgres@127.0.0.1:1/postgres");
+    Ended answer = protect("other", "postgresql://postgres@127.0.0.1:1/postgres");
     assertThat(answer.exitCode()).isEqualTo(7);
-    assertThat(answer.err).contains("127.0.0.1:1").contains("next:");
+    assertThat(answer.err()).contains("127.0.0.1:1").contains("next:");
   }
 
   @Test
@@ -107,12 +84,12 @@ class BadInputTest {
     try {
       Files.writeString(hba, "host all locked 127.0.0.1/32 scram-sha-256\n" + before);
       server.execute("SELECT pg_reload_conf()");
-      Answer answer =
+      Ended answer =
           protect(
               "other",
               "postgresql://locked:wrongsecret@127.0.0.1:" + server.server().port() + "/postgres");
       assertThat(answer.exitCode()).isEqualTo(7);
-      assertThat(answer.err).contains("password").doesNotContain("wrongsecret");
+      assertThat(answer.err()).contains("password").doesNotContain("wrongsecret");
     } finally {
       Files.writeString(hba, before);
       server.execute("SELECT pg_reload_conf()");
@@ -126,9 +103,9 @@ class BadInputTest {
             PostgresBinaries.embedded(16),
             Map.of("wal_level", "minimal", "max_wal_senders", "0", "max_slot_wal_keep_size", "-1"),
             List.of())) {
-      Answer answer = protect("other", minimal.url("postgres"));
+      Ended answer = protect("other", minimal.url("postgres"));
       assertThat(answer.exitCode()).isEqualTo(3);
-      assertThat(answer.err)
+      assertThat(answer.err())
           .contains("ALTER SYSTEM SET wal_level")
           .contains("ALTER SYSTEM SET max_slot_wal_keep_size");
       assertThat(run("status", "other").exitCode()).as("nothing was registered").isEqualTo(2);
@@ -138,63 +115,63 @@ class BadInputTest {
   @Test
   void a_name_that_another_server_has_is_refused() {
     try (TestServer other = TestServer.start(18)) {
-      Answer answer = protect("acme", other.url("postgres"));
+      Ended answer = protect("acme", other.url("postgres"));
       assertThat(answer.exitCode()).isEqualTo(3);
-      assertThat(run("status", "acme").out).contains("acme");
+      assertThat(run("status", "acme").out()).contains("acme");
     }
   }
 
   @Test
   void an_unknown_cluster_lists_the_known_ones() {
-    Answer answer = run("log", "acmee");
+    Ended answer = run("log", "acmee");
     assertThat(answer.exitCode()).isEqualTo(2);
-    assertThat(answer.err).contains("acme");
+    assertThat(answer.err()).contains("acme");
   }
 
   @Test
   void a_transaction_that_is_not_recorded_says_what_is() {
-    Answer answer = run("show", "acme", "4000000000");
+    Ended answer = run("show", "acme", "4000000000");
     assertThat(answer.exitCode()).isEqualTo(2);
-    assertThat(answer.err).contains("the repository holds 0/");
+    assertThat(answer.err()).contains("the repository holds 0/");
   }
 
   @Test
   void an_lsn_given_as_a_transaction_is_named_as_one() {
-    Answer answer = run("revert", "acme", "0/3000148");
+    Ended answer = run("revert", "acme", "0/3000148");
     assertThat(answer.exitCode()).isEqualTo(2);
-    assertThat(answer.err).contains("it looks like an LSN").contains("fork NAME --lsn 0/3000148");
+    assertThat(answer.err()).contains("it looks like an LSN").contains("fork NAME --lsn 0/3000148");
   }
 
   @Test
   void a_transaction_that_destroyed_nothing_has_nothing_to_undo() {
-    Answer answer = run("revert", "acme", committedNothing);
+    Ended answer = run("revert", "acme", committedNothing);
     assertThat(answer.exitCode()).isEqualTo(3);
-    assertThat(answer.err).contains("it changed no rows and dropped no table");
+    assertThat(answer.err()).contains("it changed no rows and dropped no table");
   }
 
   @Test
   void a_transaction_that_was_rolled_back_is_named_as_one() {
-    Answer answer = run("revert", "acme", rolledBack);
+    Ended answer = run("revert", "acme", rolledBack);
     assertThat(answer.exitCode()).isEqualTo(3);
-    assertThat(answer.err).contains("it was rolled back");
+    assertThat(answer.err()).contains("it was rolled back");
   }
 
   @Test
   void a_fork_in_the_future_or_before_the_first_backup_is_refused_with_what_can_be_reached() {
-    Answer future = run("fork", "acme", "--at", "2100-01-01T00:00:00Z");
+    Ended future = run("fork", "acme", "--at", "2100-01-01T00:00:00Z");
     assertThat(future.exitCode()).isEqualTo(3);
-    assertThat(future.err).contains("that is in the future");
-    Answer early = run("fork", "acme", "--lsn", "0/1000000");
+    assertThat(future.err()).contains("that is in the future");
+    Ended early = run("fork", "acme", "--lsn", "0/1000000");
     assertThat(early.exitCode()).isEqualTo(3);
-    Answer late = run("fork", "acme", "--lsn", "FF/0");
+    Ended late = run("fork", "acme", "--lsn", "FF/0");
     assertThat(late.exitCode()).isEqualTo(3);
-    assertThat(late.err).contains("WAL is recorded without a gap only through");
+    assertThat(late.err()).contains("WAL is recorded without a gap only through");
   }
 
   @Test
   void unlogged_tables_are_said_to_be_unrecoverable_when_protecting() {
-    Answer answer = protect("acme", server.url("postgres"), "--json");
-    assertThat(answer.exitCode()).as(answer.err).isZero();
-    assertThat(answer.out).contains("scratch").contains("unlogged");
+    Ended answer = protect("acme", server.url("postgres"), "--json");
+    assertThat(answer.exitCode()).as(answer.err()).isZero();
+    assertThat(answer.out()).contains("scratch").contains("unlogged");
   }
 }

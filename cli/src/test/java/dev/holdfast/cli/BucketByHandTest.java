@@ -55,8 +55,7 @@ class BucketByHandTest {
 
   @Test
   void from_protect_to_revert_and_a_fork_with_nothing_but_the_bucket() throws Exception {
-    HoldfastProcess.Ended made =
-        run("protect", "acme", server.url("postgres"), "--environment", "production");
+    Ended made = run("protect", "acme", server.url("postgres"), "--environment", "production");
     assertThat(made.exitCode()).as(made.err()).isZero();
 
     for (int round = 0; round < 2; round++) {
@@ -69,7 +68,7 @@ class BucketByHandTest {
     try (HoldfastProcess recorder = holdfast("record", "acme", "--json")) {
       server.execute("DROP TABLE users");
       HoldfastProcess.until(() -> recorder.out().contains("\"dropped\""));
-      HoldfastProcess.Ended log = run("log", "acme", "--destructive", "--json");
+      Ended log = run("log", "acme", "--destructive", "--json");
       assertThat(log.exitCode()).as(log.err()).isZero();
       String xid = log.lines().getLast().get("xid").asString();
 
@@ -79,13 +78,13 @@ class BucketByHandTest {
       JsonNode plan = run("revert", "acme", xid, "--url", server.url("postgres"), "--json").json();
       assertThat(plan.get("counts").get("restored").asLong()).isEqualTo(3_000);
       revert[revert.length - 1] = plan.get("digest").asString();
-      HoldfastProcess.Ended applied = run(revert);
+      Ended applied = run(revert);
       assertThat(applied.exitCode()).as(applied.err()).isZero();
       assertThat(server.value("SELECT count(*) || min(right(email, 2)) FROM users"))
           .as("with the updates recorded by recorders that were killed")
           .isEqualTo("300001");
 
-      HoldfastProcess.Ended backup = run("backup", "acme", "--json");
+      Ended backup = run("backup", "acme", "--json");
       assertThat(backup.exitCode()).as(backup.err()).isZero();
       JsonNode status = run("status", "acme", "--json").json();
       assertThat(status.get("recording").asBoolean()).isTrue();
@@ -97,7 +96,7 @@ class BucketByHandTest {
         assertThat(fork.out()).as(fork.err()).contains("\"url\"");
         fork.terminate();
       }
-      HoldfastProcess.Ended recorded = recorder.terminate();
+      Ended recorded = recorder.terminate();
       assertThat(recorded.err()).contains("recorded through");
     }
     assertThat(home.resolve("repository")).as("nothing is kept beside the bucket").doesNotExist();
@@ -107,7 +106,7 @@ class BucketByHandTest {
   void a_wrong_secret_is_told_with_exit_code_5_and_never_shown() {
     environment.put("AWS_SECRET_ACCESS_KEY", "hunter2/hunter2");
     environment.put("HOLDFAST_LOG", "trace");
-    HoldfastProcess.Ended ended = run("status");
+    Ended ended = run("status");
     assertThat(ended.exitCode()).as(ended.err()).isEqualTo(5);
     assertThat(ended.err())
         .contains("cannot read holdfast.json in " + LOCATION)
@@ -125,8 +124,7 @@ class BucketByHandTest {
     Path classes = home.resolve("classes.txt");
     environment.put("JAVA_TOOL_OPTIONS", "-Xlog:class+load:file=" + classes);
     environment.put("HOLDFAST_REPOSITORY", home.resolve("repository").toString());
-    HoldfastProcess.Ended ended =
-        run("protect", "acme", server.url("postgres"), "--environment", "staging");
+    Ended ended = run("protect", "acme", server.url("postgres"), "--environment", "staging");
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     assertThat(Files.readString(classes))
         .contains("dev.holdfast.store.local.LocalObjectStore")
@@ -138,7 +136,7 @@ class BucketByHandTest {
     return HoldfastProcess.start(home, environment, arguments);
   }
 
-  private HoldfastProcess.Ended run(String... arguments) {
+  private Ended run(String... arguments) {
     try (HoldfastProcess started = holdfast(arguments)) {
       return started.await();
     }

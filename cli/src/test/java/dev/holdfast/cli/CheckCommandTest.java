@@ -5,9 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.testkit.TestServer;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,8 +28,7 @@ class CheckCommandTest {
   private static TestServer server;
 
   @TempDir Path folder;
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
 
   @BeforeAll
   static void start() {
@@ -47,18 +44,8 @@ class CheckCommandTest {
   }
 
   private int run(String... arguments) {
-    out.reset();
-    err.reset();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(terminal, Map.of("XDG_CONFIG_HOME", folder.toString()))
-        .execute(arguments);
+    ended = InProcess.run(Map.of("XDG_CONFIG_HOME", folder.toString()), arguments);
+    return ended.exitCode();
   }
 
   @Test
@@ -67,17 +54,17 @@ class CheckCommandTest {
     assertThat(run("guard", "install", shop, "--name", "acme", "--environment", "production", "-q"))
         .isZero();
     assertThat(run("check", shop, "--expect", "acme/production")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .startsWith("as expected  this is acme/production, as far as it can be told")
         .contains("  told by: its stamp says acme/production\n");
     assertThat(run("check", shop, "--expect", "acme/staging")).isEqualTo(4);
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .startsWith("not as expected  ")
         .contains("and acme/staging was expected");
     assertThat(run("check", shop, "--not", "production")).isEqualTo(4);
     assertThat(run("check", server.url("books"), "--not", "production")).isZero();
     assertThat(run("check", server.url("books"), "--expect", "acme")).isEqualTo(4);
-    assertThat(out.toString(StandardCharsets.UTF_8)).contains("was never protected");
+    assertThat(ended.out()).contains("was never protected");
   }
 
   @Test
@@ -86,12 +73,12 @@ class CheckCommandTest {
     server.executeIn("ci", "CREATE TABLE users (id int)");
     String ci = server.url("ci");
     assertThat(run("check", ci, "--expect", "acme/production", "--format", "github")).isEqualTo(4);
-    assertThat(out.toString(StandardCharsets.UTF_8).strip())
+    assertThat(ended.out().strip())
         .startsWith(
             "::error title=holdfast check%3A expected acme/production::this database was never protected: it may be a new, empty or hand-made one%0Aat: postgresql://")
         .doesNotContain("\n");
     assertThat(run("check", ci, "--not", "production", "--format", "github")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8).strip())
+    assertThat(ended.out().strip())
         .startsWith("::notice title=holdfast check%3A expected not production::");
     Path file = folder.resolve(".env");
     Files.writeString(
@@ -100,11 +87,11 @@ class CheckCommandTest {
             .formatted(ci, PostgresServer.freePort()));
     assertThat(run("check", "--env-file", file.toString(), "--expect", "acme", "--format", "junit"))
         .isEqualTo(4);
-    assertThat(out.toString(StandardCharsets.UTF_8)).doesNotContain("sesame");
+    assertThat(ended.out()).doesNotContain("sesame");
     Element suite =
         DocumentBuilderFactory.newDefaultInstance()
             .newDocumentBuilder()
-            .parse(new ByteArrayInputStream(out.toByteArray()))
+            .parse(new ByteArrayInputStream(ended.out().getBytes(StandardCharsets.UTF_8)))
             .getDocumentElement();
     assertThat(suite.getAttribute("tests")).isEqualTo("2");
     assertThat(suite.getAttribute("failures")).isEqualTo("1");
@@ -132,9 +119,9 @@ class CheckCommandTest {
         """
             .formatted(rest, rest.replace("postgres@", "")));
     assertThat(run("check", "--env-file", file.toString(), "--not", "production", "--json"))
-        .as(out.toString(StandardCharsets.UTF_8) + err)
+        .as(ended.out() + ended.err())
         .isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8).lines())
+    assertThat(ended.out().lines())
         .hasSize(4)
         .allMatch(
             line -> JsonMapper.shared().readTree(line).get("verdict").asString().equals("empty"));
@@ -145,7 +132,7 @@ class CheckCommandTest {
     server.execute("CREATE DATABASE asked");
     String asked = server.url("asked");
     assertThat(run("adopt", asked, "--environment", "production")).isEqualTo(3);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("asked has no stamp");
+    assertThat(ended.err()).contains("asked has no stamp");
     assertThat(run("guard", "install", asked, "--name", "acme", "--environment", "staging", "-q"))
         .isZero();
     assertThat(run("check", asked, "--expect", "acme/staging", "--no-note")).isZero();
@@ -176,14 +163,12 @@ class CheckCommandTest {
             run("guard", "install", moved, "--name", "acme", "--environment", "production", "-q"))
         .isZero();
     assertThat(run("adopt", moved, "--environment", "development")).isEqualTo(3);
-    assertThat(err.toString(StandardCharsets.UTF_8))
-        .contains("is acme/production itself: its stamp was made here");
+    assertThat(ended.err()).contains("is acme/production itself: its stamp was made here");
     server.executeIn("moved", "UPDATE holdfast.identity SET system_identifier = 1");
     assertThat(run("check", moved, "--expect", "acme/production")).isEqualTo(4);
     assertThat(run("adopt", moved, "--environment", "live")).isEqualTo(2);
     assertThat(run("adopt", moved, "--environment", "production")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
-        .isEqualTo("adopted  database \"moved\" is acme/production now\n");
+    assertThat(ended.out()).isEqualTo("adopted  database \"moved\" is acme/production now\n");
     assertThat(run("check", moved, "--expect", "acme/production")).isZero();
   }
 
@@ -203,35 +188,32 @@ class CheckCommandTest {
             .formatted(server.url("books"), nobody));
     assertThat(run("check", "--env-file", file.toString(), "--not", "production", "--json"))
         .isEqualTo(7);
-    List<JsonNode> lines =
-        out.toString(StandardCharsets.UTF_8).lines().map(JsonMapper.shared()::readTree).toList();
+    List<JsonNode> lines = ended.out().lines().map(JsonMapper.shared()::readTree).toList();
     assertThat(lines)
         .extracting(line -> line.get("source").asString() + " " + line.get("verdict").asString())
         .containsExactly(file + ": BOOKS_URL unprotected", file + ": DATABASE_URL unreachable");
-    assertThat(out.toString(StandardCharsets.UTF_8) + err).doesNotContain("sesame");
+    assertThat(ended.out() + ended.err()).doesNotContain("sesame");
   }
 
   @Test
   void what_is_not_said_is_asked_for() throws IOException {
     assertThat(run("check", server.url("books"))).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("--expect acme/production");
+    assertThat(ended.err()).contains("--expect acme/production");
     assertThat(run("check", "--expect", "acme")).isEqualTo(2);
     assertThat(run("check", server.url("books"), "--expect", "acme/prod")).isEqualTo(2);
     Path file = Files.writeString(folder.resolve("empty.env"), "PORT=3000\n");
     assertThat(run("check", "--env-file", file.toString(), "--not", "production")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("there is no database in");
+    assertThat(ended.err()).contains("there is no database in");
     assertThat(run("check", "--env-file", folder + "/none", "--not", "production")).isEqualTo(2);
     // The beginning of a password with a slash in it is no port, and is not shown.
     Path slash =
         Files.writeString(folder.resolve("slash.env"), "A=postgres://u:ses/ame@127.0.0.1/d\n");
     assertThat(run("check", "--env-file", slash.toString(), "--not", "production")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("slash.env: A").doesNotContain("ses");
+    assertThat(ended.err()).contains("slash.env: A").doesNotContain("ses");
     // An address that is not understood must not pass unseen.
     Path exported =
         Files.writeString(folder.resolve("sh.env"), "export A=postgres://u:sesame@h/d\n");
     assertThat(run("check", "--env-file", exported.toString(), "--not", "production")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8))
-        .contains("NAME=VALUE")
-        .doesNotContain("sesame");
+    assertThat(ended.err()).contains("NAME=VALUE").doesNotContain("sesame");
   }
 }

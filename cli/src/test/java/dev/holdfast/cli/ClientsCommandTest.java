@@ -4,9 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.TestServer;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -31,8 +28,7 @@ class ClientsCommandTest {
   private static TestServer server;
   private static Path repository;
 
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
 
   @BeforeAll
   static void start() {
@@ -50,7 +46,7 @@ class ClientsCommandTest {
                 "production",
                 "--no-encryption",
                 "-q"))
-        .as(protect.err())
+        .as(protect.ended.err())
         .isZero();
   }
 
@@ -60,32 +56,15 @@ class ClientsCommandTest {
   }
 
   private int run(String... arguments) {
-    out.reset();
-    err.reset();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(
-            terminal,
+    ended =
+        InProcess.run(
             Map.of(
                 "XDG_CONFIG_HOME",
                 server.folder().resolve("config").toString(),
                 "HOLDFAST_REPOSITORY",
-                repository.toString()))
-        .execute(arguments);
-  }
-
-  private String out() {
-    return out.toString(StandardCharsets.UTF_8);
-  }
-
-  private String err() {
-    return err.toString(StandardCharsets.UTF_8);
+                repository.toString()),
+            arguments);
+    return ended.exitCode();
   }
 
   private static Map<String, Object> client(String application, String role, double seenAt) {
@@ -131,8 +110,8 @@ class ClientsCommandTest {
   void status_names_a_usual_client_that_is_gone_and_who_connects_as_an_owner() {
     server.executeIn("shop", "ALTER TABLE users OWNER TO app");
     seen(client("api", "app", 890_000), client("worker-*", "other", 900_000));
-    assertThat(run("status", "acme")).as(err()).isZero();
-    assertThat(out())
+    assertThat(run("status", "acme")).as(ended.err()).isZero();
+    assertThat(ended.out())
         .containsPattern(
             "\n  usual client +api, role app, database shop: gone, last seen 2026-11-20 09:00:00Z ")
         .containsPattern(
@@ -144,7 +123,7 @@ class ClientsCommandTest {
             "note: applications use acme as an owner: api (role app, owner of 1 table of shop);")
         .contains("holdfast roles acme prints the SQL");
     assertThat(run("status", "acme", "--json")).isZero();
-    JsonNode clients = JsonMapper.shared().readTree(out()).get("clients");
+    JsonNode clients = JsonMapper.shared().readTree(ended.out()).get("clients");
     assertThat(clients.get("state").asString()).isEqualTo("sampled");
     JsonNode api = clients.get("clients").get(0);
     assertThat(api.get("application").asString()).isEqualTo("api");
@@ -158,19 +137,19 @@ class ClientsCommandTest {
   @Test
   void what_is_kept_of_clients_harms_nothing_when_it_does_not_hold() throws Exception {
     seen(client("api", "app", 890_000));
-    assertThat(run("verify")).as(out()).isZero();
-    assertThat(out()).doesNotContain("clients.json");
+    assertThat(run("verify")).as(ended.out()).isZero();
+    assertThat(ended.out()).doesNotContain("clients.json");
     Files.writeString(repository.resolve("clusters/acme/clients.json"), "{}");
-    assertThat(run("verify")).as(out()).isZero();
+    assertThat(run("verify")).as(ended.out()).isZero();
     assertThat(run("status", "acme")).isZero();
-    assertThat(out()).containsPattern("\n  usual clients +unknown: nobody looked yet");
+    assertThat(ended.out()).containsPattern("\n  usual clients +unknown: nobody looked yet");
   }
 
   @Test
   void the_printed_text_runs_as_it_is_and_names_who_goes_on_connecting() throws SQLException {
     seen(client("api", "app", 900_000));
-    assertThat(run("roles", "acme")).as(err()).isZero();
-    String text = out();
+    assertThat(run("roles", "acme")).as(ended.err()).isZero();
+    String text = ended.out();
     assertThat(text)
         .startsWith("-- Roles for database shop of acme: shop_app, shop_migrator, shop_reader.\n")
         .contains("-- - seen connecting here, and keeping that right: app;")
@@ -192,9 +171,9 @@ class ClientsCommandTest {
       statement.execute("INSERT INTO users VALUES (1)");
     }
     assertThat(run("status", "acme")).isZero();
-    assertThat(out()).as("the recorder is not shut out").doesNotContain("permission denied");
+    assertThat(ended.out()).as("the recorder is not shut out").doesNotContain("permission denied");
     assertThat(run("roles", "acme", "--json")).isZero();
-    JsonNode script = JsonMapper.shared().readTree(out());
+    JsonNode script = JsonMapper.shared().readTree(ended.out());
     assertThat(script.get("lookedAt").asBoolean()).isTrue();
     assertThat(script.get("statements").get(0).get("sql").asString()).isEqualTo("BEGIN");
   }
@@ -210,12 +189,12 @@ class ClientsCommandTest {
                 "--database",
                 "no\nDROP"))
         .isZero();
-    assertThat(out().lines().filter(line -> line.startsWith("--")))
+    assertThat(ended.out().lines().filter(line -> line.startsWith("--")))
         .as("a comment is a line")
         .noneMatch(line -> line.contains(ESCAPE));
-    assertThat(out().lines().takeWhile(line -> !line.equals("BEGIN;")))
+    assertThat(ended.out().lines().takeWhile(line -> !line.equals("BEGIN;")))
         .allMatch(line -> line.isEmpty() || line.startsWith("--"));
     assertThat(run("roles", "acme", "--app", "pg_app")).isEqualTo(2);
-    assertThat(err()).contains("no role can be called \"pg_app\"").contains("shop_app");
+    assertThat(ended.err()).contains("no role can be called \"pg_app\"").contains("shop_app");
   }
 }

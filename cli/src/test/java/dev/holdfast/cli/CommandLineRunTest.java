@@ -2,9 +2,6 @@ package dev.holdfast.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -14,33 +11,17 @@ import org.junit.jupiter.api.io.TempDir;
 class CommandLineRunTest {
   @TempDir Path folder;
 
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
 
   private int run(Map<String, String> environment, String... arguments) {
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(terminal, environment).execute(arguments);
-  }
-
-  private String err() {
-    return err.toString(StandardCharsets.UTF_8);
-  }
-
-  private String out() {
-    return out.toString(StandardCharsets.UTF_8);
+    ended = InProcess.run(environment, arguments);
+    return ended.exitCode();
   }
 
   @Test
   void help_names_every_command_and_every_exit_code() {
     assertThat(run(Map.of(), "--help")).isZero();
-    assertThat(out())
+    assertThat(ended.out())
         .contains(
             "demo",
             "protect",
@@ -97,9 +78,8 @@ class CommandLineRunTest {
           "freeze",
           "unfreeze"
         }) {
-      out.reset();
       assertThat(run(Map.of(), command, "--help")).as(command).isZero();
-      assertThat(out()).as(command).contains("Usage: holdfast " + command).contains("--json");
+      assertThat(ended.out()).as(command).contains("Usage: holdfast " + command).contains("--json");
     }
   }
 
@@ -110,23 +90,22 @@ class CommandLineRunTest {
           {"--repository", "fork", "log", "--help"},
           {"--repository=fork", "--config", "fork", "log", "--help"},
         }) {
-      out.reset();
-      assertThat(run(Map.of(), arguments)).as(err()).isZero();
-      assertThat(out()).contains("Usage: holdfast log");
+      assertThat(run(Map.of(), arguments)).as(ended.err()).isZero();
+      assertThat(ended.out()).contains("Usage: holdfast log");
     }
-    out.reset();
     assertThat(run(Map.of(), "--repository", "elsewhere", "--help")).isZero();
-    assertThat(out()).contains("preview", "status");
+    assertThat(ended.out()).contains("preview", "status");
     assertThat(run(Map.of(), "--repository", "log", "acme")).isEqualTo(2);
-    assertThat(err()).contains("Expected parameter for option '--repository' but found 'log'");
+    assertThat(ended.err())
+        .contains("Expected parameter for option '--repository' but found 'log'");
     assertThat(run(Map.of(), "--nothing")).isEqualTo(2);
-    assertThat(err()).contains("--nothing");
+    assertThat(ended.err()).contains("--nothing");
   }
 
   @Test
   void an_unknown_option_is_wrong_usage_and_says_where_help_is() {
     assertThat(run(Map.of(), "log", "acme", "--destructif")).isEqualTo(2);
-    assertThat(err())
+    assertThat(ended.err())
         .isEqualTo(
             """
             error: wrong usage
@@ -138,7 +117,7 @@ class CommandLineRunTest {
   @Test
   void a_time_without_an_offset_is_refused_with_the_right_spelling() {
     assertThat(run(Map.of(), "log", "acme", "--since", "2026-11-21 04:56:27")).isEqualTo(2);
-    assertThat(err())
+    assertThat(ended.err())
         .contains("\"2026-11-21 04:56:27\" has no offset; in UTC it would be 2026-11-21T04:56:27Z");
   }
 
@@ -146,7 +125,7 @@ class CommandLineRunTest {
   void no_repository_named_says_the_ways_to_name_one() {
     Map<String, String> nowhere = Map.of("XDG_CONFIG_HOME", folder.toString());
     assertThat(run(nowhere, "status")).isEqualTo(2);
-    assertThat(err())
+    assertThat(ended.err())
         .contains("neither --repository, nor HOLDFAST_REPOSITORY, nor holdfast.yaml says where");
   }
 
@@ -154,8 +133,9 @@ class CommandLineRunTest {
   void a_repository_that_is_not_there_is_exit_code_5_in_json_too() {
     String missing = folder.resolve("missing").toString();
     assertThat(run(Map.of("HOLDFAST_REPOSITORY", missing), "status", "--json")).isEqualTo(5);
-    assertThat(err()).startsWith("{\"error\":{\"kind\":\"repository_unreachable\",\"exitCode\":5,");
-    assertThat(out()).isEmpty();
+    assertThat(ended.err())
+        .startsWith("{\"error\":{\"kind\":\"repository_unreachable\",\"exitCode\":5,");
+    assertThat(ended.out()).isEmpty();
   }
 
   @Test
@@ -163,7 +143,7 @@ class CommandLineRunTest {
     Path file = folder.resolve("holdfast.yaml");
     Files.writeString(file, "repositry: /backups\n");
     assertThat(run(Map.of(), "status", "--config", file.toString())).isEqualTo(2);
-    assertThat(err())
+    assertThat(ended.err())
         .contains("\"repositry\" is not a setting")
         .contains("did you mean \"repository\"?");
   }
@@ -173,8 +153,7 @@ class CommandLineRunTest {
     Path file = folder.resolve("holdfast.yaml");
     Files.writeString(file, "repository: " + folder.resolve("from-file") + "\n");
     assertThat(run(Map.of("HOLDFAST_CONFIG", file.toString()), "status")).isEqualTo(5);
-    assertThat(err()).contains("from-file");
-    err.reset();
+    assertThat(ended.err()).contains("from-file");
     assertThat(
             run(
                 Map.of("HOLDFAST_CONFIG", file.toString()),
@@ -182,17 +161,16 @@ class CommandLineRunTest {
                 "--repository",
                 folder.resolve("from-flag").toString()))
         .isEqualTo(5);
-    assertThat(err()).contains("from-flag");
+    assertThat(ended.err()).contains("from-flag");
   }
 
   @Test
   void the_repository_may_be_named_before_the_command_as_the_demo_and_the_help_show() {
     String early = folder.resolve("early").toString();
     assertThat(run(Map.of(), "--repository", early, "status")).isEqualTo(5);
-    assertThat(err()).contains("early");
-    err.reset();
+    assertThat(ended.err()).contains("early");
     assertThat(run(Map.of(), "--repository", early, "status", "--repository", early + "-late"))
         .isEqualTo(5);
-    assertThat(err()).contains("early-late");
+    assertThat(ended.err()).contains("early-late");
   }
 }

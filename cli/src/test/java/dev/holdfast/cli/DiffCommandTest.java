@@ -52,7 +52,7 @@ class DiffCommandTest {
     server.close();
   }
 
-  private static HoldfastProcess.Ended diff(String a, String b, String... options) {
+  private static Ended diff(String a, String b, String... options) {
     String[] arguments = new String[3 + options.length];
     arguments[0] = "diff";
     arguments[1] = server.url(a);
@@ -63,13 +63,13 @@ class DiffCommandTest {
 
   @Test
   void equal_databases_end_with_zero_as_text_and_as_json() {
-    HoldfastProcess.Ended text = diff("base", "same");
+    Ended text = diff("base", "same");
     assertThat(text.exitCode()).as(text.err()).isZero();
     assertThat(text.out())
         .contains(
             "equal: 0 differences in definitions, 0 differences in rows; 1 table, 100 rows in A")
         .contains("left out: Holdfast's own schemas (holdfast, holdfast_sentinel)");
-    HoldfastProcess.Ended json = diff("base", "same", "--json");
+    Ended json = diff("base", "same", "--json");
     assertThat(json.exitCode()).isZero();
     assertThat(json.lines())
         .singleElement()
@@ -81,7 +81,7 @@ class DiffCommandTest {
 
   @Test
   void differences_end_with_four_and_are_one_line_of_json_each() {
-    HoldfastProcess.Ended text = diff("base", "changed");
+    Ended text = diff("base", "changed");
     assertThat(text.exitCode()).as(text.err()).isEqualTo(4);
     assertThat(text.out())
         .contains(
@@ -90,7 +90,7 @@ class DiffCommandTest {
             "  only in A  public.users  id=9 : balance=9 email=m9\n",
             "  public.users rows differ: 1 only in A, 0 only in B, 1 different; A has 100, B 99\n",
             "different: 1 difference in definitions, 2 differences in rows");
-    HoldfastProcess.Ended json = diff("base", "changed", "--json", "--quiet");
+    Ended json = diff("base", "changed", "--json", "--quiet");
     assertThat(json.exitCode()).isEqualTo(4);
     assertThat(json.err()).isEmpty();
     assertThat(json.lines().stream().map(line -> line.path("type").asString()))
@@ -113,7 +113,7 @@ class DiffCommandTest {
     assertThat(diff("base", "same", "--schema-only", "--data-only").exitCode()).isEqualTo(2);
     assertThat(diff("base", "same", "--stop-after", "0").exitCode()).isEqualTo(2);
     assertThat(HoldfastProcess.run(home, "diff", server.url("base")).exitCode()).isEqualTo(2);
-    HoldfastProcess.Ended nobody = diff("base", "nowhere", "--json");
+    Ended nobody = diff("base", "nowhere", "--json");
     assertThat(nobody.exitCode()).as(nobody.err()).isEqualTo(7);
     assertThat(nobody.err()).contains("\"exitCode\":7");
   }
@@ -156,7 +156,7 @@ class DiffCommandTest {
                 "--json")) {
           untilItWaits(dying);
           dying.stop(how);
-          HoldfastProcess.Ended ended = comparing.await();
+          Ended ended = comparing.await();
           assertThat(ended.exitCode()).as(ended.err()).isEqualTo(7);
           assertThat(ended.err())
               .contains("\"exitCode\":7")
@@ -244,7 +244,7 @@ class DiffCommandTest {
                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'slower'"
                       + " AND application_name = 'holdfast:diff' AND query LIKE 'SELECT p, count%'")
               .isEmpty());
-      HoldfastProcess.Ended ended = comparing.await();
+      Ended ended = comparing.await();
       assertThat(ended.exitCode()).as(ended.err()).isEqualTo(7);
       assertThat(ended.err())
           .contains("lost side B")

@@ -3,9 +3,6 @@ package dev.holdfast.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.testkit.TestServer;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -29,8 +26,7 @@ class GuardCommandTest {
   private static TestServer server;
 
   @TempDir Path folder;
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
 
   @BeforeAll
   static void start() {
@@ -43,18 +39,8 @@ class GuardCommandTest {
   }
 
   private int run(String... arguments) {
-    out.reset();
-    err.reset();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(terminal, Map.of("XDG_CONFIG_HOME", folder.toString()))
-        .execute(arguments);
+    ended = InProcess.run(Map.of("XDG_CONFIG_HOME", folder.toString()), arguments);
+    return ended.exitCode();
   }
 
   private int guard(String command, String database, String... more) {
@@ -64,7 +50,7 @@ class GuardCommandTest {
   }
 
   private JsonNode json() {
-    return JsonMapper.shared().readTree(out.toString(StandardCharsets.UTF_8));
+    return JsonMapper.shared().readTree(ended.out());
   }
 
   private void shop(String name) {
@@ -90,7 +76,7 @@ class GuardCommandTest {
         .hasSize(11)
         .allSatisfy(rule -> assertThat(rule.get("works").asString()).isEqualTo("yes"));
     assertThat(guard("status", "one")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .startsWith("armed  one is acme/production: 1 table covered, as postgres")
         .contains("  mass-delete        observe  10,000 rows or 20 %  yes");
     assertThat(
@@ -114,13 +100,13 @@ class GuardCommandTest {
       connection.commit();
     }
     assertThat(guard("permits", "one")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .containsPattern("1\\s+used\\s+truncate\\s+public.%\\s+[24],000\\s+postgres");
     assertThat(guard("uninstall", "one")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("add --yes one");
+    assertThat(ended.err()).contains("add --yes one");
     assertThat(guard("uninstall", "one", "--yes", "one")).isZero();
     assertThat(guard("status", "one")).isEqualTo(3);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("there is no guard in this database");
+    assertThat(ended.err()).contains("there is no guard in this database");
   }
 
   @Test
@@ -129,13 +115,13 @@ class GuardCommandTest {
     guard("install", "two", "--name", "acme", "--environment", "production");
     server.executeIn("two", "ALTER EVENT TRIGGER holdfast_dropped DISABLE");
     assertThat(guard("status", "two")).isEqualTo(4);
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .startsWith("not armed  two is acme/production")
         .contains("danger: event trigger holdfast_dropped is disabled\n")
         .containsPattern("drop-table +enforce +no +a probe was not refused");
     server.executeIn("two", "UPDATE holdfast.identity SET system_identifier = 1");
     guard("status", "two");
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .contains(
             "this is a copy of acme, or it was upgraded or renamed",
             "SELECT holdfast.adopt('development') where it is a copy");
@@ -147,7 +133,7 @@ class GuardCommandTest {
     guard("install", "three", "--name", "acme", "--environment", "production");
     server.executeIn("three", "DELETE FROM users WHERE id <= 1200");
     assertThat(guard("suggest", "three")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
+    assertThat(ended.out())
         .containsPattern("mass-delete  public.users +1 +1,200 +2,400")
         .contains("wait until 14 days are over");
     assertThat(guard("suggest", "three", "--apply")).isEqualTo(3);
@@ -175,24 +161,21 @@ class GuardCommandTest {
                 "nightly"))
         .isZero();
     assertThat(guard("status", "three")).isZero();
-    assertThat(out.toString(StandardCharsets.UTF_8))
-        .contains("role janitor")
-        .contains("2,400 rows");
+    assertThat(ended.out()).contains("role janitor").contains("2,400 rows");
   }
 
   @Test
   void what_is_wrong_is_said() {
     shop("four");
     assertThat(guard("install", "four")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8))
-        .contains("add --name acme --environment production");
+    assertThat(ended.err()).contains("add --name acme --environment production");
     assertThat(guard("install", "four", "--name", "acme", "--environment", "prod")).isEqualTo(2);
     guard("install", "four", "--name", "acme", "--environment", "production");
     assertThat(guard("permit", "four", "--allow", "drop-tabel", "--reason", "x")).isEqualTo(2);
     assertThat(
             guard("permit", "four", "--allow", "drop-table", "--table", "users", "--reason", "x"))
         .isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("say --table public.users");
+    assertThat(ended.err()).contains("say --table public.users");
     assertThat(guard("permit", "four", "--allow", "drop-table", "--for", "soon", "--reason", "x"))
         .isEqualTo(2);
     assertThat(guard("permit", "four", "--allow", "drop-table", "--for", "30d", "--reason", "x"))

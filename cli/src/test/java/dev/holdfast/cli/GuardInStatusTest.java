@@ -20,19 +20,17 @@ final class GuardInStatusTest {
       Path home = server.folder(); // others can enter it: root's files go to another user
       server.execute("CREATE TABLE users (id int PRIMARY KEY)");
       String url = server.url("postgres");
-      HoldfastProcess.Ended made =
-          HoldfastProcess.run(home, "protect", "acme", url, "--environment", "production");
+      Ended made = HoldfastProcess.run(home, "protect", "acme", url, "--environment", "production");
       assertThat(made.exitCode()).as(made.err()).isZero();
       assertThat(made.out())
           .contains("  the guard, as a superuser")
           .containsPattern("refuse DROP and ALTER that lose data, cover new tables +yes");
-      HoldfastProcess.Ended without = HoldfastProcess.run(home, "status", "acme");
+      Ended without = HoldfastProcess.run(home, "status", "acme");
       assertThat(without.out()).containsPattern("\n  guard +none: nothing refuses");
-      HoldfastProcess.Ended installed =
+      Ended installed =
           HoldfastProcess.run(home, "guard", "install", "acme", "--url", url, "--json");
       assertThat(installed.exitCode()).as(installed.err()).isZero();
-      HoldfastProcess.Ended proved =
-          HoldfastProcess.run(home, "guard", "status", "acme", "--url", url);
+      Ended proved = HoldfastProcess.run(home, "guard", "status", "acme", "--url", url);
       assertThat(proved.exitCode()).as(proved.out()).isZero();
       assertThat(proved.out()).contains("  the guard, as a superuser");
 
@@ -42,7 +40,7 @@ final class GuardInStatusTest {
                 .json()
                 .get("recording")
                 .asBoolean());
-        HoldfastProcess.Ended armed = HoldfastProcess.run(home, "status", "acme");
+        Ended armed = HoldfastProcess.run(home, "status", "acme");
         assertThat(armed.exitCode()).isZero();
         assertThat(armed.out())
             .containsPattern(
@@ -65,7 +63,7 @@ final class GuardInStatusTest {
         assertThat(Instant.parse(tampering.get("at").asString())).isBetween(before, after);
         assertThat(tampering.get("what").get(0).asString())
             .isEqualTo("event triggers of database postgres were changed");
-        HoldfastProcess.Ended weakened = HoldfastProcess.run(home, "status", "acme");
+        Ended weakened = HoldfastProcess.run(home, "status", "acme");
         assertThat(weakened.exitCode()).as("as with other warnings").isZero();
         assertThat(weakened.out())
             .containsPattern("\n  guard of postgres +weakened: ")
@@ -79,7 +77,7 @@ final class GuardInStatusTest {
       }
 
       server.stop(PostgresServer.Stop.IMMEDIATE);
-      HoldfastProcess.Ended down = HoldfastProcess.run(home, "status", "acme");
+      Ended down = HoldfastProcess.run(home, "status", "acme");
       assertThat(down.out()).containsPattern("\n  guard +unknown").doesNotContain("armed");
       server.startAgain();
     }
@@ -102,7 +100,7 @@ final class GuardInStatusTest {
         "--recorder-url",
         server.url("postgres")
       };
-      HoldfastProcess.Ended refused = HoldfastProcess.run(home, protect);
+      Ended refused = HoldfastProcess.run(home, protect);
       assertThat(refused.exitCode()).isEqualTo(3);
       assertThat(refused.err())
           .contains(
@@ -113,12 +111,12 @@ final class GuardInStatusTest {
               + " pg_read_binary_file(text, bigint, bigint, boolean), pg_ls_dir(text, boolean, boolean),"
               + " pg_stat_file(text, boolean) TO app");
 
-      HoldfastProcess.Ended made = HoldfastProcess.run(home, protect);
+      Ended made = HoldfastProcess.run(home, protect);
       assertThat(made.exitCode()).as(made.err()).isZero();
       assertThat(made.out())
           .contains("  the guard, as a role that may not make event triggers")
           .containsPattern("refuse DROP and ALTER that lose data, cover new tables +no");
-      HoldfastProcess.Ended json =
+      Ended json =
           HoldfastProcess.run(
               home,
               "guard",

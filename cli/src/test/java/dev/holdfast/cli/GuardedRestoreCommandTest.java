@@ -49,8 +49,8 @@ class GuardedRestoreCommandTest {
     server.close();
   }
 
-  private static HoldfastProcess.Ended done(String... arguments) {
-    HoldfastProcess.Ended ended = HoldfastProcess.run(home, arguments);
+  private static Ended done(String... arguments) {
+    Ended ended = HoldfastProcess.run(home, arguments);
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     return ended;
   }
@@ -88,7 +88,7 @@ class GuardedRestoreCommandTest {
           .isEqualTo("production");
       assertThat(told).doesNotContain("it says acme/development");
     }
-    HoldfastProcess.Ended unstarted =
+    Ended unstarted =
         HoldfastProcess.run(
             home,
             "restore",

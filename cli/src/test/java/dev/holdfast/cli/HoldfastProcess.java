@@ -13,29 +13,14 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /** {@code holdfast} as a process of its own, so that it can be killed like one. */
 final class HoldfastProcess implements AutoCloseable {
-  private static final JsonMapper JSON = JsonMapper.shared();
   private static final long SECONDS_MAX = 120;
 
   private final Process process;
   private final Path out;
   private final Path err;
-
-  /** How it ended. */
-  record Ended(int exitCode, String out, String err) {
-    /** Its JSON lines. */
-    List<JsonNode> lines() {
-      return out.lines().map(JSON::readTree).toList();
-    }
-
-    JsonNode json() {
-      return JSON.readTree(out);
-    }
-  }
 
   private HoldfastProcess(Process process, Path out, Path err) {
     this.process = process;

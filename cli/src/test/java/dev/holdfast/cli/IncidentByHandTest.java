@@ -32,7 +32,7 @@ class IncidentByHandTest {
 
   @Test
   void from_protect_to_revert_with_a_role_of_our_own_and_machine_readable_answers() {
-    HoldfastProcess.Ended printed =
+    Ended printed =
         HoldfastProcess.run(
             home,
             "protect",
@@ -47,7 +47,7 @@ class IncidentByHandTest {
         .as("printing runs nothing")
         .isEqualTo("0");
 
-    HoldfastProcess.Ended made =
+    Ended made =
         HoldfastProcess.run(
             home,
             "protect",
@@ -64,8 +64,7 @@ class IncidentByHandTest {
     try (HoldfastProcess recorder = HoldfastProcess.start(home, "record", "acme", "--json")) {
       server.execute("DROP TABLE users");
       HoldfastProcess.until(() -> recorder.out().contains("\"dropped\""));
-      HoldfastProcess.Ended log =
-          HoldfastProcess.run(home, "log", "acme", "--destructive", "--json");
+      Ended log = HoldfastProcess.run(home, "log", "acme", "--destructive", "--json");
       JsonNode entry = log.lines().getLast();
       assertThat(entry.propertyNames())
           .contains(
@@ -82,7 +81,7 @@ class IncidentByHandTest {
       assertThat(entry.get("committedAt").asString()).endsWith("Z");
       String xid = entry.get("xid").asString();
 
-      HoldfastProcess.Ended shown = HoldfastProcess.run(home, "show", "acme", xid, "--json");
+      Ended shown = HoldfastProcess.run(home, "show", "acme", xid, "--json");
       assertThat(shown.exitCode()).as(shown.err()).isZero();
       JsonNode sample = shown.json().get("samples").get(0);
       assertThat(sample.get("rows").asLong()).isEqualTo(30_000);
@@ -92,9 +91,9 @@ class IncidentByHandTest {
       String[] revert = {
         "revert", "acme", xid, "--url", server.url("postgres"), "--json", "--apply", "0"
       };
-      HoldfastProcess.Ended wrong = HoldfastProcess.run(home, revert);
+      Ended wrong = HoldfastProcess.run(home, revert);
       assertThat(wrong.exitCode()).as("another digest is refused").isEqualTo(3);
-      HoldfastProcess.Ended planned =
+      Ended planned =
           HoldfastProcess.run(
               home, "revert", "acme", xid, "--url", server.url("postgres"), "--json");
       JsonNode plan = planned.json();
@@ -102,7 +101,7 @@ class IncidentByHandTest {
       assertThat(plan.get("counts").get("restored").asLong()).isEqualTo(30_000);
       assertThat(server.value("SELECT to_regclass('users') IS NULL")).isEqualTo("t");
       revert[revert.length - 1] = plan.get("digest").asString();
-      HoldfastProcess.Ended applied = HoldfastProcess.run(home, revert);
+      Ended applied = HoldfastProcess.run(home, revert);
       assertThat(applied.exitCode()).as(applied.err()).isZero();
       assertThat(applied.json().get("rowsRestored").asLong()).isEqualTo(30_000);
       assertThat(applied.json().get("rowsInConflict").asLong()).isZero();
@@ -133,8 +132,7 @@ class IncidentByHandTest {
           HoldfastProcess.run(home, "log", "acme", "--destructive", "--json").lines().stream()
               .anyMatch(entry -> entry.get("tables").get(0).get("rowsDeleted").asLong() == 1000));
       assertThat(recorder.isAlive()).isTrue();
-      HoldfastProcess.Ended log =
-          HoldfastProcess.run(home, "log", "acme", "--table", "users", "--json");
+      Ended log = HoldfastProcess.run(home, "log", "acme", "--table", "users", "--json");
       assertThat(
               log.lines().stream()
                   .filter(e -> e.get("tables").get(0).get("rowsUpdated").asLong() == 30_000))
@@ -153,16 +151,16 @@ class IncidentByHandTest {
       Thread.sleep(1500); // somewhere in the middle; wherever it is, what follows must hold
       backup.kill();
     }
-    HoldfastProcess.Ended status = HoldfastProcess.run(home, "status", "acme", "--json");
+    Ended status = HoldfastProcess.run(home, "status", "acme", "--json");
     assertThat(status.exitCode()).as(status.err()).isZero();
-    HoldfastProcess.Ended again = HoldfastProcess.run(home, "backup", "acme", "--json");
+    Ended again = HoldfastProcess.run(home, "backup", "acme", "--json");
     assertThat(again.exitCode()).as(again.err()).isZero();
     assertThat(server.value("SELECT count(*) FROM bulk")).isEqualTo("200000");
 
     try (HoldfastProcess backup = HoldfastProcess.start(home, "backup", "acme")) {
       Thread.sleep(1200); // as above
       server.restart(PostgresServer.Stop.IMMEDIATE);
-      HoldfastProcess.Ended ended = backup.await();
+      Ended ended = backup.await();
       assertThat(ended.exitCode()).as(ended.err()).isIn(0, 1, 7);
       assertThat(ended.err()).doesNotContain("\tat ");
     }
@@ -207,7 +205,7 @@ class IncidentByHandTest {
         holder.rollback();
       }
       assertThat(server.value("SELECT count(*) FROM users")).isEqualTo("0");
-      HoldfastProcess.Ended again =
+      Ended again =
           HoldfastProcess.run(
               home, "revert", "acme", xid, "--url", server.url("postgres"), "--apply", digest);
       assertThat(again.exitCode()).as(again.err()).isZero();
@@ -216,7 +214,7 @@ class IncidentByHandTest {
   }
 
   private void protect() {
-    HoldfastProcess.Ended made =
+    Ended made =
         HoldfastProcess.run(
             home, "protect", "acme", server.url("postgres"), "--environment", "staging");
     assertThat(made.exitCode()).as(made.err()).isZero();

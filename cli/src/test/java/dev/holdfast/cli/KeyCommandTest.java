@@ -4,10 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.holdfast.store.KeySources;
 import dev.holdfast.store.Repository;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -29,8 +26,7 @@ class KeyCommandTest {
 
   @TempDir Path folder;
   private final Map<String, String> environment = new HashMap<>();
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
   private final KeySources before = KeySources.ofProcess();
 
   @BeforeEach
@@ -45,29 +41,12 @@ class KeyCommandTest {
   }
 
   private int run(String... arguments) {
-    out.reset();
-    err.reset();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(terminal, environment).execute(arguments);
-  }
-
-  private String out() {
-    return out.toString(StandardCharsets.UTF_8);
-  }
-
-  private String err() {
-    return err.toString(StandardCharsets.UTF_8);
+    ended = InProcess.run(environment, arguments);
+    return ended.exitCode();
   }
 
   private JsonNode json() {
-    return JsonMapper.shared().readTree(out());
+    return JsonMapper.shared().readTree(ended.out());
   }
 
   private Repository create() {
@@ -84,7 +63,7 @@ class KeyCommandTest {
     Repository made = create();
     Path file = folder.resolve("config/holdfast/keys/" + made.id() + ".key");
     assertThat(run("key", "show")).isZero();
-    assertThat(out())
+    assertThat(ended.out())
         .contains(made.id())
         .contains("a key that Holdfast made")
         .contains(file.toString());
@@ -93,7 +72,7 @@ class KeyCommandTest {
     assertThat(json().get("wrappedBy").asString()).isEqualTo("generatedKey");
     assertThat(json().get("keyFrom").asString()).isEqualTo(file.toString());
     String key = Files.readAllLines(file).getLast();
-    assertThat(out()).doesNotContain(key.substring(15, 30));
+    assertThat(ended.out()).doesNotContain(key.substring(15, 30));
   }
 
   @Test
@@ -105,7 +84,7 @@ class KeyCommandTest {
     environment.put("XDG_CONFIG_HOME", folder.resolve("another").toString());
     for (String command : new String[] {"status", "verify", "key show"}) {
       assertThat(run(command.split(" "))).as(command).isEqualTo(2);
-      assertThat(err()).contains("no key was found for repository " + id);
+      assertThat(ended.err()).contains("no key was found for repository " + id);
     }
     assertThat(run("--passphrase-file", kept.toString(), "status")).as("before").isZero();
     assertThat(run("verify", "--passphrase-file", kept.toString())).as("and after").isZero();
@@ -119,20 +98,22 @@ class KeyCommandTest {
     Path passphrase = file("passphrase", PASSPHRASE + "\n");
     assertThat(run("key", "change")).as("to what?").isEqualTo(2);
     assertThat(run("key", "change", "--new-passphrase-file", passphrase.toString())).isZero();
-    assertThat(out() + err()).doesNotContain("horse");
+    assertThat(ended.out() + ended.err()).doesNotContain("horse");
     assertThat(run("status")).as("by the key file, which is no key any more").isEqualTo(2);
-    assertThat(err()).contains("does not open repository").contains("which takes a passphrase");
+    assertThat(ended.err())
+        .contains("does not open repository")
+        .contains("which takes a passphrase");
     environment.put("HOLDFAST_PASSPHRASE", PASSPHRASE);
     assertThat(run("status")).isZero();
     environment.put("HOLDFAST_PASSPHRASE", "wrong " + PASSPHRASE);
     assertThat(run("status", "--json")).isEqualTo(2);
-    assertThat(out() + err()).doesNotContain("horse");
+    assertThat(ended.out() + ended.err()).doesNotContain("horse");
     environment.remove("HOLDFAST_PASSPHRASE");
     Path config = file("holdfast.yaml", "passphraseFile: " + passphrase + "\n");
     assertThat(run("--config", config.toString(), "status")).isZero();
     Path slip = file("slip.yaml", "passphrasFile: " + passphrase + "\n");
     assertThat(run("--config", slip.toString(), "status")).isEqualTo(2);
-    assertThat(err()).contains("did you mean \"passphraseFile\"?");
+    assertThat(ended.err()).contains("did you mean \"passphraseFile\"?");
     Path made = folder.resolve("made.key");
     assertThat(
             run(
@@ -156,8 +137,8 @@ class KeyCommandTest {
             "kms",
             "test $1 = wrap -o $1 = unwrap || exit 9\ntr '\\000-\\377' '\\200-\\377\\000-\\177'\n");
     String command = "LC_ALL=C sh " + service;
-    assertThat(run("key", "change", "--new-key-command", command)).as(err()).isZero();
-    assertThat(run("--key-command", command, "status")).as(err()).isZero();
+    assertThat(run("key", "change", "--new-key-command", command)).as(ended.err()).isZero();
+    assertThat(run("--key-command", command, "status")).as(ended.err()).isZero();
     environment.put("HOLDFAST_KEY_COMMAND", command);
     assertThat(run("key", "show", "--json")).isZero();
     assertThat(json().get("wrappedBy").asString()).isEqualTo("keyCommand");
@@ -165,17 +146,17 @@ class KeyCommandTest {
         .isEqualTo("the key command (HOLDFAST_KEY_COMMAND)");
     assertThat(run("key", "export", folder.resolve("x").toString())).isEqualTo(3);
     assertThat(run("--key-command", "echo no such key >&2; exit 3; #", "status")).isEqualTo(2);
-    assertThat(err()).contains("ended with exit code 3: no such key");
+    assertThat(ended.err()).contains("ended with exit code 3: no such key");
     assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
     noTokenOf("LC_ALL=C\tsh " + service + " ", "the key command (HOLDFAST_KEY_COMMAND)");
     noTokenOf("TOKEN=hvs.123 LC_ALL=C sh " + service + " ", "the key command (HOLDFAST_KEY");
     noTokenOf("env LC_ALL=C T=hvs.123 sh " + service, "the key command `env …` (HOLDFAST_KEY");
     assertThat(run("--key-command", "exit 3 hvs.123; #", "status")).isEqualTo(2);
-    assertThat(err())
+    assertThat(ended.err())
         .contains("the key command `exit …` (--key-command) ended with exit code 3")
         .doesNotContain("hvs.123");
     assertThat(run("--key-command", command, "--passphrase-file", "x", "status")).isEqualTo(2);
-    assertThat(err()).contains("--passphrase-file and --key-command are both given");
+    assertThat(ended.err()).contains("--passphrase-file and --key-command are both given");
   }
 
   @Test
@@ -186,7 +167,7 @@ class KeyCommandTest {
     String good = Files.readString(copy);
     Files.delete(copy);
     run("verify");
-    assertThat(out().replaceAll("\\s+", " "))
+    assertThat(ended.out().replaceAll("\\s+", " "))
         .contains("holdfast.copy.json")
         .contains("the wrapped key is in holdfast.json alone")
         .contains("nothing yet: the other copy is read")
@@ -194,13 +175,13 @@ class KeyCommandTest {
     Files.writeString(copy, good);
     Files.writeString(document, "{}");
     run("verify");
-    assertThat(out().replaceAll("\\s+", " "))
+    assertThat(ended.out().replaceAll("\\s+", " "))
         .contains("holdfast.json")
         .contains("nothing yet: the other copy is read");
     assertThat(run("key", "show")).as("as it says").isZero();
     Files.writeString(copy, "{}");
     run("verify");
-    assertThat(out().replaceAll("\\s+", " "))
+    assertThat(ended.out().replaceAll("\\s+", " "))
         .contains("nothing of the repository can be used until it is back")
         .doesNotContain("nothing yet");
   }
@@ -209,9 +190,9 @@ class KeyCommandTest {
     environment.put("HOLDFAST_KEY_COMMAND", command);
     for (String[] asked :
         List.of(new String[] {"key", "show"}, new String[] {"key", "show", "--json"})) {
-      assertThat(run(asked)).as(err()).isZero();
-      assertThat(out()).contains(name);
-      assertThat(out() + err()).doesNotContain("hvs.123").doesNotContain("kms");
+      assertThat(run(asked)).as(ended.err()).isZero();
+      assertThat(ended.out()).contains(name);
+      assertThat(ended.out() + ended.err()).doesNotContain("hvs.123").doesNotContain("kms");
     }
   }
 

@@ -155,7 +155,7 @@ class LostMachineTest {
     Path home = server.folder(); // others can enter it: root's files go to another user
     Map<String, String> environment = HoldfastProcess.environment(bucket);
     server.execute("CREATE TABLE told (client int, n int, filler text, PRIMARY KEY (client, n))");
-    HoldfastProcess.Ended made =
+    Ended made =
         run(
             home,
             environment,
@@ -209,11 +209,10 @@ class LostMachineTest {
       Path fresh, Map<String, String> environment, List<Book> books, Metronome metronome)
       throws Exception {
     Path data = fresh.resolve("restored");
-    HoldfastProcess.Ended locked =
-        run(fresh, environment, "restore", "acme", "--to", data.toString());
+    Ended locked = run(fresh, environment, "restore", "acme", "--to", data.toString());
     assertThat(locked.exitCode()).as("without the key").isEqualTo(2);
     assertThat(locked.err()).contains("no key was found for repository");
-    HoldfastProcess.Ended restored =
+    Ended restored =
         run(
             fresh,
             environment,
@@ -260,8 +259,7 @@ class LostMachineTest {
     }
   }
 
-  private static HoldfastProcess.Ended run(
-      Path home, Map<String, String> environment, String... arguments) {
+  private static Ended run(Path home, Map<String, String> environment, String... arguments) {
     try (HoldfastProcess process = HoldfastProcess.start(home, environment, arguments)) {
       return process.await();
     }

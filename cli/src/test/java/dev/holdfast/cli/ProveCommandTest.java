@@ -34,7 +34,7 @@ class ProveCommandTest {
     home = server.folder();
     server.execute(
         "CREATE TABLE users AS SELECT n AS id, md5(n::text) AS name FROM generate_series(1, 1000) n");
-    HoldfastProcess.Ended made =
+    Ended made =
         HoldfastProcess.run(
             home, "protect", "acme", server.url("postgres"), "--environment", "production");
     assertThat(made.exitCode()).as(made.err()).isZero();
@@ -58,7 +58,7 @@ class ProveCommandTest {
   private static JsonNode status(Map<String, String> environment) {
     try (HoldfastProcess status =
         HoldfastProcess.start(home, environment, "status", "acme", "--json")) {
-      HoldfastProcess.Ended ended = status.await();
+      Ended ended = status.await();
       assertThat(ended.exitCode()).as(ended.err()).isZero();
       return ended.json();
     }
@@ -66,7 +66,7 @@ class ProveCommandTest {
 
   @Test
   void a_proof_is_kept_and_status_says_what_it_measured() throws IOException {
-    HoldfastProcess.Ended proved =
+    Ended proved =
         HoldfastProcess.run(
             home,
             "prove",
@@ -104,7 +104,7 @@ class ProveCommandTest {
     assertThat(worst.get("level").asString()).isEqualTo("danger");
     assertThat(worst.get("what").asString())
         .isEqualTo("the repository is on the volume of the server's data: both are lost together");
-    HoldfastProcess.Ended told = HoldfastProcess.run(home, "status", "acme");
+    Ended told = HoldfastProcess.run(home, "status", "acme");
     assertThat(told.out().lines().skip(1).findFirst().orElseThrow())
         .matches(
             "  if this machine vanished now, you would lose (nothing that was committed|[0-9.]+ s of"
@@ -190,11 +190,11 @@ class ProveCommandTest {
     for (String[] options : wrong) {
       String[] arguments =
           Stream.concat(Stream.of("prove", "acme"), Stream.of(options)).toArray(String[]::new);
-      HoldfastProcess.Ended ended = HoldfastProcess.run(home, arguments);
+      Ended ended = HoldfastProcess.run(home, arguments);
       assertThat(ended.exitCode()).as(String.join(" ", options)).isEqualTo(2);
       assertThat(ended.err()).contains("cannot prove acme").contains("next: ");
     }
-    HoldfastProcess.Ended unknown =
+    Ended unknown =
         HoldfastProcess.run(
             home, "prove", "acme", "--tables", "user", "--url", server.url("postgres"));
     assertThat(unknown.exitCode()).isEqualTo(2);

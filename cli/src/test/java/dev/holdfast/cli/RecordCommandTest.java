@@ -17,16 +17,14 @@ class RecordCommandTest {
 
   @Test
   void a_flush_interval_that_is_none_is_wrong_usage_wherever_it_comes_from() throws IOException {
-    HoldfastProcess.Ended given =
-        HoldfastProcess.run(home, "record", "acme", "--flush-interval", "0");
+    Ended given = HoldfastProcess.run(home, "record", "acme", "--flush-interval", "0");
     assertThat(given.exitCode()).isEqualTo(2);
     assertThat(given.err())
         .contains("0.0 s cannot be the flush interval", "0.01 to 3600.0 s are sensible");
 
     Path file = home.resolve("holdfast.yaml");
     Files.writeString(file, "record:\n  flushIntervalSeconds: 9999\n");
-    HoldfastProcess.Ended configured =
-        HoldfastProcess.run(home, "record", "acme", "--config", file.toString());
+    Ended configured = HoldfastProcess.run(home, "record", "acme", "--config", file.toString());
     assertThat(configured.exitCode()).isEqualTo(2);
     assertThat(configured.err()).contains("9999.0 s cannot be the flush interval");
 
@@ -37,10 +35,10 @@ class RecordCommandTest {
 
   @Test
   void what_is_for_a_folder_is_refused_without_one_and_commits_cannot_wait_for_one() {
-    HoldfastProcess.Ended once = HoldfastProcess.run(home, "record", "acme", "--once");
+    Ended once = HoldfastProcess.run(home, "record", "acme", "--once");
     assertThat(once.exitCode()).isEqualTo(2);
     assertThat(once.err()).contains("--once is for --from-directory");
-    HoldfastProcess.Ended both =
+    Ended both =
         HoldfastProcess.run(
             home, "record", "acme", "--from-directory", home.toString(), "--synchronous");
     assertThat(both.exitCode()).isEqualTo(2);

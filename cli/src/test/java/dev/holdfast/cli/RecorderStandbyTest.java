@@ -63,7 +63,7 @@ class RecorderStandbyTest {
           assertThat(second.err()).doesNotContain("receiving WAL");
           assertThat(status(home, environment).get("recorder").get("pid").asLong())
               .isEqualTo(first.pid());
-          HoldfastProcess.Ended third = run(home, environment, "record", "acme", "--no-standby");
+          Ended third = run(home, environment, "record", "acme", "--no-standby");
           assertThat(third.exitCode()).isEqualTo(3);
           assertThat(third.err())
               .contains("another recorder is at work", "process " + first.pid(), "--no-standby");
@@ -102,8 +102,7 @@ class RecorderStandbyTest {
       protect(server, Map.of(), "--no-encryption");
       Path config = home.resolve("holdfast.yaml");
       Files.writeString(config, "schedule: {acme: {backup: {full: '0 3 * *'}}}\n");
-      HoldfastProcess.Ended wrong =
-          HoldfastProcess.run(home, "record", "acme", "--config", config.toString());
+      Ended wrong = HoldfastProcess.run(home, "record", "acme", "--config", config.toString());
       assertThat(wrong.exitCode()).isEqualTo(2);
       assertThat(wrong.err()).contains(config + ", line 1", "it has 4 fields, and five are needed");
 
@@ -227,7 +226,7 @@ class RecorderStandbyTest {
         new ArrayList<>(
             List.of("protect", "acme", server.url("postgres"), "--environment", "staging"));
     line.addAll(List.of(more));
-    HoldfastProcess.Ended made = run(server.folder(), environment, line.toArray(String[]::new));
+    Ended made = run(server.folder(), environment, line.toArray(String[]::new));
     assertThat(made.exitCode()).as(made.err()).isZero();
   }
 
@@ -242,7 +241,7 @@ class RecorderStandbyTest {
   }
 
   private static JsonNode status(Path home, Map<String, String> environment) {
-    HoldfastProcess.Ended ended = run(home, environment, "status", "acme", "--json");
+    Ended ended = run(home, environment, "status", "acme", "--json");
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     return ended.json();
   }
@@ -253,8 +252,7 @@ class RecorderStandbyTest {
         .isZero();
   }
 
-  private static HoldfastProcess.Ended run(
-      Path home, Map<String, String> environment, String... arguments) {
+  private static Ended run(Path home, Map<String, String> environment, String... arguments) {
     try (HoldfastProcess process = HoldfastProcess.start(home, environment, arguments)) {
       return process.await();
     }

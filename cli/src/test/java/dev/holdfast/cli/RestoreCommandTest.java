@@ -33,11 +33,11 @@ class RestoreCommandTest {
     server.execute(
         "CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 20) AS t"
             + " FROM generate_series(1, 100000) n");
-    HoldfastProcess.Ended made =
+    Ended made =
         HoldfastProcess.run(
             home, "protect", "acme", server.url("postgres"), "--environment", "staging");
     assertThat(made.exitCode()).as(made.err()).isZero();
-    HoldfastProcess.Ended backedUp = HoldfastProcess.run(home, "backup", "acme");
+    Ended backedUp = HoldfastProcess.run(home, "backup", "acme");
     assertThat(backedUp.exitCode()).as(backedUp.err()).isZero();
   }
 
@@ -63,7 +63,7 @@ class RestoreCommandTest {
     assertThat(marker).content().contains("run the same holdfast restore again");
     assertThat(data.resolve("global/pg_control")).doesNotExist();
 
-    HoldfastProcess.Ended again =
+    Ended again =
         HoldfastProcess.run(
             home,
             "restore",
@@ -85,8 +85,7 @@ class RestoreCommandTest {
     // The process that started it is gone, and it is still there.
     try (RunningServer restored = new RunningServer(data)) {
       assertThat(restored.value("SELECT count(*) FROM bulk")).isEqualTo("100000");
-      HoldfastProcess.Ended running =
-          HoldfastProcess.run(home, "restore", "acme", "--to", data.toString());
+      Ended running = HoldfastProcess.run(home, "restore", "acme", "--to", data.toString());
       assertThat(running.exitCode()).isEqualTo(3);
       assertThat(running.err()).contains("a PostgreSQL server runs in " + data);
       assertThat(restored.value("SELECT count(*) FROM bulk")).isEqualTo("100000");
@@ -106,7 +105,7 @@ class RestoreCommandTest {
     Files.delete(relation);
     Files.writeString(data.resolve("base/extra"), "of somebody");
 
-    HoldfastProcess.Ended plan = delta(data);
+    Ended plan = delta(data);
     assertThat(plan.exitCode()).as(plan.err()).isZero();
     assertThat(plan.out())
         .containsPattern(
@@ -137,11 +136,11 @@ class RestoreCommandTest {
         .content()
         .contains("run the same holdfast restore --delta again");
     assertThat(data.resolve("global/pg_control")).doesNotExist();
-    HoldfastProcess.Ended fresh = HoldfastProcess.run(home, made);
+    Ended fresh = HoldfastProcess.run(home, made);
     assertThat(fresh.exitCode()).isEqualTo(3);
     assertThat(fresh.err()).contains("has not brought back completely");
 
-    HoldfastProcess.Ended done =
+    Ended done =
         delta(
             data,
             "--start",
@@ -173,14 +172,14 @@ class RestoreCommandTest {
       assertThat(delta(data).exitCode()).isEqualTo(3);
     }
 
-    HoldfastProcess.Ended text = delta(data, "--apply", digest(data));
+    Ended text = delta(data, "--apply", digest(data));
     assertThat(text.exitCode()).as(text.err()).isZero();
     assertThat(text.out())
         .containsPattern("\\d+ files kept \\(.*\\), \\d+ changed, 0 added, \\d+ removed")
         .containsPattern("compared in .*, .* fetched, .* written")
         .contains("the pg_wal and the settings that were there: " + data + ".set-aside-2")
         .contains("until you are sure that no commit is missing");
-    HoldfastProcess.Ended alone =
+    Ended alone =
         HoldfastProcess.run(home, "restore", "acme", "--to", data.toString(), "--dry-run");
     assertThat(alone.exitCode()).isEqualTo(2);
     assertThat(alone.err()).contains("give --delta too, or leave it out");
@@ -193,7 +192,7 @@ class RestoreCommandTest {
     return arguments.toArray(new String[0]);
   }
 
-  private static HoldfastProcess.Ended delta(Path data, String... more) {
+  private static Ended delta(Path data, String... more) {
     return HoldfastProcess.run(home, arguments(data, more));
   }
 
@@ -204,8 +203,7 @@ class RestoreCommandTest {
   @Test
   void without_start_it_says_what_was_done_and_how_to_start_it() {
     Path data = home.resolve("told");
-    HoldfastProcess.Ended ended =
-        HoldfastProcess.run(home, "restore", "acme", "--latest", "--to", data.toString());
+    Ended ended = HoldfastProcess.run(home, "restore", "acme", "--latest", "--to", data.toString());
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     assertThat(ended.out())
         .contains("restored  acme, just before 0/")
@@ -226,22 +224,21 @@ class RestoreCommandTest {
   void what_cannot_be_restored_into_is_refused_and_left_alone() throws Exception {
     Path full = Files.createDirectory(home.resolve("somebody's"));
     Files.writeString(full.resolve("data"), "kept");
-    HoldfastProcess.Ended refused =
-        HoldfastProcess.run(home, "restore", "acme", "--to", full.toString());
+    Ended refused = HoldfastProcess.run(home, "restore", "acme", "--to", full.toString());
     assertThat(refused.exitCode()).isEqualTo(3);
     assertThat(refused.err())
         .contains(full + " is not empty: it holds data")
         .contains("next: name a folder that is absent or empty")
         .doesNotContain("\tat ");
     assertThat(full.resolve("data")).hasContent("kept");
-    HoldfastProcess.Ended production =
+    Ended production =
         HoldfastProcess.run(home, "restore", "acme", "--to", server.server().data().toString());
     assertThat(production.exitCode()).isEqualTo(3);
     assertThat(production.err()).contains("a PostgreSQL server runs in");
-    HoldfastProcess.Ended nowhere = HoldfastProcess.run(home, "restore", "acme");
+    Ended nowhere = HoldfastProcess.run(home, "restore", "acme");
     assertThat(nowhere.exitCode()).isEqualTo(2);
     assertThat(nowhere.err()).contains("--to");
-    HoldfastProcess.Ended port =
+    Ended port =
         HoldfastProcess.run(
             home,
             "restore",

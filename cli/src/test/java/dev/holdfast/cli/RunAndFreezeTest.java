@@ -63,7 +63,7 @@ class RunAndFreezeTest {
   void a_script_is_shown_and_rolled_back_where_nobody_can_be_asked() throws IOException {
     Path fix =
         file("UPDATE users SET data = '{}' WHERE id < 4;\nDELETE FROM users WHERE id > 10;\n");
-    HoldfastProcess.Ended ended = HoldfastProcess.run(home, "run", url("own"), fix.toString());
+    Ended ended = HoldfastProcess.run(home, "run", url("own"), fix.toString());
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     assertThat(ended.out())
         .contains(
@@ -80,13 +80,11 @@ class RunAndFreezeTest {
   @Test
   void it_is_committed_only_under_the_databases_own_name() throws IOException {
     String fix = file("DELETE FROM users WHERE id > 10").toString();
-    HoldfastProcess.Ended other =
-        HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "production");
+    Ended other = HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "production");
     assertThat(other.exitCode()).isEqualTo(3);
     assertThat(other.err()).contains("--commit names \"production\"; this database is \"shop\"");
     assertThat(users()).isEqualTo("12");
-    HoldfastProcess.Ended committed =
-        HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "shop");
+    Ended committed = HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "shop");
     assertThat(committed.exitCode()).as(committed.err()).isZero();
     assertThat(committed.out()).endsWith("committed\n");
     assertThat(users()).isEqualTo("10");
@@ -94,7 +92,7 @@ class RunAndFreezeTest {
 
   @Test
   void what_fails_or_cannot_be_tried_changes_nothing_and_says_which_line() throws IOException {
-    HoldfastProcess.Ended failed =
+    Ended failed =
         HoldfastProcess.run(
             home,
             "run",
@@ -104,7 +102,7 @@ class RunAndFreezeTest {
             "shop");
     assertThat(failed.exitCode()).isEqualTo(1);
     assertThat(failed.err()).contains("the statement at line 2 failed; everything was rolled back");
-    HoldfastProcess.Ended psql =
+    Ended psql =
         HoldfastProcess.run(
             home, "run", url("own"), file("DELETE FROM users;\n\\i x.sql").toString());
     assertThat(psql.exitCode()).isEqualTo(2);
@@ -138,7 +136,7 @@ class RunAndFreezeTest {
 
   @Test
   void a_freeze_tells_what_clients_will_read_and_the_repair_goes_through_it() throws IOException {
-    HoldfastProcess.Ended frozen =
+    Ended frozen =
         HoldfastProcess.run(
             home,
             "freeze",
@@ -151,8 +149,7 @@ class RunAndFreezeTest {
     String told = "writes to public.users in database \"shop\" are frozen since ";
     assertThat(frozen.out()).contains("frozen  1 table of shop", told, ": addresses are gone");
     String fix = file("DELETE FROM users WHERE id = 1").toString();
-    HoldfastProcess.Ended refused =
-        HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "shop");
+    Ended refused = HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "shop");
     assertThat(refused.exitCode()).isEqualTo(1);
     assertThat(refused.err()).contains(told).contains("HF002");
     assertThat(HoldfastProcess.run(home, "run", url("repair"), fix, "--commit", "shop").exitCode())
@@ -161,11 +158,10 @@ class RunAndFreezeTest {
         .as("another freeze")
         .isEqualTo(3);
     server.executeIn("shop", "SET ROLE own", "CREATE TABLE later (id int)");
-    HoldfastProcess.Ended status =
-        HoldfastProcess.run(home, "freeze", url("own"), "--status", "--json");
+    Ended status = HoldfastProcess.run(home, "freeze", url("own"), "--status", "--json");
     assertThat(status.exitCode()).as("a table takes writes").isEqualTo(4);
     assertThat(status.json().path("missing").propertyNames()).containsExactly("public.later");
-    HoldfastProcess.Ended unfrozen = HoldfastProcess.run(home, "unfreeze", url("own"));
+    Ended unfrozen = HoldfastProcess.run(home, "unfreeze", url("own"));
     assertThat(unfrozen.exitCode()).as(unfrozen.err()).isZero();
     assertThat(HoldfastProcess.run(home, "run", url("own"), fix, "--commit", "shop").exitCode())
         .isZero();
@@ -176,7 +172,7 @@ class RunAndFreezeTest {
   @Test
   void a_name_needs_a_repository_and_an_owners_connection() {
     assertThat(HoldfastProcess.run(home, "freeze", "acme").exitCode()).isEqualTo(5);
-    HoldfastProcess.Ended protectedIt =
+    Ended protectedIt =
         HoldfastProcess.run(
             home,
             "protect",
@@ -188,7 +184,7 @@ class RunAndFreezeTest {
             server.url("shop"),
             "--no-encryption");
     assertThat(protectedIt.exitCode()).as(protectedIt.err()).isZero();
-    HoldfastProcess.Ended without = HoldfastProcess.run(home, "freeze", "acme");
+    Ended without = HoldfastProcess.run(home, "freeze", "acme");
     assertThat(without.exitCode()).isEqualTo(2);
     assertThat(without.err()).contains("add --url");
     try (HoldfastProcess named =

@@ -34,7 +34,7 @@ class SparseForkCommandTest {
           "CREATE TABLE \"Odd, one\" AS SELECT 7 AS id",
           "CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id",
           "CREATE VIEW all_of AS SELECT id FROM users UNION ALL SELECT id FROM orders");
-      HoldfastProcess.Ended made =
+      Ended made =
           HoldfastProcess.run(
               home, "protect", "acme", server.url("postgres"), "--environment", "staging");
       assertThat(made.exitCode()).as(made.err()).isZero();
@@ -75,14 +75,13 @@ class SparseForkCommandTest {
         fork.terminate();
       }
 
-      HoldfastProcess.Ended both =
-          HoldfastProcess.run(home, "fork", "acme", "--tables", "users", "--schema-only");
+      Ended both = HoldfastProcess.run(home, "fork", "acme", "--tables", "users", "--schema-only");
       assertThat(both.exitCode()).isEqualTo(2);
       assertThat(both.err()).contains("--schema-only goes with no other choice of contents");
-      HoldfastProcess.Ended alone = HoldfastProcess.run(home, "fork", "acme", "--large-objects");
+      Ended alone = HoldfastProcess.run(home, "fork", "acme", "--large-objects");
       assertThat(alone.exitCode()).isEqualTo(2);
       assertThat(alone.err()).contains("--large-objects goes with --tables");
-      HoldfastProcess.Ended unknown =
+      Ended unknown =
           HoldfastProcess.run(home, "fork", "acme", "--tables", "user", "--database", "shop");
       assertThat(unknown.exitCode()).isEqualTo(2);
       assertThat(unknown.err())

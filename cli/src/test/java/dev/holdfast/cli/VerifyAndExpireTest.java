@@ -9,11 +9,8 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
 import dev.holdfast.testkit.S3Server;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -32,31 +29,18 @@ class VerifyAndExpireTest {
   private static final int SEGMENT = 1 << 20;
 
   @TempDir Path folder;
-  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private Ended ended = new Ended(0, "", "");
 
   private int run(String location, String... arguments) {
-    out.reset();
-    err.reset();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
-    return new CommandLineRun(
-            terminal, Map.of("HOLDFAST_REPOSITORY", location, "XDG_CONFIG_HOME", folder.toString()))
-        .execute(arguments);
-  }
-
-  private String out() {
-    return out.toString(StandardCharsets.UTF_8);
+    ended =
+        InProcess.run(
+            Map.of("HOLDFAST_REPOSITORY", location, "XDG_CONFIG_HOME", folder.toString()),
+            arguments);
+    return ended.exitCode();
   }
 
   private List<JsonNode> lines() {
-    return out().lines().map(JsonMapper.shared()::readTree).toList();
+    return ended.out().lines().map(JsonMapper.shared()::readTree).toList();
   }
 
   private static String segment(int number) {
@@ -149,13 +133,15 @@ class VerifyAndExpireTest {
       String location =
           bucket == null ? folder.resolve("repository").toString() : "s3://acme-backups/holdfast";
       ClusterStore cluster = live(location);
-      assertThat(run(location, "rollup", "acme")).as(out() + err).isZero();
-      assertThat(out())
+      assertThat(run(location, "rollup", "acme")).as(ended.out() + ended.err()).isZero();
+      assertThat(ended.out())
           .isEqualTo("20260201T000000Z-full is a full base backup: there is nothing to roll up\n");
       increment(cluster, "20260202T000000Z-incr", "20260201T000000Z-full", 9);
-      assertThat(run(location, "verify", "--read-data", "100")).as(out() + err).isZero();
+      assertThat(run(location, "verify", "--read-data", "100"))
+          .as(ended.out() + ended.err())
+          .isZero();
 
-      assertThat(run(location, "rollup", "acme", "--json")).as(out() + err).isZero();
+      assertThat(run(location, "rollup", "acme", "--json")).as(ended.out() + ended.err()).isZero();
       JsonNode made = lines().getLast();
       assertThat(made.get("label").asString()).isEqualTo("20260202T000000Z-full");
       assertThat(made.get("from").asString()).isEqualTo("20260202T000000Z-incr");
@@ -164,17 +150,18 @@ class VerifyAndExpireTest {
       assertThat(cluster.bases().open("20260202T000000Z-full").files())
           .containsExactly(Map.entry("global/pg_control", 3L));
       assertThat(run(location, "rollup", "acme", "20260202T000000Z-incr")).isZero();
-      assertThat(out())
+      assertThat(ended.out())
           .isEqualTo("20260202T000000Z-incr was rolled up before: 20260202T000000Z-full\n");
       assertThat(run(location, "rollup", "acme", "20260303T000000Z-incr")).isEqualTo(2);
-      assertThat(err.toString(StandardCharsets.UTF_8))
-          .contains("there is no base backup 20260303T000000Z-incr");
-      assertThat(run(location, "verify", "--read-data", "100")).as(out() + err).isZero();
+      assertThat(ended.err()).contains("there is no base backup 20260303T000000Z-incr");
+      assertThat(run(location, "verify", "--read-data", "100"))
+          .as(ended.out() + ended.err())
+          .isZero();
 
       // What the incremental one stands on goes with it, and never before it.
       assertThat(
               run(location, "expire", "acme", "--keep-full", "1", "--keep-window", "0d", "--json"))
-          .as(out() + err)
+          .as(ended.out() + ended.err())
           .isZero();
       List<String> removed = new ArrayList<>();
       lines().getLast().get("removed").forEach(base -> removed.add(base.get("label").asString()));
@@ -194,7 +181,7 @@ class VerifyAndExpireTest {
           bucket == null ? folder.resolve("repository").toString() : "s3://acme-backups/holdfast";
       ClusterStore cluster = live(location);
       assertThat(run(location, "verify", "acme", "--read-data", "100%", "--json"))
-          .as(out() + err)
+          .as(ended.out() + ended.err())
           .isZero();
       JsonNode summary = lines().getLast();
       assertThat(summary.get("result").asString()).isEqualTo("clean");
@@ -204,7 +191,7 @@ class VerifyAndExpireTest {
 
       assertThat(
               run(location, "expire", "acme", "--keep-full", "1", "--keep-window", "0d", "--json"))
-          .as(out() + err)
+          .as(ended.out() + ended.err())
           .isZero();
       JsonNode plan = lines().getFirst();
       assertThat(plan.get("removed").get(0).get("label").asString())
@@ -221,12 +208,15 @@ class VerifyAndExpireTest {
                   "0d",
                   "--apply",
                   plan.get("digest").asString()))
-          .as(out() + err)
+          .as(ended.out() + ended.err())
           .isZero();
-      assertThat(out()).startsWith("expired  acme: 1 base backup, 0 segments of WAL, 0 summaries");
+      assertThat(ended.out())
+          .startsWith("expired  acme: 1 base backup, 0 segments of WAL, 0 summaries");
       assertThat(cluster.bases().list()).hasSize(1);
-      assertThat(run(location, "verify", "--read-data", "50")).as(out() + err).isZero();
-      assertThat(out())
+      assertThat(run(location, "verify", "--read-data", "50"))
+          .as(ended.out() + ended.err())
+          .isZero();
+      assertThat(ended.out())
           .contains("acme  1 base backup that can be used, 9 segments of WAL")
           .contains("every moment can be reached from 0/800100 to 0/C00000")
           .contains("chosen with --seed ")
@@ -241,7 +231,7 @@ class VerifyAndExpireTest {
     Path wal = Path.of(location, "clusters/acme/wal/00000001");
     Files.delete(wal.resolve(segment(6)));
     assertThat(run(location, "verify")).isEqualTo(4);
-    assertThat(out())
+    assertThat(ended.out())
         .isEqualTo(
             """
             gap: 000000010000000000000006
@@ -254,7 +244,8 @@ class VerifyAndExpireTest {
             contents of base backups and WAL were not read: --read-data 100%% reads all %s
             gaps  1 problem; what is stored holds, and not every moment can be reached
             """
-                .formatted(out().replaceAll("(?s).*reads all ([0-9.]+ [KMG]?i?B)\n.*", "$1")));
+                .formatted(
+                    ended.out().replaceAll("(?s).*reads all ([0-9.]+ [KMG]?i?B)\n.*", "$1")));
     byte[] damaged = Files.readAllBytes(wal.resolve(segment(10)));
     damaged[20] ^= 1;
     Files.write(wal.resolve(segment(10)), damaged);
@@ -273,8 +264,7 @@ class VerifyAndExpireTest {
     assertThat(run(location, "verify", "--read-data", "101%")).isEqualTo(2);
     assertThat(run(location, "verify", "acne")).isEqualTo(2);
     assertThat(run(location, "expire", "--apply", "0123456789abcdef")).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8))
-        .contains("holdfast expire NAME --apply 0123456789abcdef");
+    assertThat(ended.err()).contains("holdfast expire NAME --apply 0123456789abcdef");
     assertThat(run(location, "expire", "acme", "--dry-run", "--apply", "0")).isEqualTo(2);
     assertThat(run(location, "expire", "acme", "--keep-window", "soon")).isEqualTo(2);
     assertThat(run(location, "expire", "acme", "--keep-full", "0")).isEqualTo(2);
@@ -296,6 +286,6 @@ class VerifyAndExpireTest {
     assertThat(lines().getFirst().get("removed")).isEmpty();
     Files.writeString(yaml, "expire:\n  keepWidow: 0d\n");
     assertThat(run(location, "expire", "--config", yaml.toString())).isEqualTo(2);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("did you mean \"keepWindow\"?");
+    assertThat(ended.err()).contains("did you mean \"keepWindow\"?");
   }
 }

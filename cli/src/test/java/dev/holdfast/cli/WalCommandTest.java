@@ -7,10 +7,7 @@ import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
 import dev.holdfast.testkit.TestServer;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -41,12 +38,6 @@ class WalCommandTest {
   private static Path wal;
   private static List<String> segments;
   private static String xid;
-
-  private record Answer(int exitCode, String out, String err) {
-    List<String> lines() {
-      return out.lines().toList();
-    }
-  }
 
   @BeforeAll
   static void write() throws IOException {
@@ -82,34 +73,19 @@ class WalCommandTest {
 
   private static void protect() {
     String url = server.url("postgres");
-    Answer answer =
+    Ended answer =
         run("protect", "acme", url, "--environment", "production", "--recorder-url", url);
-    assertThat(answer.exitCode()).as(answer.err).isZero();
+    assertThat(answer.exitCode()).as(answer.err()).isZero();
   }
 
-  private static Answer run(String... arguments) {
+  private static Ended run(String... arguments) {
     return run(Map.of("HOLDFAST_REPOSITORY", home.resolve("repository").toString()), arguments);
   }
 
-  private static Answer run(Map<String, String> environment, String... arguments) {
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    ByteArrayOutputStream err = new ByteArrayOutputStream();
-    Terminal terminal =
-        new Terminal(
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            false,
-            false,
-            false,
-            100);
+  private static Ended run(Map<String, String> environment, String... arguments) {
     Map<String, String> all = new TreeMap<>(environment);
     all.put("XDG_CONFIG_HOME", home.resolve("config").toString());
-    int exitCode = new CommandLineRun(terminal, all).execute(arguments);
-    Answer answer =
-        new Answer(
-            exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-    assertThat(answer.err).as("no stack trace reaches a user").doesNotContain("\tat ");
-    return answer;
+    return InProcess.run(all, arguments);
   }
 
   @Test
@@ -128,33 +104,33 @@ class WalCommandTest {
         expected.add(matcher.group(1) + matcher.group(2));
       }
     }
-    Answer ours = run(Map.of(), "wal", "dump", wal.toString());
-    assertThat(ours.exitCode()).as(ours.err).isZero();
-    assertThat(ours.lines()).hasSizeGreaterThan(5000).isEqualTo(expected);
-    assertThat(ours.err).matches("note: the log ends at 0/[0-9A-F]+ in " + wal + "/[0-9A-F]+\n");
+    Ended ours = run(Map.of(), "wal", "dump", wal.toString());
+    assertThat(ours.exitCode()).as(ours.err()).isZero();
+    assertThat(ours.out().lines().toList()).hasSizeGreaterThan(5000).isEqualTo(expected);
+    assertThat(ours.err()).matches("note: the log ends at 0/[0-9A-F]+ in " + wal + "/[0-9A-F]+\n");
   }
 
   @Test
   void a_repository_adds_names_to_files_and_has_the_log_itself() {
-    Answer files = run("wal", "dump", wal.toString(), "--xid", xid, "--rmgr", "heap");
-    assertThat(files.exitCode()).as(files.err).isZero();
-    assertThat(files.lines())
+    Ended files = run("wal", "dump", wal.toString(), "--xid", xid, "--rmgr", "heap");
+    assertThat(files.exitCode()).as(files.err()).isZero();
+    assertThat(files.out().lines().toList())
         .hasSize(3)
         .allSatisfy(line ->
             assertThat(line)
                 .contains(", desc: DELETE, blkref #0: rel 1663/5/")
                 .contains(" blk ")
                 .contains(" (public.item)"));
-    Answer recorded =
+    Ended recorded =
         run("wal", "dump", "--cluster", "acme", "--relation", "public.item", "--xid", xid);
-    assertThat(recorded.lines()).isEqualTo(files.lines());
-    assertThat(recorded.err).startsWith("note: WAL is recorded to 0/");
+    assertThat(recorded.out().lines().toList()).isEqualTo(files.out().lines().toList());
+    assertThat(recorded.err()).startsWith("note: WAL is recorded to 0/");
     assertThat(run("wal", "dump", "--cluster", "acmee").exitCode()).isEqualTo(2);
   }
 
   @Test
   void a_line_of_json_holds_what_scripts_are_promised() {
-    Answer answer =
+    Ended answer =
         run(
             "wal",
             "dump",
@@ -166,9 +142,9 @@ class WalCommandTest {
             "--limit",
             "1",
             "--json");
-    assertThat(answer.exitCode()).as(answer.err).isZero();
-    JsonNode line = JSON.readTree(answer.lines().getFirst());
-    assertThat(answer.lines()).hasSize(1);
+    assertThat(answer.exitCode()).as(answer.err()).isZero();
+    JsonNode line = JSON.readTree(answer.out().lines().toList().getFirst());
+    assertThat(answer.out().lines().toList()).hasSize(1);
     assertThat(line.propertyNames())
         .containsExactly("lsn", "prev", "xid", "rmgr", "info", "length", "blocks");
     assertThat(line.get("lsn").asString()).matches("0/[0-9A-F]+");
@@ -192,15 +168,15 @@ class WalCommandTest {
             "imageLength");
     assertThat(block.get("table").asString()).isEqualTo("public.item");
     assertThat(block.get("fork").asString()).isEqualTo("main");
-    Answer unnamed = run(Map.of(), "wal", "dump", wal.toString(), "--limit", "40", "--json");
-    assertThat(unnamed.out).contains("\"table\":null");
+    Ended unnamed = run(Map.of(), "wal", "dump", wal.toString(), "--limit", "40", "--json");
+    assertThat(unnamed.out()).contains("\"table\":null");
   }
 
   @Test
   void notes_are_json_too_and_go_where_no_value_goes() {
-    Answer answer = run(Map.of(), "wal", "dump", wal.toString(), "--rmgr", "CommitTs", "--json");
-    assertThat(answer.out).isEmpty();
-    JsonNode note = JSON.readTree(answer.err).get("note");
+    Ended answer = run(Map.of(), "wal", "dump", wal.toString(), "--rmgr", "CommitTs", "--json");
+    assertThat(answer.out()).isEmpty();
+    JsonNode note = JSON.readTree(answer.err()).get("note");
     assertThat(note.get("kind").asString()).isEqualTo("end");
     assertThat(note.get("lsn").asString()).startsWith("0/");
     assertThat(note.get("text").asString()).startsWith("the log ends at 0/");
@@ -208,10 +184,10 @@ class WalCommandTest {
 
   @Test
   void figures_are_a_table_or_the_same_values_as_json() {
-    Answer text = run(Map.of(), "wal", "stats", wal.toString(), "--relation", "1663/1/0");
-    assertThat(text.out).isEqualTo("no records\n");
+    Ended text = run(Map.of(), "wal", "stats", wal.toString(), "--relation", "1663/1/0");
+    assertThat(text.out()).isEqualTo("no records\n");
     text = run(Map.of(), "wal", "stats", wal.toString(), "--per-record", "--rmgr", "Heap");
-    assertThat(text.exitCode()).as(text.err).isZero();
+    assertThat(text.exitCode()).as(text.err()).isZero();
     JsonNode json =
         JSON.readTree(
             run(
@@ -223,17 +199,17 @@ class WalCommandTest {
                     "--rmgr",
                     "Heap",
                     "--json")
-                .out);
+                .out());
     assertThat(json.propertyNames()).containsExactly("from", "to", "rows", "total");
-    assertThat(text.lines().getFirst())
+    assertThat(text.out().lines().toList().getFirst())
         .isEqualTo(
             "WAL statistics from %s to %s, sizes in bytes"
                 .formatted(json.get("from").asString(), json.get("to").asString()));
-    assertThat(text.lines().get(1).replaceAll(" +", " "))
+    assertThat(text.out().lines().toList().get(1).replaceAll(" +", " "))
         .isEqualTo("type records % record size % FPI size % combined size %");
     JsonNode row = json.get("rows").get(0);
     assertThat(row.get("info").asString()).isEqualTo("INSERT");
-    assertThat(text.lines().get(2).replaceAll(" +", " "))
+    assertThat(text.out().lines().toList().get(2).replaceAll(" +", " "))
         .isEqualTo(
             "Heap/INSERT %,d %.2f %,d %.2f %,d %.2f %,d %.2f"
                 .formatted(
@@ -245,53 +221,54 @@ class WalCommandTest {
                     row.get("imageBytesPercent").asDouble(),
                     row.get("combinedBytes").asLong(),
                     row.get("combinedBytesPercent").asDouble()));
-    assertThat(text.lines().getLast()).startsWith("Total ").endsWith("100 %");
+    assertThat(text.out().lines().toList().getLast()).startsWith("Total ").endsWith("100 %");
   }
 
   @Test
   void a_cut_segment_is_exit_code_6_after_what_could_be_read() throws IOException {
     Path cut = home.resolve(segments.get(3));
     Files.write(cut, Arrays.copyOf(Files.readAllBytes(wal.resolve(segments.get(3))), 500_000));
-    Answer dumped = run(Map.of(), "wal", "dump", cut.toString());
+    Ended dumped = run(Map.of(), "wal", "dump", cut.toString());
     assertThat(dumped.exitCode()).isEqualTo(6);
-    assertThat(dumped.lines()).hasSizeGreaterThan(10);
-    assertThat(dumped.err)
+    assertThat(dumped.out().lines().toList()).hasSizeGreaterThan(10);
+    assertThat(dumped.err())
         .matches(
             "error: cannot read WAL past 0/[0-9A-F]+ in "
                 + cut
                 + "\n  why:  it has 500000 bytes where a segment has 1048576: the rest of it is"
                 + " missing\n  next: fetch another copy of this segment .*\n");
-    Answer counted = run(Map.of(), "wal", "stats", cut.toString(), "--json");
+    Ended counted = run(Map.of(), "wal", "stats", cut.toString(), "--json");
     assertThat(counted.exitCode()).isEqualTo(6);
-    assertThat(JSON.readTree(counted.out).get("total").get("records").asInt())
-        .isEqualTo(dumped.lines().size());
-    assertThat(counted.err).startsWith("{\"error\":{\"kind\":\"damaged_data\",\"exitCode\":6,");
+    assertThat(JSON.readTree(counted.out()).get("total").get("records").asInt())
+        .isEqualTo(dumped.out().lines().toList().size());
+    assertThat(counted.err()).startsWith("{\"error\":{\"kind\":\"damaged_data\",\"exitCode\":6,");
   }
 
   @Test
   void wrong_usage_says_where_help_is_at_every_depth() {
-    Answer nothing = run("wal");
+    Ended nothing = run("wal");
     assertThat(nothing.exitCode()).isEqualTo(2);
-    assertThat(nothing.err).endsWith("  next: holdfast wal --help shows how\n");
-    Answer unknown = run("wal", "dump", "--rmgrs", "Heap");
+    assertThat(nothing.err()).endsWith("  next: holdfast wal --help shows how\n");
+    Ended unknown = run("wal", "dump", "--rmgrs", "Heap");
     assertThat(unknown.exitCode()).isEqualTo(2);
-    assertThat(unknown.err).endsWith("  next: holdfast wal dump --help shows how\n");
-    Answer nowhere = run(Map.of(), "wal", "dump");
+    assertThat(unknown.err()).endsWith("  next: holdfast wal dump --help shows how\n");
+    Ended nowhere = run(Map.of(), "wal", "dump");
     assertThat(nowhere.exitCode()).isEqualTo(2);
-    assertThat(nowhere.err).contains("no repository named");
+    assertThat(nowhere.err()).contains("no repository named");
     for (String command : List.of("dump", "stats")) {
-      assertThat(run("wal", command, "--help").out)
+      assertThat(run("wal", command, "--help").out())
           .contains("Usage: holdfast wal " + command, "--json", "--relation", "--from");
     }
-    assertThat(run("generate-completion").out).contains("_picocli_holdfast_wal_dump", "\"Btree\"");
+    assertThat(run("generate-completion").out())
+        .contains("_picocli_holdfast_wal_dump", "\"Btree\"");
   }
 
   @Test
   void a_process_of_its_own_answers_the_same() {
-    HoldfastProcess.Ended ended =
+    Ended ended =
         HoldfastProcess.run(
             home, "wal", "dump", wal.resolve(segments.get(2)).toString(), "--limit", "2", "--json");
     assertThat(ended.exitCode()).as(ended.err()).isZero();
-    assertThat(ended.lines()).hasSize(2);
+    assertThat(ended.out().lines().toList()).hasSize(2);
   }
 }

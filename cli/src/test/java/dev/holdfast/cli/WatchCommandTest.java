@@ -54,7 +54,7 @@ class WatchCommandTest {
     return "postgresql://own@127.0.0.1:" + server.server().port() + "/" + database;
   }
 
-  private static HoldfastProcess.Ended watch(String database, String script, String... options) {
+  private static Ended watch(String database, String script, String... options) {
     return start(database, script, options).await();
   }
 
@@ -86,7 +86,7 @@ class WatchCommandTest {
   @Test
   void the_endpoint_that_ate_the_json_is_told_though_its_tests_roll_back() {
     String database = database();
-    HoldfastProcess.Ended ended = watch(database, calls("$i"));
+    Ended ended = watch(database, calls("$i"));
     assertThat(ended.exitCode()).as(ended.err()).isEqualTo(4);
     assertThat(ended.out())
         .contains(
@@ -102,7 +102,7 @@ class WatchCommandTest {
     String merge =
         "for i in $(seq 1 20); do echo \"UPDATE users SET data = data || '{\\\"phone\\\": \\\"$i\\\"}' WHERE"
             + " id = (SELECT id FROM users ORDER BY id LIMIT 1);\"; done | psql -qX";
-    HoldfastProcess.Ended ended = watch(database, merge);
+    Ended ended = watch(database, merge);
     assertThat(ended.exitCode()).as(ended.err()).isZero();
     assertThat(ended.out())
         .contains("warning: same-row: 20 calls, 20 updates, 1 distinct row of users");
@@ -113,7 +113,7 @@ class WatchCommandTest {
   @Test
   void ordinary_work_has_no_findings_and_the_report_is_a_value() {
     String database = database();
-    HoldfastProcess.Ended ended =
+    Ended ended =
         watch(
             database,
             "for i in $(seq 1 9); do psql -qX -c \"UPDATE users SET data = data || '{\\\"n\\\": $i}' WHERE id ="
@@ -144,7 +144,7 @@ class WatchCommandTest {
   @Test
   void what_destroys_much_at_once_is_a_warning() {
     String database = database();
-    HoldfastProcess.Ended ended =
+    Ended ended =
         watch(
             database,
             "psql -qX -c 'DELETE FROM users' -c 'TRUNCATE app.orders' -c 'DROP TABLE app.orders'"
@@ -162,13 +162,11 @@ class WatchCommandTest {
   @Test
   void a_command_that_fails_is_reported_with_its_own_exit_code() {
     String database = database();
-    HoldfastProcess.Ended ended =
-        watch(database, "psql -qX -c 'INSERT INTO users VALUES (99)'; exit 23");
+    Ended ended = watch(database, "psql -qX -c 'INSERT INTO users VALUES (99)'; exit 23");
     assertThat(ended.exitCode()).isEqualTo(1);
     assertThat(ended.out()).contains("the command failed with exit code 23").contains("insert");
     nothingIsLeft(database);
-    HoldfastProcess.Ended none =
-        HoldfastProcess.run(home, "watch", url(database), "--", "/no/such/program");
+    Ended none = HoldfastProcess.run(home, "watch", url(database), "--", "/no/such/program");
     assertThat(none.exitCode()).isEqualTo(2);
     assertThat(none.err()).contains("cannot run /no/such/program");
     nothingIsLeft(database);
@@ -177,8 +175,7 @@ class WatchCommandTest {
   @Test
   void the_commands_environment_points_at_the_database_unless_that_is_not_wanted() {
     String database = database();
-    HoldfastProcess.Ended ended =
-        watch(database, "echo $DATABASE_URL; echo $PGDATABASE $PGUSER $PGHOST $PGPORT");
+    Ended ended = watch(database, "echo $DATABASE_URL; echo $PGDATABASE $PGUSER $PGHOST $PGPORT");
     int port = server.server().port();
     assertThat(ended.out())
         .contains(url(database) + "\n" + database + " own 127.0.0.1 " + port + "\n");
@@ -214,7 +211,7 @@ class WatchCommandTest {
     try (HoldfastProcess watching =
         start(database, "psql -qX -c 'DELETE FROM users'; touch %s; sleep 300".formatted(done))) {
       HoldfastProcess.until(() -> Files.exists(done));
-      HoldfastProcess.Ended ended = watching.terminate();
+      Ended ended = watching.terminate();
       assertThat(ended.exitCode()).isEqualTo(143);
       assertThat(ended.out()).contains("mass-delete: one delete without WHERE hit 25 of 25 rows");
     }
@@ -224,7 +221,7 @@ class WatchCommandTest {
   @Test
   void a_database_that_is_taken_away_meanwhile_is_no_clean_report() {
     String database = database();
-    HoldfastProcess.Ended ended =
+    Ended ended =
         watch(
             database,
             "psql -qX -d postgres -U postgres -c 'DROP DATABASE %s WITH (FORCE)'"
@@ -247,7 +244,7 @@ class WatchCommandTest {
     String call =
         "psql -qX -c \"UPDATE \\\"größe ]]> ::error\\\" SET data = '{}' WHERE id = 1\"; echo from the command";
 
-    HoldfastProcess.Ended junit = watch(database, call, "--format", "junit");
+    Ended junit = watch(database, call, "--format", "junit");
     assertThat(junit.exitCode()).as(junit.err()).isEqualTo(4);
     assertThat(junit.err()).contains("from the command");
     assertThat(
@@ -259,18 +256,18 @@ class WatchCommandTest {
                 .getTextContent())
         .startsWith("1 update of größe ]]> ::error.data, 3 of 3 keys lost in each: a, b, c\nby: ");
 
-    HoldfastProcess.Ended sarif = watch(database, "true", "--format", "sarif");
+    Ended sarif = watch(database, "true", "--format", "sarif");
     assertThat(sarif.exitCode()).as(sarif.err()).isZero();
     assertThat(sarif.json().path("runs").path(0).path("results")).isEmpty();
 
-    HoldfastProcess.Ended github = watch(database, "exit 7", "--format", "GitHub");
+    Ended github = watch(database, "exit 7", "--format", "GitHub");
     assertThat(github.exitCode()).isEqualTo(1);
     assertThat(github.out())
         .contains("\n::error title=holdfast watch::the command failed with exit code 7\n");
 
     assertThat(watch(database, "true", "--format", "json").json().path("complete").asBoolean())
         .isTrue();
-    HoldfastProcess.Ended two = watch(database, "true", "--json", "--format", "junit");
+    Ended two = watch(database, "true", "--json", "--format", "junit");
     assertThat(two.exitCode()).isEqualTo(2);
     assertThat(two.err()).contains("--json and --format junit are two formats");
     nothingIsLeft(database);
@@ -278,7 +275,7 @@ class WatchCommandTest {
 
   @Test
   void a_name_instead_of_a_url_is_wrong_usage() {
-    HoldfastProcess.Ended ended = HoldfastProcess.run(home, "watch", "acme", "--", "true");
+    Ended ended = HoldfastProcess.run(home, "watch", "acme", "--", "true");
     assertThat(ended.exitCode()).isEqualTo(2);
     assertThat(ended.err()).contains("only throw-away databases are watched");
     assertThat(Map.of("missing", HoldfastProcess.run(home, "watch", url("postgres")).exitCode()))

@@ -8,14 +8,20 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
+import dev.holdfast.store.ClusterDocument;
+import dev.holdfast.store.ClusterStore;
+import dev.holdfast.store.Lease;
 import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.S3Server;
 import dev.holdfast.testkit.TestServer;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -318,6 +324,56 @@ final class CheckTest {
       assertThat(result.verdict()).isEqualTo(Verdict.UNREACHABLE);
       // Not a measure: what a driver does by itself is half a minute, or for ever.
       assertThat(Duration.ofNanos(System.nanoTime() - begun)).isLessThan(Duration.ofSeconds(25));
+    }
+  }
+
+  @Test
+  void a_repository_that_accepts_and_says_nothing_does_not_keep_a_deploy_waiting()
+      throws Exception {
+    try (ServerSocket silent = new ServerSocket(0, 10, InetAddress.getLoopbackAddress());
+        S3Server.Environment _ =
+            S3Server.environment(URI.create("http://127.0.0.1:" + silent.getLocalPort()))) {
+      CheckResult result = check(acme.server.url("postgres"), PRODUCTION, "s3://acme-backups/here");
+      assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.UNPROVEN);
+      assertThat(result.expected()).isTrue();
+      assertThat(result.reasons()).contains("the repository did not answer within 15 s");
+      assertThat(result.next()).startsWith("see that the repository can be reached");
+    }
+  }
+
+  @Test
+  void the_recorders_of_several_clusters_are_waited_for_together() throws Exception {
+    String place = acme.server.folder().resolve("twins").toString();
+    Repository repository = Repository.create(place);
+    ClusterDocument original = Repository.open(acme.repository).cluster("acme").document();
+    List<Lease> recorders = new ArrayList<>();
+    try {
+      for (String name : List.of("twin1", "twin2", "twin3", "twin4")) {
+        ClusterStore twin =
+            repository.register(
+                new ClusterDocument(
+                    name,
+                    original.engine(),
+                    original.systemIdentifier(),
+                    original.major(),
+                    original.environment(),
+                    original.walSegmentSize(),
+                    original.url(),
+                    null,
+                    original.protectedAt(),
+                    Map.of()));
+        recorders.add(
+            twin.candidate(RecorderPlace.ROLE, "a test", Duration.ofMinutes(5)).ask().lease());
+      }
+      // 6 s for each of them would be more than the repository may take.
+      CheckResult result = check(acme.server.url("postgres"), Expectation.to("twin1"), place);
+      assertThat(result.verdict()).as(result.toString()).isEqualTo(Verdict.DOUBTFUL);
+      assertThat(result.expected()).isFalse();
+      assertThat(result.reasons())
+          .anyMatch(
+              reason -> reason.startsWith("twin1 is being recorded, and not from this server"));
+    } finally {
+      recorders.forEach(Lease::close);
     }
   }
 
