@@ -151,7 +151,7 @@ final class CatalogRows {
     HeapTuple fresh = written;
     if (fresh == null || SystemCatalog.oid(fresh).isEmpty()) {
       // A snapshot may have been read after this was committed: then it has the row itself.
-      HeapTuple known = snapshotRow(to, lsn, record.xid(), record.majorVersion());
+      HeapTuple known = snapshotRow(record, to, lsn, record.xid());
       fresh = known != null ? known : fresh != null ? fresh : HeapTuple.partly(0, false).build();
     }
     if (catalog == SystemCatalog.ATTRIBUTE
@@ -202,19 +202,23 @@ final class CatalogRows {
     if (row != null && SystemCatalog.oid(row.tuple).isPresent()) {
       return row.tuple;
     }
-    HeapTuple recordedThere = snapshotRow(from, lsn, 0, record.majorVersion());
+    HeapTuple recordedThere = snapshotRow(record, from, lsn, 0);
     return recordedThere != null ? recordedThere : row == null ? null : row.tuple;
   }
 
-  private @Nullable HeapTuple snapshotRow(CatalogPlace place, Lsn lsn, long writer, int major) {
+  private @Nullable HeapTuple snapshotRow(
+      RawRecord record, CatalogPlace place, Lsn lsn, long writer) {
     for (CatalogSnapshot snapshot : held) {
       // The guard's triggers are written once, and the catalog is kept anew when they change.
       boolean lasting = place.catalog() == SystemCatalog.TRIGGER;
       if (!snapshot.position().isAfter(lsn)
           && (lasting || !snapshot.position().isBefore(start))
+          // A rewrite while the catalog was read put other rows at the same places.
+          && snapshot.stoodIn(record.file(0), place.catalog())
           && !isStale(place, snapshot)) {
         HeapTuple row =
-            snapshot.rowAt(place.catalog(), place.database(), place.tid(), writer, major);
+            snapshot.rowAt(
+                place.catalog(), place.database(), place.tid(), writer, record.majorVersion());
         if (row != null) {
           return row;
         }

@@ -214,6 +214,16 @@ public final class CatalogSnapshot {
     return catalogFiles;
   }
 
+  /** Whether the catalog stood in this file when the places of its rows were read. */
+  boolean stoodIn(RelFile file, SystemCatalog catalog) {
+    for (Map.Entry<RelFile, Long> moved : catalogFiles.entrySet()) {
+      if (moved.getValue() == catalog.oid && moved.getKey().database() == file.database()) {
+        return moved.getKey().equals(file);
+      }
+    }
+    return file.number() == catalog.oid;
+  }
+
   @Nullable String schema(long database, long oid) {
     Database in = databases.get(database);
     return in == null ? null : in.schemas.get(oid);

@@ -373,6 +373,48 @@ class CatalogTraceTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {14, 18})
+  void a_trigger_is_not_looked_up_where_a_rewrite_put_another_one_while_the_catalog_was_read(
+      int major) throws Exception {
+    try (TestServer server = TestServer.start(major)) {
+      server.execute(
+          "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+          "CREATE TABLE users (id int)",
+          "CREATE TRIGGER holdfast_delete AFTER DELETE ON users EXECUTE FUNCTION f()");
+      long users = oid(server, "users");
+      ServerCatalog recorded = new ServerCatalog(true);
+      Lsn start = recorded.take(server);
+      server.execute("CREATE TABLE meanwhile (id int)");
+      recorded.take(
+          server,
+          () ->
+              server.execute(
+                  "SET allow_system_table_mods = on",
+                  "DELETE FROM pg_trigger WHERE tgname = 'holdfast_delete'",
+                  "VACUUM FULL pg_trigger",
+                  "CREATE TABLE later (id int)",
+                  "CREATE TRIGGER holdfast_delete AFTER DELETE ON later EXECUTE FUNCTION f()"));
+      server.execute("ALTER TABLE later DISABLE TRIGGER holdfast_delete");
+      long later = oid(server, "later");
+      CatalogTrace trace = new CatalogTrace(recorded, start);
+      List<String> weakened = new ArrayList<>();
+      read(
+          server,
+          start,
+          record -> {
+            if (record.rmgr() == ResourceManager.TRANSACTION
+                && record.decode() instanceof WalRecord.Commit commit) {
+              trace
+                  .weakenedTriggers(commit.transaction(), commit.subtransactions())
+                  .forEach(one -> weakened.add(one.table().relation() + " " + one.what()));
+            }
+            feed(trace, record, _ -> {});
+          });
+      assertThat(weakened).containsExactly(users + " dropped", later + " disabled");
+    }
+  }
+
   private static long oid(TestServer server, String table) {
     return Long.parseLong(server.value("SELECT '" + table + "'::regclass::oid"));
   }

@@ -89,6 +89,26 @@ final class ServerCatalog implements RecordedCatalog {
       one.snapshot.addColumn(
           database, Long.parseLong(c[0]), Integer.parseInt(c[1]), c[2], place(c, 3, oldest));
     }
+    for (String line :
+        server.queryIn(
+            name,
+            "SELECT t.oid, t.tgrelid, t.tgname, t.tgfoid, t.tgenabled, t.ctid, t.xmin,"
+                + " pg_column_size(t) - 32"
+                + " FROM pg_trigger t WHERE t.tgname LIKE 'holdfast%' AND t.tgqual IS NULL")) {
+      String[] c = line.split("\\|", -1);
+      CatalogSnapshot.Place place = place(c, 5, oldest);
+      if (place != null) {
+        one.snapshot.addTrigger(
+            database,
+            new CatalogSnapshot.TriggerRow(
+                Long.parseLong(c[0]),
+                Long.parseLong(c[1]),
+                c[2],
+                Long.parseLong(c[3]),
+                c[4].charAt(0)),
+            place);
+      }
+    }
     for (Seen seen : Seen.all(server, name, tablespace)) {
       CatalogSnapshot.Place place = place(seen.place().toArray(String[]::new), 0, oldest);
       if (place != null) {
