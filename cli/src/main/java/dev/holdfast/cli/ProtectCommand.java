@@ -23,6 +23,7 @@ import picocli.CommandLine.Parameters;
           + " a key made for it, which has to be copied elsewhere.%n",
       "  holdfast --repository /backups protect acme postgresql://postgres@db/shop --environment production",
       "  holdfast protect acme postgresql://postgres@db/shop --environment production --print-sql",
+      "  holdfast protect acme_18 postgresql://postgres@db/shop --environment production --continues acme",
     })
 final class ProtectCommand extends CliCommand {
   @Parameters(index = "0", paramLabel = "NAME", description = "What to call this server.")
@@ -58,6 +59,14 @@ final class ProtectCommand extends CliCommand {
       description =
           "Do not put schema holdfast into the databases: `holdfast check` knows less then, and applications cannot ask.")
   boolean withoutStamp;
+
+  @Option(
+      names = "--continues",
+      paramLabel = "NAME",
+      description =
+          "The cluster whose place this server takes, after pg_upgrade or a move by dump and restore: its databases go"
+              + " on saying that they are that one, and its past is kept under its old name.")
+  @Nullable String continues;
 
   @Option(
       names = "--recorder-url",
@@ -96,9 +105,17 @@ final class ProtectCommand extends CliCommand {
   public Integer call() {
     Protect.Request request =
         new Protect.Request(
-            name, url, environmentName, recorderUrl, !withoutSlot, !withoutStamp, connections);
+            name,
+            url,
+            environmentName,
+            recorderUrl,
+            !withoutSlot,
+            !withoutStamp,
+            connections,
+            continues);
     if (printSql) {
-      List<String> statements = Protect.statements(request);
+      List<String> statements =
+          Protect.statements(request, repository.locationIfNamed(holdfast.repository, environment));
       print(
           Map.of("statements", statements),
           () -> String.join(";\n", statements) + (statements.isEmpty() ? "" : ";\n"));
@@ -125,6 +142,12 @@ final class ProtectCommand extends CliCommand {
         .append(") in ")
         .append(result.repository())
         .append('\n');
+    if (result.continues() != null) {
+      text.append(
+          "  it takes the place of %s: its databases go on being %s/%s, and what is recorded of %s is kept%n"
+              .formatted(
+                  result.continues(), result.identity(), result.environment(), result.continues()));
+    }
     text.append("  base backup ")
         .append(result.base().label())
         .append("  ")
@@ -143,7 +166,7 @@ final class ProtectCommand extends CliCommand {
           "  %s now that it is %s/%s: %s%n"
               .formatted(
                   result.stamped().size() == 1 ? "one database says" : "each database says",
-                  result.name(),
+                  result.identity(),
                   result.environment(),
                   String.join(", ", result.stamped())));
     }
@@ -162,7 +185,7 @@ final class ProtectCommand extends CliCommand {
     if (result.assertStatement() != null) {
       text.append(
           "in each application's start, so that it never works on another database: SELECT holdfast.assert_identity('%s', '%s')%n"
-              .formatted(result.name(), result.environment()));
+              .formatted(result.identity(), result.environment()));
     }
     return text.append("next: holdfast record ")
         .append(result.name())

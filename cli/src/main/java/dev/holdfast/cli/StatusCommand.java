@@ -75,14 +75,27 @@ final class StatusCommand extends CliCommand {
         .append(cluster.environment())
         .append(", PostgreSQL ")
         .append(cluster.major())
-        .append(cluster.reachable() ? "" : terminal.paint(Terminal.Colour.RED, "  unreachable"))
+        .append(
+            cluster.reachable()
+                ? ""
+                : cluster.continuedBy() != null
+                    ? ": the past of " + cluster.continuedBy()
+                    : terminal.paint(Terminal.Colour.RED, "  unreachable"))
         .append('\n');
-    text.append("  if this machine vanished now, you would lose ")
-        .append(loss(cluster))
-        .append(" and ")
-        .append(recovery(cluster.outlook()))
-        .append('\n');
+    if (cluster.continuedBy() == null) {
+      text.append("  if this machine vanished now, you would lose ")
+          .append(loss(cluster))
+          .append(" and ")
+          .append(recovery(cluster.outlook()))
+          .append('\n');
+    }
     TextTable table = new TextTable("", "");
+    if (cluster.continues() != null) {
+      table.row(
+          "in the place of",
+          "%s; its databases are %s/%s"
+              .formatted(cluster.continues(), cluster.identity(), cluster.environment()));
+    }
     table.row(
         "recording", cluster.recording() == null ? "unknown" : cluster.recording() ? "yes" : "no");
     table.row(

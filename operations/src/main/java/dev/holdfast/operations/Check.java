@@ -184,7 +184,7 @@ public final class Check {
       if (repository != null
           && name != null
           && repository.clusterNames().contains(name)
-          && new RecordedChecks(repository.cluster(name)).note(asker, result, Instant.now())) {
+          && new RecordedChecks(repository.current(name)).note(asker, result, Instant.now())) {
         places.add("repository");
       }
     } catch (OperatorException e) {
@@ -282,12 +282,15 @@ public final class Check {
         }
       }
       candidates.sort(
-          Comparator.comparing(
-                  (ClusterStore c) -> !isNamed(c, stamp == null ? null : stamp.cluster()))
+          Comparator.comparing((ClusterStore c) -> successor(c) != null)
+              .thenComparing(c -> !isNamed(c, stamp == null ? null : stamp.cluster()))
               .thenComparing(c -> !isNamed(c, expectation.cluster())));
       long deadline = SameHistory.deadline(); // for all of them together
       Told first = null;
       for (ClusterStore cluster : candidates) {
+        if (successor(cluster) != null) {
+          return first == null ? new Told(cluster, SameHistory.NOT_RECORDED) : first;
+        }
         Told told = new Told(cluster, SameHistory.of(shape, receivers, cluster, deadline));
         if (told.history == SameHistory.YES) {
           return told;
@@ -301,7 +304,17 @@ public final class Check {
     private record Told(ClusterStore cluster, SameHistory history) {}
 
     private static boolean isNamed(ClusterStore cluster, @Nullable String name) {
-      return cluster.document().name().equals(name);
+      return cluster.document().identity().equals(name);
+    }
+
+    /** Whichever took its place; null when none did. */
+    private @Nullable ClusterDocument successor(ClusterStore cluster) {
+      String name = cluster.document().name();
+      return clusters().stream()
+          .map(ClusterStore::document)
+          .filter(other -> name.equals(other.continues()))
+          .findFirst()
+          .orElse(null);
     }
 
     /** Those that can be read: what is wrong with another one is not asked here. */
@@ -329,10 +342,26 @@ public final class Check {
     /** The system identifier is a recorded cluster's: it is that one, or a copy of its files. */
     private CheckResult onItsServer(ClusterStore cluster, SameHistory history) {
       ClusterDocument document = cluster.document();
-      String name = document.name();
+      String name = document.identity();
       String environment = stamp == null ? document.environment() : stamp.environment();
       reasons.add(
-          "its system identifier %s is that of %s".formatted(shape.systemIdentifier(), name));
+          "its system identifier %s is that of %s"
+              .formatted(shape.systemIdentifier(), document.name()));
+      ClusterDocument successor = successor(cluster);
+      if (successor != null) {
+        return told(
+            Verdict.FORMER,
+            name,
+            environment,
+            "this is the old server of %s/%s: since %s another one has its place, %s"
+                .formatted(
+                    name,
+                    environment,
+                    successor.protectedAt(),
+                    PostgresUrl.parse(successor.url()).redacted()),
+            null,
+            "correct the URL; what is written here does not reach %s".formatted(name));
+      }
       if (stamp != null && !stamp.database().equals(shape.database())) {
         reasons.add(
             "it was stamped as \"%s\" and is called \"%s\""
@@ -399,7 +428,7 @@ public final class Check {
                   .formatted(name, name),
               null,
               "check again in a minute; holdfast status %s says what is recorded, and holdfast record %s --url takes the address of the server that was promoted"
-                  .formatted(name, name));
+                  .formatted(document.name(), document.name()));
         }
         case WENT_ON -> {
           reasons.add(
@@ -412,7 +441,7 @@ public final class Check {
                   .formatted(name),
               null,
               "if it was promoted, point the recorder at it: holdfast record %s --url URL; then check again"
-                  .formatted(name));
+                  .formatted(document.name()));
         }
         case NOT_RECORDED, UNKNOWN -> {
           reasons.add(
@@ -427,7 +456,7 @@ public final class Check {
               "this is %s/%s, as far as it can be told: a copy of its files would look the same"
                   .formatted(name, environment),
               null,
-              "holdfast status " + name + " says whether it is recorded");
+              "holdfast status " + document.name() + " says whether it is recorded");
         }
       };
     }
@@ -435,14 +464,14 @@ public final class Check {
     private CheckResult physicalCopy(ClusterStore cluster, String environment) {
       return told(
           Verdict.PHYSICAL_COPY,
-          cluster.document().name(),
+          cluster.document().identity(),
           environment,
           "this is a copy of %s's files (a snapshot of its disks, an old primary, a restored backup), and not %s itself"
-              .formatted(cluster.document().name(), cluster.document().name()),
+              .formatted(cluster.document().identity(), cluster.document().identity()),
           null,
           "what is written here does not reach %s, which is recorded from %s: correct the URL"
               .formatted(
-                  cluster.document().name(),
+                  cluster.document().identity(),
                   PostgresUrl.parse(cluster.document().url()).redacted()));
     }
 
@@ -460,7 +489,9 @@ public final class Check {
       ClusterStore compared = comparable();
       ShapeDifference difference = compared == null ? null : difference(compared);
       String name =
-          stamp != null ? stamp.cluster() : compared == null ? null : compared.document().name();
+          stamp != null
+              ? stamp.cluster()
+              : compared == null ? null : compared.document().identity();
       // Stamped here, it is the one, before its first migration or after its last accident.
       if (ShapeDifference.isEmpty(shape) && !fits()) {
         return told(
@@ -472,7 +503,7 @@ public final class Check {
                 : "this database is empty: it has none of the %d tables of %s"
                     .formatted(
                         difference == null ? 0 : difference.missing().tables(),
-                        compared.document().name()),
+                        compared.document().identity()),
             difference,
             "it may be a new one, or the address of another environment: correct the URL");
       }
@@ -486,11 +517,11 @@ public final class Check {
         int gone = difference.missing().missingTables().size();
         return told(
             Verdict.PARTIAL_COPY,
-            compared.document().name(),
+            compared.document().identity(),
             null,
             "this is a clone of %s, made by copying: %s"
                 .formatted(
-                    compared.document().name(),
+                    compared.document().identity(),
                     gone == 0
                         ? "all of its %d tables are here, and it is another server"
                             .formatted(difference.missing().tables())
@@ -498,7 +529,7 @@ public final class Check {
                             .formatted(gone, difference.missing().tables())),
             difference,
             "use %s's own address; what is written here does not reach it"
-                .formatted(compared.document().name()));
+                .formatted(compared.document().identity()));
       }
       if (compared == null) {
         return told(
@@ -519,7 +550,7 @@ public final class Check {
               .formatted(
                   difference == null ? 0 : difference.common(),
                   difference == null ? 0 : difference.missing().tables(),
-                  compared.document().name()),
+                  compared.document().identity()),
           null,
           "correct the URL");
     }
@@ -534,10 +565,16 @@ public final class Check {
             "this is a copy of %s, made by dump and restore or moved to a new server: its stamp was made elsewhere"
                 .formatted(itsStamp.cluster()),
             difference,
-            "a copy is released by SELECT holdfast.adopt('development'); where it is %s itself, upgraded or moved: SELECT holdfast.adopt('%s')"
-                .formatted(itsStamp.cluster(), itsStamp.environment()));
+            "a copy is released by SELECT holdfast.adopt('development'); where it is %s itself, upgraded or moved: SELECT holdfast.adopt('%s')%s"
+                .formatted(
+                    itsStamp.cluster(),
+                    itsStamp.environment(),
+                    compared != null && isNamed(compared, itsStamp.cluster())
+                        ? ", then holdfast protect NEW_NAME URL --environment %s --continues %s"
+                            .formatted(itsStamp.environment(), compared.document().name())
+                        : ""));
       }
-      if (compared != null && compared.document().name().equals(itsStamp.cluster())) {
+      if (compared != null && isNamed(compared, itsStamp.cluster())) {
         reasons.add(
             "%s is recorded from a server with the system identifier %s, this one has %s"
                 .formatted(
@@ -551,8 +588,8 @@ public final class Check {
             "this is not the %s that is recorded: it was adopted as %s/%s on another server"
                 .formatted(itsStamp.cluster(), itsStamp.cluster(), itsStamp.environment()),
             difference,
-            "use %s's own address, or protect this one under a name of its own"
-                .formatted(itsStamp.cluster()));
+            "use %s's own address; where this one took its place, upgraded or moved: holdfast protect NEW_NAME URL --environment %s --continues %s"
+                .formatted(itsStamp.cluster(), itsStamp.environment(), compared.document().name()));
       }
       return told(
           Verdict.UNPROVEN,
@@ -569,14 +606,14 @@ public final class Check {
       if (repository == null) {
         return null;
       }
-      List<ClusterStore> known = clusters();
-      List<String> names = known.stream().map(c -> c.document().name()).toList();
+      List<ClusterStore> known = clusters().stream().filter(c -> successor(c) == null).toList();
+      List<String> names = known.stream().map(c -> c.document().identity()).toList();
       String wanted =
           !expectation.not() && expectation.cluster() != null
               ? expectation.cluster()
               : stamp != null && names.contains(stamp.cluster()) ? stamp.cluster() : null;
       if (wanted != null && !names.contains(wanted)) {
-        return repository.cluster(wanted); // says that it is not there, or why it cannot be read
+        return repository.current(wanted); // says that it is not there, or why it cannot be read
       }
       return known.stream()
           .filter(c -> wanted == null ? names.size() == 1 : isNamed(c, wanted))
@@ -623,7 +660,10 @@ public final class Check {
       // Until somebody adopts it, a stamp that was made elsewhere counts as what it says for
       // whoever
       // must not be there: it may be production itself, upgraded or renamed.
-      boolean unfit = expectation.not() && verdict == Verdict.DUMP_COPY && !fits();
+      // The old server may hold what the new one has not.
+      boolean unfit =
+          expectation.not()
+              && (verdict == Verdict.FORMER || (verdict == Verdict.DUMP_COPY && !fits()));
       boolean named = (itself || unfit) && expectation.names(cluster, environment);
       return new CheckResult(
           url.redacted(),

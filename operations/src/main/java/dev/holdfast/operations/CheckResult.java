@@ -72,6 +72,8 @@ public record CheckResult(
      * A copy of the data directory, a snapshot of the disk, an old primary: it went another way.
      */
     PHYSICAL_COPY,
+    /** The cluster as it was before another server took its place, by an upgrade or a move. */
+    FORMER,
     /** Made by dump and restore, or by CREATE DATABASE … TEMPLATE. */
     DUMP_COPY,
     /** Made by hand: tables of the cluster, without its stamp. */

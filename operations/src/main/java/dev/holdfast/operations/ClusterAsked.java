@@ -107,6 +107,6 @@ final class ClusterAsked {
             "%s is not at %s since %s: %s (%s)"
                 .formatted(who, name, one.wrongSince(), one.said(), one.url()),
             "correct the address it was given, then: holdfast check URL --expect %s/%s"
-                .formatted(name, cluster.document().environment()));
+                .formatted(cluster.document().identity(), cluster.document().environment()));
   }
 }

@@ -10,6 +10,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * What is known of one protected cluster, measured now. Null is "unknown", never "fine".
  *
+ * @param identity what its databases say that they belong to: its name, unless it continues another
+ *     cluster
+ * @param continues the cluster whose place it took; null for none
+ * @param continuedBy the cluster that took its place; null for none, else its server is not asked
  * @param reachable whether the server answered just now
  * @param recording whether a recorder is connected to it; null when it did not answer
  * @param recordedThrough the last byte of WAL in the repository; null when there is none
@@ -38,6 +42,9 @@ import org.jspecify.annotations.Nullable;
  */
 public record ClusterStatus(
     String name,
+    String identity,
+    @Nullable String continues,
+    @Nullable String continuedBy,
     String environment,
     String engine,
     int major,

@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.guard.Guard;
 import dev.holdfast.postgres.PooledSession;
 import dev.holdfast.postgres.PostgresUrl;
+import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.Repository;
 import java.sql.Connection;
 import java.util.function.Supplier;
@@ -30,12 +31,11 @@ public record GuardAccess(PostgresUrl url, @Nullable String name, @Nullable Stri
   public static GuardAccess of(
       String nameOrUrl, @Nullable String ownerUrl, Supplier<String> repository) {
     PostgresUrl url = OwnerConnection.of(nameOrUrl, ownerUrl, repository);
-    return OwnerConnection.isUrl(nameOrUrl)
-        ? new GuardAccess(url, null, null)
-        : new GuardAccess(
-            url,
-            nameOrUrl,
-            Repository.open(repository.get()).cluster(nameOrUrl).document().environment());
+    if (OwnerConnection.isUrl(nameOrUrl)) {
+      return new GuardAccess(url, null, null);
+    }
+    ClusterDocument cluster = Repository.open(repository.get()).current(nameOrUrl).document();
+    return new GuardAccess(url, cluster.identity(), cluster.environment());
   }
 
   /** The database's name. */

@@ -31,7 +31,7 @@ final class OwnerConnection {
     if (isUrl(nameOrUrl)) {
       return PostgresUrl.parse(nameOrUrl);
     }
-    ClusterDocument cluster = Repository.open(repository.get()).cluster(nameOrUrl).document();
+    ClusterDocument cluster = Repository.open(repository.get()).current(nameOrUrl).document();
     if (ownerUrl == null) {
       throw new OperatorException(
           Kind.USAGE,

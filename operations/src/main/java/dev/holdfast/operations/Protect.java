@@ -59,6 +59,8 @@ public final class Protect {
    * @param slot whether a replication slot keeps WAL while nothing records
    * @param stamp whether each database is told who it is, for `check` and for applications that ask
    * @param connections how many read the base backup
+   * @param continues the cluster that it takes the place of, upgraded or moved: its databases go on
+   *     saying that they are that one; null for none
    */
   public record Request(
       String name,
@@ -67,7 +69,20 @@ public final class Protect {
       @Nullable String recorderUrl,
       boolean slot,
       boolean stamp,
-      int connections) {
+      int connections,
+      @Nullable String continues) {
+    /** Of a cluster that takes nobody's place. */
+    public Request(
+        String name,
+        String url,
+        String environment,
+        @Nullable String recorderUrl,
+        boolean slot,
+        boolean stamp,
+        int connections) {
+      this(name, url, environment, recorderUrl, slot, stamp, connections, null);
+    }
+
     /** Refuses names that no file system or slot could carry. */
     public Request {
       if (!name.matches("[a-z0-9][a-z0-9_]{0,40}")) {
@@ -91,6 +106,16 @@ public final class Protect {
             "1 to 32 are sensible",
             "leave --connections out for 2");
       }
+      if (name.equals(continues)) {
+        throw new OperatorException(
+            Kind.USAGE,
+            "a cluster cannot continue itself",
+            "what is recorded of " + name + " ends where it was upgraded or moved",
+            "give it a name of its own, such as "
+                + name
+                + "_2; its databases go on saying "
+                + name);
+      }
     }
 
     String slotName() {
@@ -98,10 +123,22 @@ public final class Protect {
     }
   }
 
-  /** Every statement that {@link #run} would execute, the password as a placeholder. */
-  public static List<String> statements(Request request) {
+  /**
+   * Every statement that {@link #run} would execute, the password as a placeholder.
+   *
+   * @param repository knows whose place the cluster takes; null when it is not named
+   */
+  public static List<String> statements(Request request, @Nullable String repository) {
     PostgresUrl url = PostgresUrl.parse(request.url());
     ServerFacts facts = ServerFacts.read(url);
+    ClusterDocument before =
+        repository != null && (request.continues() != null || Repository.isAt(repository))
+            ? before(Repository.open(repository), request, facts.systemIdentifier())
+            : null;
+    String identity =
+        before != null
+            ? before.identity()
+            : request.continues() != null ? request.continues() : request.name();
     List<String> statements = new ArrayList<>();
     if (!ServerKind.of(url).kind().equals("superuser")) {
       statements.add("BEGIN");
@@ -121,7 +158,7 @@ public final class Protect {
     }
     if (request.stamp()) {
       for (String database : Stamps.databases(url)) {
-        statements.addAll(Stamps.statements(database, request.name(), request.environment()));
+        statements.addAll(Stamps.statements(database, identity, request.environment()));
       }
     }
     return statements;
@@ -139,37 +176,44 @@ public final class Protect {
     ServerKind kind = ServerKind.of(url);
     List<Finding> findings = Preflight.check(url, request.slot());
     refuseWhatCannotBe(request, findings, kind);
+    if (request.continues() != null) {
+      Repository.open(repository); // a new one has nothing to be continued
+    }
     Repository opened = open();
+    ClusterDocument before = before(opened, request, facts.systemIdentifier());
     // Registered first: a name that is taken must be refused before a role or a password is
     // changed.
-    ClusterStore cluster =
-        opened.register(
-            new ClusterDocument(
-                request.name(),
-                "postgresql",
-                facts.systemIdentifier(),
-                facts.major(),
-                request.environment(),
-                facts.walSegmentSize(),
-                (request.recorderUrl() == null
-                        ? url.withUser(ROLE, null)
-                        : PostgresUrl.parse(request.recorderUrl()))
-                    .withoutPassword(),
-                request.slot() ? request.slotName() : null,
-                Instant.now(),
-                Map.of()));
+    ClusterDocument document =
+        new ClusterDocument(
+            request.name(),
+            "postgresql",
+            facts.systemIdentifier(),
+            facts.major(),
+            request.environment(),
+            facts.walSegmentSize(),
+            (request.recorderUrl() == null
+                    ? url.withUser(ROLE, null)
+                    : PostgresUrl.parse(request.recorderUrl()))
+                .withoutPassword(),
+            request.slot() ? request.slotName() : null,
+            Instant.now(),
+            Map.of());
+    ClusterStore cluster = opened.register(before == null ? document : document.continuing(before));
+    String identity = cluster.document().identity();
     PostgresUrl recorder = recorder(request, url);
     if (request.slot()) {
       ReplicationSlot.create(recorder, request.slotName());
     }
     Stamps stamps =
-        request.stamp() ? Stamps.put(url, request.name(), request.environment()) : Stamps.NONE;
+        request.stamp() ? Stamps.put(url, identity, request.environment()) : Stamps.NONE;
     var catalog = CatalogReader.read(recorder);
     Catalogs.put(cluster, catalog);
     BackupResult base =
         new Backup(cluster, recorder, request.connections(), Backup.Wanted.AUTOMATIC).run(progress);
     return new ProtectResult(
         request.name(),
+        identity,
+        before == null ? null : before.name(),
         request.environment(),
         repository,
         facts.version(),
@@ -182,14 +226,59 @@ public final class Protect {
             .map(database -> database.name())
             .toList(),
         stamps.stamped(),
-        stamps.stamped().isEmpty()
-            ? null
-            : Stamps.assertStatement(request.name(), request.environment()),
+        stamps.stamped().isEmpty() ? null : Stamps.assertStatement(identity, request.environment()),
         works(request),
         kind,
         Stream.concat(stamps.advice().stream(), advice(findings, opened, kind).stream()).toList(),
         RepositoryKeys.Report.of(opened),
         base);
+  }
+
+  /**
+   * The cluster whose place it takes, or took when it was protected before.
+   *
+   * @param systemIdentifier the server's
+   */
+  private static @Nullable ClusterDocument before(
+      Repository opened, Request request, String systemIdentifier) {
+    String wanted = request.continues();
+    ClusterDocument known =
+        opened.clusterNames().contains(request.name())
+            ? opened.cluster(request.name()).document()
+            : null;
+    String continued = known == null ? null : known.continues();
+    if (continued != null && (wanted == null || wanted.equals(continued))) {
+      return opened.cluster(continued).document();
+    }
+    if (wanted == null) {
+      return null;
+    }
+    if (known != null) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "%s cannot begin to continue %s".formatted(request.name(), wanted),
+          continued == null
+              ? "it is a cluster of its own already"
+              : "it continues " + continued + " already",
+          "protect it under a name that is not taken yet");
+    }
+    ClusterDocument before = opened.current(wanted).document();
+    if (before.systemIdentifier().equals(systemIdentifier)) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "this is %s's own server: nothing is to be continued".formatted(before.name()),
+          "it has the system identifier %s, which pg_upgrade and a move by dump and restore change"
+              .formatted(systemIdentifier),
+          "after a failover or a restore: holdfast record %s --url URL".formatted(before.name()));
+    }
+    if (!before.environment().equals(request.environment())) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "%s cannot continue %s".formatted(request.name(), before.name()),
+          "%s is %s, not %s".formatted(before.name(), before.environment(), request.environment()),
+          "say --environment " + before.environment() + ", or leave out --continues");
+    }
+    return before;
   }
 
   private Repository open() {

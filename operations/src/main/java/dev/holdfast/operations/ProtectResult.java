@@ -7,6 +7,9 @@ import org.jspecify.annotations.Nullable;
  * A server that is protected now.
  *
  * @param name what it is called from now on
+ * @param identity what its databases say that they belong to, and applications expect: its name,
+ *     unless it continues another cluster
+ * @param continues the cluster whose place it took; null for none
  * @param environment {@code production}, {@code staging} or {@code development}
  * @param serverVersion as the server tells it
  * @param systemIdentifier who the server is, as PostgreSQL numbers clusters
@@ -26,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  */
 public record ProtectResult(
     String name,
+    String identity,
+    @Nullable String continues,
     String environment,
     String repository,
     String serverVersion,

@@ -69,7 +69,7 @@ public final class Roles {
     if (OwnerConnection.isUrl(nameOrUrl)) {
       return new Roles(PostgresUrl.parse(nameOrUrl), null);
     }
-    ClusterStore cluster = Repository.open(repository.get()).cluster(nameOrUrl);
+    ClusterStore cluster = Repository.open(repository.get()).current(nameOrUrl);
     return new Roles(Connections.recorder(cluster.document(), null), cluster);
   }
 

@@ -90,7 +90,8 @@ public final class Status {
               "holdfast verify " + document.name() + ", which says what it costs"));
     }
     Lsn end = wal.end();
-    Answer answer = ask(cluster, end, advice);
+    ClusterStore successor = repository.successor(document.name());
+    Answer answer = successor == null ? ask(cluster, end, advice) : Answer.NOT_ASKED;
     Map<String, BaseManifest> known = new HashMap<>();
     bases.forEach(base -> known.put(base.label(), base));
     for (BaseManifest base : bases) {
@@ -137,8 +138,22 @@ public final class Status {
             .run(server, answer.isTheServer(), Boolean.TRUE.equals(answer.recording), now, advice);
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
+    if (successor != null) {
+      String next = successor.document().name();
+      // Nothing is done for it any more, and nothing is wrong with that.
+      advice.clear();
+      advice.add(
+          new Advice(
+              "note",
+              "%s took its place at %s: this is its past"
+                  .formatted(next, successor.document().protectedAt()),
+              "holdfast status " + next));
+    }
     return new ClusterStatus(
         document.name(),
+        document.identity(),
+        document.continues(),
+        successor == null ? null : successor.document().name(),
         document.environment(),
         document.engine(),
         document.major(),
@@ -188,6 +203,8 @@ public final class Status {
       @Nullable RecordingLag lag,
       @Nullable String dataDirectory,
       @Nullable SlotState slot) {
+    static final Answer NOT_ASKED = new Answer(false, null, null, null, null, null);
+
     /** Whether it was the one that is recorded who answered, and to everything. */
     boolean isTheServer() {
       return reachable && slot != null;

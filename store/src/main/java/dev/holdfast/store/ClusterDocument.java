@@ -31,8 +31,45 @@ public record ClusterDocument(
     @Nullable String slot,
     Instant protectedAt,
     Map<String, String> settings) {
+  private static final String CONTINUES = "continues";
+  private static final String IDENTITY = "identity";
+
   /** Takes the settings as they are now, sorted, so that equal ones are stored as equal bytes. */
   public ClusterDocument {
     settings = Collections.unmodifiableMap(new TreeMap<>(settings));
+  }
+
+  /**
+   * What its databases say, and applications expect, that they belong to: its own name, unless it
+   * continues another cluster.
+   */
+  public String identity() {
+    return settings.getOrDefault(IDENTITY, name);
+  }
+
+  /**
+   * The name of the cluster that it took the place of, by an upgrade or a move; null for none. What
+   * is recorded of that one is kept under its own name: its log ends there.
+   */
+  public @Nullable String continues() {
+    return settings.get(CONTINUES);
+  }
+
+  /** As this one, in the place of that cluster. */
+  public ClusterDocument continuing(ClusterDocument before) {
+    Map<String, String> more = new TreeMap<>(settings);
+    more.put(CONTINUES, before.name());
+    more.put(IDENTITY, before.identity());
+    return new ClusterDocument(
+        name,
+        engine,
+        systemIdentifier,
+        major,
+        environment,
+        walSegmentSize,
+        url,
+        slot,
+        protectedAt,
+        more);
   }
 }

@@ -483,7 +483,8 @@ public final class Repository {
                     known.systemIdentifier(),
                     document.engine(),
                     document.systemIdentifier()),
-            "choose another name, or check the connection URL");
+            "choose another name, or check the connection URL; where it is %s itself, upgraded or moved: holdfast protect NEW_NAME URL --environment %s --continues %s"
+                .formatted(document.name(), known.environment(), document.name()));
       }
       update(document);
     } else {
@@ -515,6 +516,37 @@ public final class Repository {
         objects,
         JsonDocument.unwrap(object, ClusterStore.KIND, objects.get(object), ClusterDocument.class),
         compressionLevel());
+  }
+
+  /**
+   * The cluster that goes on under this name: itself, or whichever took its place.
+   *
+   * @throws OperatorException as {@link #cluster}
+   */
+  public ClusterStore current(String name) {
+    ClusterStore cluster = cluster(name);
+    for (ClusterStore next = successor(name); next != null; ) {
+      cluster = next;
+      next = successor(cluster.document().name());
+    }
+    return cluster;
+  }
+
+  /** The cluster that took this one's place; null when none did. */
+  public @Nullable ClusterStore successor(String name) {
+    for (String other : clusterNames()) {
+      try {
+        ClusterStore cluster = cluster(other);
+        if (name.equals(cluster.document().continues())) {
+          return cluster;
+        }
+      } catch (OperatorException e) {
+        if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
+          throw e;
+        } // else what is wrong with another cluster is told where that one is asked for
+      }
+    }
+    return null;
   }
 
   /** Replaces the document of a registered cluster. */

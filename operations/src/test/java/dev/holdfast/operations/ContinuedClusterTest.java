@@ -1,0 +1,295 @@
+package dev.holdfast.operations;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.holdfast.failure.Kind;
+import dev.holdfast.failure.OperatorException;
+import dev.holdfast.guard.Guard;
+import dev.holdfast.guard.Identity;
+import dev.holdfast.operations.CheckResult.Verdict;
+import dev.holdfast.server.PostgresBinaries;
+import dev.holdfast.server.PostgresServer;
+import dev.holdfast.server.ProcessResult;
+import dev.holdfast.server.Processes;
+import dev.holdfast.store.Repository;
+import dev.holdfast.testkit.TestServer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.DisplayNameGeneration;
+import org.junit.jupiter.api.DisplayNameGenerator;
+import org.junit.jupiter.api.Test;
+
+/** After pg_upgrade the server is another one to PostgreSQL, and the same to everybody else. */
+@DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
+final class ContinuedClusterTest {
+  private static final Expectation PRODUCTION = Expectation.to("acme/production");
+  private static final Asker BILLING = new Asker("billing", "web-1", null);
+  private static final Map<String, String> SETTINGS =
+      Map.of(
+          "fsync",
+          "off",
+          "shared_buffers",
+          "32MB",
+          "max_prepared_transactions",
+          "10",
+          "max_slot_wal_keep_size",
+          "2GB",
+          "wal_level",
+          "replica");
+
+  /** pg_upgrade is Debian's; it goes from a version to the same one, too. */
+  private final PostgresBinaries binaries =
+      PostgresBinaries.installed(15)
+          .orElseThrow(() -> new AssertionError("install Debian's postgresql-15"));
+
+  @Test
+  void an_upgraded_server_takes_the_place_of_the_cluster_that_it_was() throws Exception {
+    try (ProtectedServer acme =
+        ProtectedServer.start(
+            binaries,
+            "CREATE TABLE users (id int PRIMARY KEY)",
+            "INSERT INTO users SELECT generate_series(1, 1000)")) {
+      guard(acme.server);
+      acme.awaitRecorded("users");
+      String deleted =
+          acme.server.value(
+              "WITH gone AS (DELETE FROM users WHERE id > 998 RETURNING id) SELECT pg_current_xact_id() FROM gone LIMIT 1");
+      acme.caughtUp();
+      acme.stopRecording();
+      acme.server.stop(PostgresServer.Stop.FAST);
+      PostgresServer upgraded =
+          PostgresServer.start(binaries, upgrade(acme.server), SETTINGS, List.of());
+      Record recorder = null;
+      CompletableFuture<Void> recording = CompletableFuture.completedFuture(null);
+      try {
+        String url = upgraded.url("postgres");
+        awaitAnswer(url);
+
+        CheckResult before = check(acme.repository, url, PRODUCTION);
+        assertThat(before.verdict()).as(before.toString()).isEqualTo(Verdict.DUMP_COPY);
+        assertThat(before.expected()).isFalse();
+        assertThat(before.next())
+            .contains("holdfast protect NEW_NAME URL --environment production --continues acme");
+        assertThatThrownBy(() -> asApplication(url)).hasMessageContaining("acme/production was");
+
+        Protect.Request request =
+            new Protect.Request("acme_2", url, "production", url, true, true, 2, "acme");
+        assertThat(Protect.statements(request, acme.repository))
+            .anyMatch(statement -> statement.contains("SELECT 'acme', 'production'"));
+        ProtectResult result = new Protect(acme.repository).run(request, Progress.SILENT);
+        assertThat(result.identity()).isEqualTo("acme");
+        assertThat(result.continues()).isEqualTo("acme");
+        assertThat(result.stamped()).contains("postgres");
+        assertThat(result.assertStatement()).contains("acme/production");
+        asApplication(url);
+        Record begun = new Record(acme.repository, "acme_2", null, 0.2);
+        recorder = begun;
+        recording =
+            CompletableFuture.runAsync(
+                () ->
+                    begun.run(
+                        new Record.Listener() {
+                          @Override
+                          public void destructive(LogEntry entry) {}
+
+                          @Override
+                          public void say(String line) {}
+                        }),
+                Thread::startVirtualThread);
+        awaitVerdict(acme.repository, url, Verdict.SAME);
+        CheckResult after = check(acme.repository, url, PRODUCTION);
+        assertThat(after.headline()).isEqualTo("this is acme/production itself");
+        assertThat(after.expected()).isTrue();
+        assertThat(check(acme.repository, url, Expectation.not("production")).expected()).isFalse();
+
+        acme.server.startAgain(); // somebody forgot it, and an application has its address
+        CheckResult old = check(acme.repository, acme.server.url("postgres"), PRODUCTION);
+        assertThat(old.verdict()).as(old.toString()).isEqualTo(Verdict.FORMER);
+        assertThat(old.expected()).isFalse();
+        assertThat(old.headline())
+            .startsWith("this is the old server of acme/production: since ")
+            .endsWith("another one has its place, " + url);
+        assertThat(
+                check(acme.repository, acme.server.url("postgres"), Expectation.not("production"))
+                    .expected())
+            .isFalse();
+
+        ClusterStatus past = new Status(acme.repository).of("acme").getFirst();
+        assertThat(past.continuedBy()).isEqualTo("acme_2");
+        assertThat(past.advice())
+            .singleElement()
+            .satisfies(advice -> assertThat(advice.level()).isEqualTo("note"));
+        ClusterStatus present = new Status(acme.repository).of("acme_2").getFirst();
+        assertThat(present.continues()).isEqualTo("acme");
+        assertThat(present.identity()).isEqualTo("acme");
+        assertThat(present.continuedBy()).isNull();
+        assertThat(present.asked())
+            .anyMatch(asked -> asked.keptIn().equals("repository") && asked.isElsewhere());
+        assertThat(present.guard().state()).isEqualTo("armed");
+
+        // Its name leads to the server of today, and its past is still there.
+        GuardAccess access = GuardAccess.of("acme", url, () -> acme.repository);
+        assertThat(access.name()).isEqualTo("acme");
+        assertThatThrownBy(
+                () -> GuardAccess.of("acme", acme.server.url("postgres"), () -> acme.repository))
+            .hasMessageContaining("that is not acme_2");
+        assertThat(acme.log(Log.Filter.ALL)).anyMatch(entry -> entry.xid().equals(deleted));
+
+        // Protected again it keeps its place.
+        ProtectResult again =
+            new Protect(acme.repository)
+                .run(
+                    new Protect.Request("acme_2", url, "production", url, true, true, 2),
+                    Progress.SILENT);
+        assertThat(again.identity()).isEqualTo("acme");
+      } finally {
+        if (recorder != null) {
+          recorder.stop();
+          recording.orTimeout(60, TimeUnit.SECONDS).join();
+        }
+        upgraded.stop(PostgresServer.Stop.FAST);
+      }
+    }
+  }
+
+  @Test
+  void what_cannot_be_continued_is_refused_and_leaves_nothing_behind() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE users (id int)");
+        TestServer other = TestServer.start(18)) {
+      String url = other.url("postgres");
+      refused(
+          acme.repository, "acme", url, "production", "acme", Kind.USAGE, "cannot continue itself");
+      refused(
+          acme.repository, "acme_2", url, "production", "shop", Kind.USAGE, "there is no cluster");
+      refused(
+          acme.repository,
+          "acme_2",
+          acme.server.url("postgres"),
+          "production",
+          "acme",
+          Kind.USAGE,
+          "own server: nothing is to be continued");
+      refused(
+          acme.repository, "acme_2", url, "staging", "acme", Kind.USAGE, "cannot continue acme");
+      assertThat(Repository.open(acme.repository).clusterNames()).containsExactly("acme");
+
+      new Protect(acme.repository)
+          .run(
+              new Protect.Request("shop", url, "production", url, false, false, 2),
+              Progress.SILENT);
+      refused(
+          acme.repository,
+          "shop",
+          url,
+          "production",
+          "acme",
+          Kind.REFUSED,
+          "cannot begin to continue");
+
+      Path none = other.folder().resolve("none");
+      refused(
+          none.toString(),
+          "acme_2",
+          url,
+          "production",
+          "acme",
+          Kind.REPOSITORY_UNREACHABLE,
+          "none");
+      assertThat(none).doesNotExist();
+    }
+  }
+
+  private static void refused(
+      String repository,
+      String name,
+      String url,
+      String environment,
+      String continues,
+      Kind kind,
+      String said) {
+    assertThatThrownBy(() ->
+            new Protect(repository)
+                .run(
+                    new Protect.Request(name, url, environment, url, false, true, 2, continues),
+                    Progress.SILENT))
+        .isInstanceOfSatisfying(
+            OperatorException.class, refusal -> assertThat(refusal.kind()).isEqualTo(kind))
+        .hasMessageContaining(said);
+  }
+
+  private static void guard(TestServer server) throws SQLException {
+    try (Connection connection = server.connect()) {
+      Guard.install(connection, new Guard.Installation("acme", "production"));
+    }
+  }
+
+  /** As an operator does it: a new data directory, and everything copied there. */
+  private Path upgrade(TestServer old) throws Exception {
+    Path data = old.folder().resolve("upgraded");
+    PostgresServer.initialise(binaries, data, List.of("--data-checksums"));
+    Path work = Files.createDirectory(old.folder().resolve("work"));
+    List<String> command = new ArrayList<>();
+    if ("root".equals(System.getProperty("user.name"))) {
+      command.addAll(List.of("unshare", "-U")); // it refuses to be root
+    }
+    command.addAll(List.of("sh", "-c", "cd \"$1\" && shift && exec \"$@\"", "sh", work.toString()));
+    command.addAll(
+        List.of(
+            binaries.program("pg_upgrade").toString(),
+            "--old-bindir=" + binaries.bin(),
+            "--new-bindir=" + binaries.bin(),
+            "--old-datadir=" + old.server().data(),
+            "--new-datadir=" + data,
+            "--old-port=" + PostgresServer.freePort(),
+            "--new-port=" + PostgresServer.freePort(),
+            "--old-options=-c max_prepared_transactions=0",
+            "--socketdir=" + work,
+            "--username=postgres"));
+    ProcessResult upgraded = Processes.run(command);
+    assertThat(upgraded.exitCode()).as(upgraded.output()).isZero();
+    return data;
+  }
+
+  private static void asApplication(String url) throws SQLException {
+    try (Connection connection =
+            DriverManager.getConnection(
+                "jdbc:" + url.replaceFirst("postgres@", ""), "postgres", "");
+        Statement statement = connection.createStatement()) {
+      statement.execute(Identity.assertStatement("acme", "production"));
+    }
+  }
+
+  private static CheckResult check(String repository, String url, Expectation expectation) {
+    return new Check(repository, BILLING).of(url, null, expectation);
+  }
+
+  private static void awaitAnswer(String url) throws Exception {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (new Check(null, null).of(url, null, PRODUCTION).verdict() == Verdict.UNREACHABLE) {
+      assertThat(System.nanoTime()).as("it starts").isLessThan(deadline);
+      Thread.sleep(50); // a server that starts tells nobody when it is done
+    }
+  }
+
+  private static void awaitVerdict(String repository, String url, Verdict verdict)
+      throws Exception {
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    CheckResult seen = check(repository, url, PRODUCTION);
+    while (seen.verdict() != verdict) {
+      assertThat(System.nanoTime()).as(seen.toString()).isLessThan(deadline);
+      Thread.sleep(100); // the recorder tells the server that it is connected, and only that
+      seen = check(repository, url, PRODUCTION);
+    }
+  }
+}
