@@ -226,9 +226,12 @@ public final class Status {
                     + facts.systemIdentifier()
                     + ", not "
                     + document.systemIdentifier(),
-                "find out where "
-                    + document.name()
-                    + " is; nothing is recorded from a server that is not it"));
+                "find out where %s is; nothing is recorded from a server that is not it. Where it is %s itself, upgraded or moved: holdfast protect NEW_NAME URL --environment %s --continues %s"
+                    .formatted(
+                        document.name(),
+                        document.name(),
+                        document.environment(),
+                        document.name())));
         return new Answer(true, false, null, null, null, null);
       }
       boolean recording = WalReceiver.isActive(url, document.name());

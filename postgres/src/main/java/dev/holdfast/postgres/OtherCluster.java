@@ -15,6 +15,6 @@ final class OtherCluster {
             + found
             + ", the recorded one is "
             + recorded,
-        "check the URL; protect the other cluster under a name of its own");
+        "check the URL; protect the other cluster under a name of its own, and where it took this one's place, upgraded or moved, with --continues");
   }
 }
