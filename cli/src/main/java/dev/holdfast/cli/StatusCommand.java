@@ -96,8 +96,12 @@ final class StatusCommand extends CliCommand {
           "%s; its databases are %s/%s"
               .formatted(cluster.continues(), cluster.identity(), cluster.environment()));
     }
-    table.row(
-        "recording", cluster.recording() == null ? "unknown" : cluster.recording() ? "yes" : "no");
+    boolean past = cluster.continuedBy() != null; // then what it is like today is another's
+    if (!past) {
+      table.row(
+          "recording",
+          cluster.recording() == null ? "unknown" : cluster.recording() ? "yes" : "no");
+    }
     table.row(
         "recorded through",
         cluster.recordedThrough() == null ? "nothing" : cluster.recordedThrough());
@@ -122,7 +126,9 @@ final class StatusCommand extends CliCommand {
       table.row("WAL lost", gap.from() + " to " + gap.to());
     }
     table.row("WAL kept", Texts.bytes(cluster.walBytes()));
-    table.row("kept by the server", kept(cluster.slot()));
+    if (!past) {
+      table.row("kept by the server", kept(cluster.slot()));
+    }
     table.row("encryption", encryption(cluster.encryption()));
     table.row("last proof", proof(cluster));
     ClusterStatus.Recorder recorder = cluster.recorder();
@@ -141,7 +147,9 @@ final class StatusCommand extends CliCommand {
                     default -> "";
                   }));
     }
-    guard(table, cluster.guard());
+    if (!past) {
+      guard(table, cluster.guard());
+    }
     if (!cluster.asked().isEmpty()) {
       Asked newest = cluster.asked().getFirst();
       table.row(
@@ -153,7 +161,9 @@ final class StatusCommand extends CliCommand {
                   Texts.oneLine(newest.host()),
                   at(newest.lastAt())));
     }
-    clients(table, cluster.clients());
+    if (!past) {
+      clients(table, cluster.clients());
+    }
     for (ScheduleState job : cluster.schedules()) {
       table.row("scheduled", scheduled(job));
     }

@@ -16,6 +16,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -357,7 +358,7 @@ public final class Check {
                 .formatted(
                     name,
                     environment,
-                    successor.protectedAt(),
+                    successor.protectedAt().truncatedTo(ChronoUnit.SECONDS),
                     PostgresUrl.parse(successor.url()).redacted()),
             null,
             "correct the URL; what is written here does not reach %s".formatted(name));
@@ -398,7 +399,7 @@ public final class Check {
                           : "; it writes on timeline " + Integer.toUnsignedString(timeline));
       return switch (history) {
         case YES -> {
-          reasons.add("its WAL is what is recorded of " + name + at);
+          reasons.add("its WAL is what is recorded of " + document.name() + at);
           yield told(
               shape.inRecovery() ? Verdict.STANDBY : Verdict.SAME,
               name,
@@ -411,11 +412,12 @@ public final class Check {
               null);
         }
         case NO -> {
-          reasons.add("its WAL is not what is recorded of " + name + at);
+          reasons.add("its WAL is not what is recorded of " + document.name() + at);
           yield physicalCopy(cluster, environment);
         }
         case RECORDED_ELSEWHERE -> {
-          reasons.add("%s is being recorded, and not from this server%s".formatted(name, at));
+          reasons.add(
+              "%s is being recorded, and not from this server%s".formatted(document.name(), at));
           if (markIsStale()) {
             reasons.add("the recorder's mark in it is from " + aliveAt());
             yield physicalCopy(cluster, environment);
@@ -432,7 +434,8 @@ public final class Check {
         }
         case WENT_ON -> {
           reasons.add(
-              "%s is recorded on an older timeline than it writes on%s".formatted(name, at));
+              "%s is recorded on an older timeline than it writes on%s"
+                  .formatted(document.name(), at));
           yield told(
               Verdict.DOUBTFUL,
               name,
@@ -448,7 +451,7 @@ public final class Check {
               history == SameHistory.UNKNOWN
                   ? "its WAL could not be compared with what is recorded" + at
                   : "nobody records %s at the moment, so its newest WAL could not be compared%s"
-                      .formatted(name, at));
+                      .formatted(document.name(), at));
           yield told(
               Verdict.UNPROVEN,
               name,

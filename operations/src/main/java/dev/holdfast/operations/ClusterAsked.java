@@ -9,9 +9,11 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -95,18 +97,22 @@ final class ClusterAsked {
 
   private Advice advice(Asked one) {
     String who = "%s on %s".formatted(one.application(), one.host());
-    String name = cluster.document().name();
+    String name = cluster.document().identity();
     return one.url() == null
         ? new Advice(
             "warning",
             "%s was about to use %s of %s at %s, and meant %s"
-                .formatted(who, one.keptIn(), name, one.wrongAt(), one.said()),
+                .formatted(who, one.keptIn(), name, seconds(one.wrongAt()), one.said()),
             "correct the address it was given")
         : new Advice(
             "warning",
             "%s is not at %s since %s: %s (%s)"
-                .formatted(who, name, one.wrongSince(), one.said(), one.url()),
+                .formatted(who, name, seconds(one.wrongSince()), one.said(), one.url()),
             "correct the address it was given, then: holdfast check URL --expect %s/%s"
                 .formatted(cluster.document().identity(), cluster.document().environment()));
+  }
+
+  private static @Nullable Instant seconds(@Nullable Instant time) {
+    return time == null ? null : time.truncatedTo(ChronoUnit.SECONDS);
   }
 }

@@ -24,7 +24,8 @@ final class OwnServer {
               + cluster.name()
               + " has "
               + cluster.systemIdentifier(),
-          "give the URL of " + cluster.name() + " itself with --url");
+          "give the URL of %s itself with --url; where another server has its place now, upgraded or moved, the rows can be had from a fork: holdfast fork %s"
+              .formatted(cluster.name(), cluster.name()));
     }
     if (facts.inRecovery()) {
       throw new OperatorException(

@@ -20,6 +20,7 @@ import dev.holdfast.wal.WalReader;
 import dev.holdfast.wal.WalRecord;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -41,6 +42,7 @@ public final class Record {
   private static final Logger LOG = LoggerFactory.getLogger(Record.class);
 
   private final ClusterStore opened;
+  private final @Nullable ClusterStore successor;
   private final PostgresUrl recorder;
 
   /** Refuses to be changed once another recorder has taken over. */
@@ -85,10 +87,19 @@ public final class Record {
 
   /** Of one protected cluster. */
   public Record(String repository, String name, RecordOptions options) {
-    this(Repository.open(repository).cluster(name), options);
+    this(Repository.open(repository), name, options);
+  }
+
+  private Record(Repository repository, String name, RecordOptions options) {
+    this(repository.cluster(name), repository.successor(name), options);
   }
 
   Record(ClusterStore cluster, RecordOptions options) {
+    this(cluster, null, options);
+  }
+
+  private Record(ClusterStore cluster, @Nullable ClusterStore successor, RecordOptions options) {
+    this.successor = successor;
     this.opened = cluster;
     this.cluster = cluster;
     this.options = options;
@@ -153,6 +164,15 @@ public final class Record {
   public void run(Listener listener) {
     Listener heard = new OneAtATime(listener);
     hearing = heard;
+    if (successor != null) {
+      heard.say(
+          "%s has the place of %s since %s: its server of today is recorded by holdfast record %s, and not by this"
+              .formatted(
+                  successor.document().name(),
+                  opened.document().name(),
+                  successor.document().protectedAt().truncatedTo(ChronoUnit.SECONDS),
+                  successor.document().name()));
+    }
     RecorderPlace place = new RecorderPlace(opened, options, heard::alarm, stopped);
     while (true) {
       try (Lease lease = place.take()) {

@@ -22,6 +22,7 @@ import dev.holdfast.wal.TimelineSegments;
 import dev.holdfast.wal.WalRecord;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -146,7 +147,8 @@ public final class Status {
           new Advice(
               "note",
               "%s took its place at %s: this is its past"
-                  .formatted(next, successor.document().protectedAt()),
+                  .formatted(
+                      next, successor.document().protectedAt().truncatedTo(ChronoUnit.SECONDS)),
               "holdfast status " + next));
     }
     return new ClusterStatus(
