@@ -156,7 +156,8 @@ public final class Backup {
       if (receiving != null) {
         receiving.rethrow();
       }
-      if (System.nanoTime() > deadline || Thread.currentThread().isInterrupted()) {
+      boolean lost = receiving != null && receiving.lacks(cluster, timeline, start);
+      if (lost || System.nanoTime() > deadline || Thread.currentThread().isInterrupted()) {
         throw new OperatorException(
             Kind.FAILED,
             "the base backup was not published",
@@ -166,9 +167,11 @@ public final class Backup {
                 + stop
                 + " did not reach the repository; it holds "
                 + new RecordedWal(cluster).describe(),
-            "see whether `holdfast record "
-                + cluster.document().name()
-                + "` is running and its repository has room, then take the backup again");
+            lost
+                ? "take the backup again; the server removed that WAL before it was sent, from which a replication slot keeps it (protect without --without-slot)"
+                : "see whether `holdfast record "
+                    + cluster.document().name()
+                    + "` is running and its repository has room, then take the backup again");
       }
       LockSupport.parkNanos(pause);
       pause = Math.min(2 * pause, POLL_MAX_NANOS);
@@ -180,6 +183,9 @@ public final class Backup {
     private final WalReceiver receiver;
     private final Thread thread;
     private volatile @Nullable Throwable failure;
+
+    /** Where the newest connection began: later than the last one ended if WAL was lost. */
+    private volatile Lsn begun = Lsn.NONE;
 
     private final CountDownLatch connected = new CountDownLatch(1);
 
@@ -234,13 +240,16 @@ public final class Backup {
           new WalReceiver(
               recorder,
               cluster,
-              WalReceiver.Options.DEFAULT.withSlot(slot).healing(),
+              // Without a slot the checkpoint that a backup begins with may remove what is to be
+              // sent.
+              WalReceiver.Options.DEFAULT.withSlot(slot).healing().reserving(),
               new WalReceiver.Listener() {
                 @Override
                 public void durable(int timeline, Lsn from, byte[] bytes, int offset, int length) {}
 
                 @Override
                 public void connected(int timeline, Lsn from) {
+                  begun = from;
                   connected.countDown();
                 }
 
@@ -283,6 +292,12 @@ public final class Backup {
         throw new OperatorException(
             Kind.INTERRUPTED, "the base backup was not begun", "interrupted", "take it again", e);
       }
+    }
+
+    /** Whether WAL from this position on was removed before it was sent. */
+    boolean lacks(ClusterStore cluster, int timeline, Lsn position) {
+      Lsn from = begun;
+      return from.isAfter(position) && !RecordedWal.holds(cluster, timeline, position, from);
     }
 
     void rethrow() {

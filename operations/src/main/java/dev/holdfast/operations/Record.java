@@ -91,7 +91,7 @@ public final class Record {
   }
 
   private Record(Repository repository, String name, RecordOptions options) {
-    this(repository.cluster(name), repository.successor(name), options);
+    this(repository.cluster(name), repository.successors().get(name), options);
   }
 
   Record(ClusterStore cluster, RecordOptions options) {

@@ -73,10 +73,14 @@ public final class Status {
     // Begun first: what it takes is over by the time it is needed.
     InstanceMetadata instance =
         environment != null && here ? InstanceMetadata.ask(environment) : InstanceMetadata.none();
-    return clusters.stream().map(cluster -> measure(cluster, instance)).toList();
+    Map<String, ClusterStore> successors = repository.successors();
+    return clusters.stream()
+        .map(cluster -> measure(cluster, successors.get(cluster.document().name()), instance))
+        .toList();
   }
 
-  private ClusterStatus measure(ClusterStore cluster, InstanceMetadata instance) {
+  private ClusterStatus measure(
+      ClusterStore cluster, @Nullable ClusterStore successor, InstanceMetadata instance) {
     ClusterDocument document = cluster.document();
     RecordedWal wal = new RecordedWal(cluster);
     BaseStore.Listing listing = cluster.bases().listing();
@@ -91,7 +95,6 @@ public final class Status {
               "holdfast verify " + document.name() + ", which says what it costs"));
     }
     Lsn end = wal.end();
-    ClusterStore successor = repository.successor(document.name());
     Answer answer = successor == null ? ask(cluster, end, advice) : Answer.NOT_ASKED;
     Map<String, BaseManifest> known = new HashMap<>();
     bases.forEach(base -> known.put(base.label(), base));

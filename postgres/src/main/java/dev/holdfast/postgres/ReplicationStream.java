@@ -8,6 +8,8 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Instant;
+import java.util.Set;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.postgresql.copy.CopyDual;
 import org.postgresql.copy.CopyManager;
@@ -31,6 +33,9 @@ final class ReplicationStream implements AutoCloseable {
   }
 
   private static final String UNDEFINED_FILE = "58P01";
+
+  /** All are taken, and max_replication_slots = 0. */
+  private static final Set<String> NO_SLOTS = Set.of("53400", "55000");
 
   /** A server that hangs must not keep the recorder from stopping. */
   private static final int GOODBYE_MILLIS_MAX = 5_000;
@@ -72,6 +77,24 @@ final class ReplicationStream implements AutoCloseable {
       return row.getString(2).getBytes(StandardCharsets.UTF_8);
     } catch (SQLException e) {
       if (UNDEFINED_FILE.equals(e.getSQLState())) {
+        return null;
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Makes a slot that keeps WAL from the last checkpoint on, as long as this connection lasts.
+   *
+   * @return its name; null when the server has none to give
+   */
+  @Nullable String reserve() throws SQLException {
+    String name = "holdfast_" + UUID.randomUUID().toString().replace('-', '_');
+    try (Statement statement = connection.createStatement()) {
+      statement.execute("CREATE_REPLICATION_SLOT " + name + " TEMPORARY PHYSICAL RESERVE_WAL");
+      return name;
+    } catch (SQLException e) {
+      if (NO_SLOTS.contains(String.valueOf(e.getSQLState()))) {
         return null;
       }
       throw e;

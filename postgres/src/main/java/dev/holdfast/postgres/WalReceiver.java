@@ -47,20 +47,27 @@ public final class WalReceiver {
    * @param heal whether to go on by itself where WAL or the slot was lost
    * @param synchronous whether commits may be waiting: WAL is written as soon as it has arrived,
    *     and nothing is reported as received that is not durable
+   * @param reserve whether, without a slot, the server keeps WAL for as long as each connection
+   *     lasts, if it can
    */
   public record Options(
-      @Nullable String slot, Duration flushInterval, boolean heal, boolean synchronous) {
+      @Nullable String slot,
+      Duration flushInterval,
+      boolean heal,
+      boolean synchronous,
+      boolean reserve) {
     /** No slot, every second, no gap. */
-    public static final Options DEFAULT = new Options(null, Duration.ofSeconds(1), false, false);
+    public static final Options DEFAULT =
+        new Options(null, Duration.ofSeconds(1), false, false, false);
 
     /** Uses a physical slot, which must exist. */
     public Options withSlot(@Nullable String name) {
-      return new Options(name, flushInterval, heal, synchronous);
+      return new Options(name, flushInterval, heal, synchronous, reserve);
     }
 
     /** How old WAL may get until it is durable, if the repository is not slower than half of it. */
     public Options withFlushInterval(Duration interval) {
-      return new Options(slot, interval, heal, synchronous);
+      return new Options(slot, interval, heal, synchronous, reserve);
     }
 
     /**
@@ -69,12 +76,17 @@ public final class WalReceiver {
      * the server has a limit for what it keeps.
      */
     public Options healing() {
-      return new Options(slot, flushInterval, true, synchronous);
+      return new Options(slot, flushInterval, true, synchronous, reserve);
     }
 
     /** Writes on demand, for a receiver that commits wait for. */
     public Options synchronously() {
-      return new Options(slot, flushInterval, heal, true);
+      return new Options(slot, flushInterval, heal, true, reserve);
+    }
+
+    /** Uses a temporary slot where there is no other. */
+    public Options reserving() {
+      return new Options(slot, flushInterval, heal, synchronous, true);
     }
   }
 
@@ -452,7 +464,9 @@ public final class WalReceiver {
       TimelineHistory.Part part = history.part(from.timeline());
       Lsn until = part == null || part.to() == null ? Lsn.NONE : part.to();
       begin(from);
-      stream.start(withoutSlot ? null : options.slot, from.start(), from.timeline());
+      String slot = withoutSlot ? null : options.slot;
+      stream.start(
+          slot == null && options.reserve ? stream.reserve() : slot, from.start(), from.timeline());
       streams(stream);
       retry.succeeded();
       listener.connected(from.timeline(), from.start());

@@ -14,6 +14,8 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -525,20 +527,23 @@ public final class Repository {
    */
   public ClusterStore current(String name) {
     ClusterStore cluster = cluster(name);
-    for (ClusterStore next = successor(name); next != null; ) {
+    Map<String, ClusterStore> successors = successors();
+    for (ClusterStore next = successors.remove(name); next != null; ) {
       cluster = next;
-      next = successor(cluster.document().name());
+      next = successors.remove(cluster.document().name());
     }
     return cluster;
   }
 
-  /** The cluster that took this one's place; null when none did. */
-  public @Nullable ClusterStore successor(String name) {
-    for (String other : clusterNames()) {
+  /** By the name of each cluster whose place another one took: that other one. Reads all. */
+  public Map<String, ClusterStore> successors() {
+    Map<String, ClusterStore> successors = new TreeMap<>();
+    for (String name : clusterNames()) {
       try {
-        ClusterStore cluster = cluster(other);
-        if (name.equals(cluster.document().continues())) {
-          return cluster;
+        ClusterStore cluster = cluster(name);
+        String before = cluster.document().continues();
+        if (before != null) {
+          successors.put(before, cluster);
         }
       } catch (OperatorException e) {
         if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
@@ -546,7 +551,7 @@ public final class Repository {
         } // else what is wrong with another cluster is told where that one is asked for
       }
     }
-    return null;
+    return successors;
   }
 
   /** Replaces the document of a registered cluster. */
