@@ -5,8 +5,10 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.BaseBackup;
 import dev.holdfast.postgres.Catalog;
 import dev.holdfast.postgres.CatalogReader;
+import dev.holdfast.postgres.OtherCluster;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.ReplicationSlot;
+import dev.holdfast.postgres.ServerFacts;
 import dev.holdfast.postgres.WalPosition;
 import dev.holdfast.postgres.WalReceiver;
 import dev.holdfast.store.BaseManifest;
@@ -87,6 +89,13 @@ public final class Backup {
   /** Takes it and publishes it. */
   public BackupResult run(Progress progress) {
     long begun = System.nanoTime();
+    String found = ServerFacts.read(recorder).systemIdentifier();
+    if (!found.equals(cluster.document().systemIdentifier())) { // before it is given a slot
+      throw OtherCluster.found(
+          "cannot take a base backup of " + cluster.document().name(),
+          cluster.document().systemIdentifier(),
+          found);
+    }
     var warnings = new Warnings(progress);
     try (Receiving receiving = Receiving.unlessRecorded(cluster, recorder, warnings);
         Told told = new Told(progress)) {

@@ -12,6 +12,7 @@ import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Repository;
+import dev.holdfast.store.Succession;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -19,7 +20,11 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -223,7 +228,11 @@ public final class Check {
     private final @Nullable Repository repository;
     private final List<String> reasons = new ArrayList<>();
     private final String toBeSure;
+    private final Map<String, Optional<Succession>> successions = new HashMap<>();
     private @Nullable List<ClusterStore> readable;
+
+    /** The name under which the cluster is recorded that it is, where there is one. */
+    private @Nullable String recordedAs;
 
     Judgement(
         PostgresUrl url,
@@ -309,13 +318,23 @@ public final class Check {
     }
 
     /** Whichever took its place; null when none did. */
-    private @Nullable ClusterDocument successor(ClusterStore cluster) {
-      String name = cluster.document().name();
-      return clusters().stream()
-          .map(ClusterStore::document)
-          .filter(other -> name.equals(other.continues()))
-          .findFirst()
+    private @Nullable Succession successor(ClusterStore cluster) {
+      return successions
+          .computeIfAbsent(
+              cluster.document().name(), _ -> Optional.ofNullable(cluster.succession()))
           .orElse(null);
+    }
+
+    /** Whoever has the place of one of the past today, as far as it is known. */
+    private String successorOf(ClusterStore cluster, Succession taken) {
+      try {
+        ClusterDocument current =
+            Objects.requireNonNull(repository).current(cluster.document().name()).document();
+        return current.name() + " has its place, " + PostgresUrl.parse(current.url()).redacted();
+      } catch (OperatorException e) {
+        reasons.add("what is recorded of %s cannot be read: %s".formatted(taken.name(), e.why()));
+        return taken.name() + " has its place";
+      }
     }
 
     /** Those that can be read: what is wrong with another one is not asked here. */
@@ -348,18 +367,19 @@ public final class Check {
       reasons.add(
           "its system identifier %s is that of %s"
               .formatted(shape.systemIdentifier(), document.name()));
-      ClusterDocument successor = successor(cluster);
-      if (successor != null) {
+      recordedAs = document.name();
+      Succession taken = successor(cluster);
+      if (taken != null) {
         return told(
             Verdict.FORMER,
             name,
             environment,
-            "this is the old server of %s/%s: since %s another one has its place, %s"
+            "this is an old server of %s/%s, or a copy of one: since %s %s"
                 .formatted(
                     name,
                     environment,
-                    successor.protectedAt().truncatedTo(ChronoUnit.SECONDS),
-                    PostgresUrl.parse(successor.url()).redacted()),
+                    taken.at().truncatedTo(ChronoUnit.SECONDS),
+                    successorOf(cluster, taken)),
             null,
             "correct the URL; what is written here does not reach %s".formatted(name));
       }
@@ -685,7 +705,17 @@ public final class Check {
           difference == null ? List.of() : difference.fallen(),
           aliveAt(),
           List.of(),
-          next);
+          itself && !named && !expectation.not() && isRecordedAsExpected(cluster)
+              ? "its databases are called %s: say --expect %s/%s"
+                  .formatted(cluster, cluster, environment)
+              : next);
+    }
+
+    /** Whether the name of what is recorded was said, and its databases have another one. */
+    private boolean isRecordedAsExpected(@Nullable String identity) {
+      return recordedAs != null
+          && recordedAs.equals(expectation.cluster())
+          && !recordedAs.equals(identity);
     }
   }
 }

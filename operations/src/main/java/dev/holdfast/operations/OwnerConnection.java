@@ -53,7 +53,8 @@ final class OwnerConnection {
               + cluster.name()
               + " has "
               + cluster.systemIdentifier(),
-          "give the URL of " + cluster.name() + " itself with --url");
+          "give the URL of %s itself with --url; where this server took its place, upgraded or moved: holdfast protect NEW_NAME URL --environment %s --continues %s"
+              .formatted(cluster.name(), cluster.environment(), cluster.name()));
     }
     return url;
   }

@@ -14,7 +14,9 @@ import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.KeySources;
 import dev.holdfast.store.Repository;
+import dev.holdfast.store.Succession;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -131,14 +133,18 @@ public final class Protect {
   public static List<String> statements(Request request, @Nullable String repository) {
     PostgresUrl url = PostgresUrl.parse(request.url());
     ServerFacts facts = ServerFacts.read(url);
-    ClusterDocument before =
+    if (request.continues() != null && repository == null) {
+      throw new OperatorException(
+          Kind.USAGE,
+          "cannot say what would be run without a repository",
+          "it knows what the databases of " + request.continues() + " are called",
+          "add --repository URL, or set HOLDFAST_REPOSITORY");
+    }
+    Continued continued =
         repository != null && (request.continues() != null || Repository.isAt(repository))
-            ? before(Repository.open(repository), request, facts.systemIdentifier())
+            ? continued(Repository.open(repository), request, facts.systemIdentifier())
             : null;
-    String identity =
-        before != null
-            ? before.identity()
-            : request.continues() != null ? request.continues() : request.name();
+    String identity = continued == null ? request.name() : continued.identity;
     List<String> statements = new ArrayList<>();
     if (!ServerKind.of(url).kind().equals("superuser")) {
       statements.add("BEGIN");
@@ -180,7 +186,7 @@ public final class Protect {
       Repository.open(repository); // a new one has nothing to be continued
     }
     Repository opened = open();
-    ClusterDocument before = before(opened, request, facts.systemIdentifier());
+    Continued continued = continued(opened, request, facts.systemIdentifier());
     // Registered first: a name that is taken must be refused before a role or a password is
     // changed.
     ClusterDocument document =
@@ -198,12 +204,24 @@ public final class Protect {
             request.slot() ? request.slotName() : null,
             Instant.now(),
             Map.of());
-    ClusterStore cluster = opened.register(before == null ? document : document.continuing(before));
-    String identity = cluster.document().identity();
+    ClusterStore cluster =
+        opened.register(
+            continued == null
+                ? document
+                : continued.done
+                    ? document.continuing(continued.name, continued.identity)
+                    : document.aboutToContinue(continued.name));
     PostgresUrl recorder = recorder(request, url);
     if (request.slot()) {
       ReplicationSlot.create(recorder, request.slotName());
     }
+    if (continued != null && !continued.done) {
+      // Not before it can be recorded: the other one is nobody's worry from here on.
+      opened.cluster(continued.name).succeeded(new Succession(request.name(), Instant.now()));
+      opened.update(document.continuing(continued.name, continued.identity));
+      cluster = opened.cluster(request.name());
+    }
+    String identity = cluster.document().identity();
     Stamps stamps =
         request.stamp() ? Stamps.put(url, identity, request.environment()) : Stamps.NONE;
     var catalog = CatalogReader.read(recorder);
@@ -213,7 +231,7 @@ public final class Protect {
     return new ProtectResult(
         request.name(),
         identity,
-        before == null ? null : before.name(),
+        continued == null ? null : continued.name,
         request.environment(),
         repository,
         facts.version(),
@@ -235,50 +253,76 @@ public final class Protect {
   }
 
   /**
-   * The cluster whose place it takes, or took when it was protected before.
+   * Whose place a cluster takes.
    *
-   * @param systemIdentifier the server's
+   * @param done whether it took it before
    */
-  private static @Nullable ClusterDocument before(
+  private record Continued(String name, String identity, boolean done) {}
+
+  private static @Nullable Continued continued(
       Repository opened, Request request, String systemIdentifier) {
+    String name = request.name();
     String wanted = request.continues();
-    ClusterDocument known =
-        opened.clusterNames().contains(request.name())
-            ? opened.cluster(request.name()).document()
-            : null;
-    String continued = known == null ? null : known.continues();
-    if (continued != null && (wanted == null || wanted.equals(continued))) {
-      return opened.cluster(continued).document();
+    ClusterDocument known = null;
+    if (opened.clusterNames().contains(name)) {
+      known = opened.cluster(name).document();
+      refuseOfThePast(opened, known);
+    }
+    String before = known == null ? null : known.continues();
+    if (known != null && before != null && (wanted == null || wanted.equals(before))) {
+      return new Continued(before, known.identity(), true);
     }
     if (wanted == null) {
       return null;
     }
-    if (known != null) {
+    if (known != null && !wanted.equals(known.toContinue())) {
       throw new OperatorException(
           Kind.REFUSED,
-          "%s cannot begin to continue %s".formatted(request.name(), wanted),
-          continued == null
-              ? "it is a cluster of its own already"
-              : "it continues " + continued + " already",
+          "%s cannot begin to continue %s".formatted(name, wanted),
+          before == null ? "it is a cluster of its own already" : "it took the place of " + before,
           "protect it under a name that is not taken yet");
     }
-    ClusterDocument before = opened.current(wanted).document();
-    if (before.systemIdentifier().equals(systemIdentifier)) {
+    ClusterStore cluster = opened.cluster(wanted);
+    Succession taken = cluster.succession();
+    if (taken != null && !taken.name().equals(name)) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "%s cannot take the place of %s".formatted(name, wanted),
+          "%s has it since %s".formatted(taken.name(), taken.at().truncatedTo(ChronoUnit.SECONDS)),
+          "where it takes the place of that one: --continues "
+              + opened.current(wanted).document().name());
+    }
+    ClusterDocument past = cluster.document();
+    if (past.systemIdentifier().equals(systemIdentifier)) {
       throw new OperatorException(
           Kind.USAGE,
-          "this is %s's own server: nothing is to be continued".formatted(before.name()),
+          "this is %s's own server: nothing is to be continued".formatted(wanted),
           "it has the system identifier %s, which pg_upgrade and a move by dump and restore change"
               .formatted(systemIdentifier),
-          "after a failover or a restore: holdfast record %s --url URL".formatted(before.name()));
+          "after a failover or a restore: holdfast record %s --url URL".formatted(wanted));
     }
-    if (!before.environment().equals(request.environment())) {
+    if (!past.environment().equals(request.environment())) {
       throw new OperatorException(
           Kind.USAGE,
-          "%s cannot continue %s".formatted(request.name(), before.name()),
-          "%s is %s, not %s".formatted(before.name(), before.environment(), request.environment()),
-          "say --environment " + before.environment() + ", or leave out --continues");
+          "%s cannot continue %s".formatted(name, wanted),
+          "%s is %s, not %s".formatted(wanted, past.environment(), request.environment()),
+          "say --environment " + past.environment() + ", or leave out --continues");
     }
-    return before;
+    return new Continued(wanted, past.identity(), false);
+  }
+
+  /** Protected again it would look alive, and what is recorded of it would not be its present. */
+  private static void refuseOfThePast(Repository opened, ClusterDocument past) {
+    Succession taken = opened.cluster(past.name()).succession();
+    if (taken != null) {
+      throw new OperatorException(
+          Kind.REFUSED,
+          "cannot protect %s again".formatted(past.name()),
+          "%s took its place at %s"
+              .formatted(taken.name(), taken.at().truncatedTo(ChronoUnit.SECONDS)),
+          "to go back to its server: holdfast protect NEW_NAME URL --environment %s --continues %s"
+              .formatted(past.environment(), opened.current(past.name()).document().name()));
+    }
   }
 
   private Repository open() {

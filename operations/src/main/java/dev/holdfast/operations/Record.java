@@ -12,6 +12,7 @@ import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Lease;
 import dev.holdfast.store.LeaseLostException;
 import dev.holdfast.store.Repository;
+import dev.holdfast.store.Succession;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.RawRecord;
 import dev.holdfast.wal.ResourceManager;
@@ -42,7 +43,7 @@ public final class Record {
   private static final Logger LOG = LoggerFactory.getLogger(Record.class);
 
   private final ClusterStore opened;
-  private final @Nullable ClusterStore successor;
+  private final @Nullable Succession successor;
   private final PostgresUrl recorder;
 
   /** Refuses to be changed once another recorder has taken over. */
@@ -91,14 +92,14 @@ public final class Record {
   }
 
   private Record(Repository repository, String name, RecordOptions options) {
-    this(repository.cluster(name), repository.successors().get(name), options);
+    this(repository.cluster(name), repository.cluster(name).succession(), options);
   }
 
   Record(ClusterStore cluster, RecordOptions options) {
     this(cluster, null, options);
   }
 
-  private Record(ClusterStore cluster, @Nullable ClusterStore successor, RecordOptions options) {
+  private Record(ClusterStore cluster, @Nullable Succession successor, RecordOptions options) {
     this.successor = successor;
     this.opened = cluster;
     this.cluster = cluster;
@@ -168,10 +169,10 @@ public final class Record {
       heard.say(
           "%s has the place of %s since %s: its server of today is recorded by holdfast record %s, and not by this"
               .formatted(
-                  successor.document().name(),
+                  successor.name(),
                   opened.document().name(),
-                  successor.document().protectedAt().truncatedTo(ChronoUnit.SECONDS),
-                  successor.document().name()));
+                  successor.at().truncatedTo(ChronoUnit.SECONDS),
+                  successor.name()));
     }
     RecorderPlace place = new RecorderPlace(opened, options, heard::alarm, stopped);
     while (true) {

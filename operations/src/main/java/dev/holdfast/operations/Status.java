@@ -14,6 +14,7 @@ import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.ClusterStore;
 import dev.holdfast.store.Problem;
 import dev.holdfast.store.Repository;
+import dev.holdfast.store.Succession;
 import dev.holdfast.wal.Lsn;
 import dev.holdfast.wal.ResourceManager;
 import dev.holdfast.wal.SegmentName;
@@ -29,11 +30,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** What is recorded, what would be lost, what should be looked at. */
 public final class Status {
   /** A recorder stores what it received about once a second. */
   private static final Duration RECORDED_MAX = Duration.ofMillis(2500);
+
+  private static final Logger LOG = LoggerFactory.getLogger(Status.class);
 
   private final Repository repository;
   private final RepositoryPlace place;
@@ -73,14 +78,10 @@ public final class Status {
     // Begun first: what it takes is over by the time it is needed.
     InstanceMetadata instance =
         environment != null && here ? InstanceMetadata.ask(environment) : InstanceMetadata.none();
-    Map<String, ClusterStore> successors = repository.successors();
-    return clusters.stream()
-        .map(cluster -> measure(cluster, successors.get(cluster.document().name()), instance))
-        .toList();
+    return clusters.stream().map(cluster -> measure(cluster, instance)).toList();
   }
 
-  private ClusterStatus measure(
-      ClusterStore cluster, @Nullable ClusterStore successor, InstanceMetadata instance) {
+  private ClusterStatus measure(ClusterStore cluster, InstanceMetadata instance) {
     ClusterDocument document = cluster.document();
     RecordedWal wal = new RecordedWal(cluster);
     BaseStore.Listing listing = cluster.bases().listing();
@@ -95,7 +96,10 @@ public final class Status {
               "holdfast verify " + document.name() + ", which says what it costs"));
     }
     Lsn end = wal.end();
-    Answer answer = successor == null ? ask(cluster, end, advice) : Answer.NOT_ASKED;
+    Succession taken = cluster.succession();
+    // Of one of the past only what is stored matters.
+    List<Advice> present = taken == null ? advice : new ArrayList<>();
+    Answer answer = taken == null ? ask(cluster, end, present) : Answer.NOT_ASKED;
     Map<String, BaseManifest> known = new HashMap<>();
     bases.forEach(base -> known.put(base.label(), base));
     for (BaseManifest base : bases) {
@@ -116,49 +120,47 @@ public final class Status {
             .min(Comparator.comparing(base -> new Lsn(base.stopLsn())))
             .orElse(null);
     @Nullable Lsn from = oldest == null ? null : new Lsn(oldest.stopLsn());
-    advise(document, wal, bases, answer, from, advice);
+    advise(document, wal, bases, answer, from, present);
     PostgresUrl server = Connections.recorder(document, null);
-    advice.addAll(place.advice(server, answer.dataDirectory));
-    advice.addAll(place.advice());
+    present.addAll(place.advice(server, answer.dataDirectory));
+    present.addAll(place.advice());
     if (place.isHere()) {
-      advice.addAll(instance.advice("the repository on its disks"));
+      present.addAll(instance.advice("the repository on its disks"));
     } else if (RepositoryPlace.isOnThisMachine(server)) {
-      advice.addAll(instance.advice("the server"));
+      present.addAll(instance.advice("the server"));
     }
     Proofs proofs = new Proofs(cluster);
     Instant now = Instant.now();
     if (!bases.isEmpty()) {
-      advice.addAll(ProofAdvice.of(document.name(), proofs, now));
+      present.addAll(ProofAdvice.of(document.name(), proofs, now));
     }
     List<ScheduleState> schedules = List.copyOf(cluster.schedules(ScheduleState.class).values());
     Instant provenAt =
         proofs.latest().filter(ProofDocument::isProven).map(ProofDocument::finishedAt).orElse(null);
-    advice.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
+    present.addAll(ScheduleAdvice.of(document.name(), schedules, provenAt, now));
     ClusterGuard guard =
-        new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), advice);
-    List<Asked> asked = new ClusterAsked(cluster).run(server, answer.isTheServer(), now, advice);
+        new ClusterGuardCheck(cluster, wal).run(server, answer.isTheServer(), present);
+    List<Asked> asked = new ClusterAsked(cluster).run(server, answer.isTheServer(), now, present);
     ClusterClients clients =
         new ClusterClientsCheck(repository, cluster)
-            .run(server, answer.isTheServer(), Boolean.TRUE.equals(answer.recording), now, advice);
+            .run(server, answer.isTheServer(), Boolean.TRUE.equals(answer.recording), now, present);
+    if (taken != null) {
+      advice.add(past(taken));
+      if (from == null) {
+        advice.add(
+            new Advice(
+                "warning",
+                "no moment of %s can be brought back".formatted(document.name()),
+                "holdfast verify " + document.name() + " says why"));
+      }
+    }
     advice.sort(Comparator.comparingInt(one -> Advice.LEVELS.indexOf(one.level())));
     Instant lastCommitAt = lastCommit(cluster, wal);
-    if (successor != null) {
-      String next = successor.document().name();
-      // Nothing is done for it any more, and nothing is wrong with that.
-      advice.clear();
-      advice.add(
-          new Advice(
-              "note",
-              "%s took its place at %s: this is its past"
-                  .formatted(
-                      next, successor.document().protectedAt().truncatedTo(ChronoUnit.SECONDS)),
-              "holdfast status " + next));
-    }
     return new ClusterStatus(
         document.name(),
         document.identity(),
         document.continues(),
-        successor == null ? null : successor.document().name(),
+        taken == null ? null : taken.name(),
         document.environment(),
         document.engine(),
         document.major(),
@@ -196,6 +198,21 @@ public final class Status {
         asked,
         clients,
         List.copyOf(advice));
+  }
+
+  private Advice past(Succession taken) {
+    String current = taken.name();
+    try {
+      current = repository.current(current).document().name();
+    } catch (OperatorException e) {
+      LOG.debug(
+          "whether another has the place of {} cannot be read", current, e); // status of it says
+    }
+    return new Advice(
+        "note",
+        "%s took its place at %s: this is its past"
+            .formatted(taken.name(), taken.at().truncatedTo(ChronoUnit.SECONDS)),
+        "holdfast status " + current);
   }
 
   /**
@@ -291,7 +308,7 @@ public final class Status {
               "no base backup has all the WAL after it: the newest moments cannot be brought back",
               "holdfast backup " + name));
     }
-    if (Boolean.FALSE.equals(answer.recording)) {
+    if (Boolean.FALSE.equals(answer.recording) && answer.isTheServer()) {
       advice.add(
           new Advice(
               Advice.DANGER,

@@ -13,14 +13,17 @@ import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
 import dev.holdfast.store.Repository;
+import dev.holdfast.store.Succession;
 import dev.holdfast.testkit.TestServer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -83,6 +86,13 @@ final class ContinuedClusterTest {
             .contains("holdfast protect NEW_NAME URL --environment production --continues acme");
         assertThatThrownBy(() -> asApplication(url)).hasMessageContaining("acme/production was");
 
+        // A backup that somebody scheduled for the old one leaves no slot that keeps WAL.
+        assertThatThrownBy(() ->
+                new Backup(acme.repository, "acme", url, 1, Backup.Wanted.AUTOMATIC)
+                    .run(Progress.SILENT))
+            .hasMessageContaining("another cluster");
+        assertThat(value(url, "SELECT count(*) FROM pg_replication_slots")).isEqualTo("0");
+
         Protect.Request request =
             new Protect.Request("acme_2", url, "production", url, true, true, 2, "acme");
         assertThat(Protect.statements(request, acme.repository))
@@ -118,8 +128,8 @@ final class ContinuedClusterTest {
         assertThat(old.verdict()).as(old.toString()).isEqualTo(Verdict.FORMER);
         assertThat(old.expected()).isFalse();
         assertThat(old.headline())
-            .startsWith("this is the old server of acme/production: since ")
-            .endsWith("another one has its place, " + url);
+            .startsWith("this is an old server of acme/production, or a copy of one: since ")
+            .endsWith(" acme_2 has its place, " + url);
         assertThat(
                 check(acme.repository, acme.server.url("postgres"), Expectation.not("production"))
                     .expected())
@@ -144,6 +154,24 @@ final class ContinuedClusterTest {
         assertThatThrownBy(
                 () -> GuardAccess.of("acme", acme.server.url("postgres"), () -> acme.repository))
             .hasMessageContaining("that is not acme_2");
+        assertThatThrownBy(() ->
+                new Protect(acme.repository)
+                    .run(
+                        new Protect.Request(
+                            "acme",
+                            acme.server.url("postgres"),
+                            "production",
+                            acme.server.url("postgres"),
+                            true,
+                            true,
+                            2),
+                        Progress.SILENT))
+            .hasMessageContaining("acme_2 took its place at ")
+            .hasMessageContaining("--continues acme_2");
+        CheckResult byItsOwnName = check(acme.repository, url, Expectation.to("acme_2/production"));
+        assertThat(byItsOwnName.expected()).isFalse();
+        assertThat(byItsOwnName.next())
+            .isEqualTo("its databases are called acme: say --expect acme/production");
         assertThat(acme.log(Log.Filter.ALL)).anyMatch(entry -> entry.xid().equals(deleted));
 
         // Protected again it keeps its place.
@@ -153,6 +181,16 @@ final class ContinuedClusterTest {
                     new Protect.Request("acme_2", url, "production", url, true, true, 2),
                     Progress.SILENT);
         assertThat(again.identity()).isEqualTo("acme");
+
+        // What cannot be read of the new one does not make the old one production again.
+        Path document = Path.of(acme.repository).resolve("clusters/acme_2/cluster.json");
+        byte[] bytes = Files.readAllBytes(document);
+        Files.writeString(document, "not a cluster");
+        assertThat(check(acme.repository, acme.server.url("postgres"), PRODUCTION).verdict())
+            .isEqualTo(Verdict.FORMER);
+        assertThat(new Status(acme.repository).of("acme").getFirst().continuedBy())
+            .isEqualTo("acme_2");
+        Files.write(document, bytes);
       } finally {
         if (recorder != null) {
           recorder.stop();
@@ -210,6 +248,72 @@ final class ContinuedClusterTest {
     }
   }
 
+  @Test
+  void who_cannot_be_recorded_takes_nobodys_place_and_of_two_only_one_does() throws Exception {
+    try (ProtectedServer acme = ProtectedServer.start(18, "CREATE TABLE users (id int)");
+        TestServer second = TestServer.start(18);
+        TestServer third = TestServer.start(17)) {
+      assertThatThrownBy(() ->
+              new Protect(acme.repository)
+                  .run(
+                      new Protect.Request(
+                          "acme_2",
+                          second.url("postgres"),
+                          "production",
+                          second.url("postgres").replace("postgres@", "nobody@"),
+                          true,
+                          true,
+                          2,
+                          "acme"),
+                      Progress.SILENT))
+          .hasMessageContaining("nobody");
+      String old = acme.server.url("postgres");
+      assertThat(check(acme.repository, old, PRODUCTION).expected()).isTrue();
+      assertThat(new Status(acme.repository).of("acme").getFirst().continuedBy()).isNull();
+
+      Protect.Request right =
+          new Protect.Request(
+              "acme_2",
+              second.url("postgres"),
+              "production",
+              second.url("postgres"),
+              true,
+              true,
+              2,
+              "acme");
+      new Protect(acme.repository).run(right, Progress.SILENT); // the same again, put right
+      new Protect(acme.repository).run(right, Progress.SILENT); // and once more does no harm
+      assertThat(check(acme.repository, old, PRODUCTION).verdict()).isEqualTo(Verdict.FORMER);
+      refused(
+          acme.repository,
+          "acme_3",
+          third.url("postgres"),
+          "production",
+          "acme",
+          Kind.REFUSED,
+          "--continues acme_2");
+      // Two that looked at the same time: the place is given once.
+      assertThatThrownBy(() ->
+              Repository.open(acme.repository)
+                  .cluster("acme")
+                  .succeeded(new Succession("acme_3", Instant.now())))
+          .isInstanceOfSatisfying(
+              OperatorException.class,
+              refusal -> assertThat(refusal.kind()).isEqualTo(Kind.REFUSED));
+
+      new Protect(acme.repository)
+          .run(
+              new Protect.Request("acme_back", old, "production", old, true, true, 2, "acme_2"),
+              Progress.SILENT);
+      assertThat(check(acme.repository, old, PRODUCTION).expected()).isTrue();
+      CheckResult left = check(acme.repository, second.url("postgres"), PRODUCTION);
+      assertThat(left.verdict()).isEqualTo(Verdict.FORMER);
+      assertThat(left.headline()).contains("acme_back has its place");
+      assertThat(new Status(acme.repository).of("acme").getFirst().advice().getFirst().next())
+          .isEqualTo("holdfast status acme_back");
+    }
+  }
+
   private static void refused(
       String repository,
       String name,
@@ -259,6 +363,17 @@ final class ContinuedClusterTest {
     ProcessResult upgraded = Processes.run(command);
     assertThat(upgraded.exitCode()).as(upgraded.output()).isZero();
     return data;
+  }
+
+  private static String value(String url, String sql) throws SQLException {
+    try (Connection connection =
+            DriverManager.getConnection(
+                "jdbc:" + url.replaceFirst("postgres@", ""), "postgres", "");
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      row.next();
+      return row.getString(1);
+    }
   }
 
   private static void asApplication(String url) throws SQLException {

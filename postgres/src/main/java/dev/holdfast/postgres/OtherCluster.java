@@ -4,10 +4,17 @@ import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 
 /** A server that is not the one the repository knows under this name. */
-final class OtherCluster {
+public final class OtherCluster {
   private OtherCluster() {}
 
-  static OperatorException found(String what, String recorded, String found) {
+  /**
+   * REFUSED.
+   *
+   * @param what cannot be done
+   * @param recorded the system identifier of the one that is meant
+   * @param found that of the server
+   */
+  public static OperatorException found(String what, String recorded, String found) {
     return new OperatorException(
         Kind.REFUSED,
         what,

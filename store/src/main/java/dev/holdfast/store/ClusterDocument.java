@@ -32,6 +32,7 @@ public record ClusterDocument(
     Instant protectedAt,
     Map<String, String> settings) {
   private static final String CONTINUES = "continues";
+  private static final String TO_CONTINUE = "toContinue";
   private static final String IDENTITY = "identity";
 
   /** Takes the settings as they are now, sorted, so that equal ones are stored as equal bytes. */
@@ -55,11 +56,26 @@ public record ClusterDocument(
     return settings.get(CONTINUES);
   }
 
-  /** As this one, in the place of that cluster. */
-  public ClusterDocument continuing(ClusterDocument before) {
-    Map<String, String> more = new TreeMap<>(settings);
-    more.put(CONTINUES, before.name());
-    more.put(IDENTITY, before.identity());
+  /** The cluster whose place it is about to take; null for none. */
+  public @Nullable String toContinue() {
+    return settings.get(TO_CONTINUE);
+  }
+
+  /** As this one, about to take that cluster's place. */
+  public ClusterDocument aboutToContinue(String before) {
+    return with(Map.of(TO_CONTINUE, before));
+  }
+
+  /**
+   * As this one, in the place of that cluster.
+   *
+   * @param identity of that cluster's databases
+   */
+  public ClusterDocument continuing(String before, String identity) {
+    return with(Map.of(CONTINUES, before, IDENTITY, identity));
+  }
+
+  private ClusterDocument with(Map<String, String> changed) {
     return new ClusterDocument(
         name,
         engine,
@@ -70,6 +86,6 @@ public record ClusterDocument(
         url,
         slot,
         protectedAt,
-        more);
+        changed);
   }
 }

@@ -3,6 +3,7 @@ package dev.holdfast.store;
 import dev.holdfast.failure.Kind;
 import dev.holdfast.failure.OperatorException;
 import dev.holdfast.store.objects.NoSuchObjectException;
+import dev.holdfast.store.objects.ObjectExistsException;
 import dev.holdfast.store.objects.ObjectName;
 import dev.holdfast.store.objects.ObjectStore;
 import java.time.Duration;
@@ -148,6 +149,38 @@ public final class ClusterStore {
 
   private String scheduleName(String job) {
     return folder + "schedules/" + checkKind(job) + ".json";
+  }
+
+  /** Which cluster took this one's place; null when none did. */
+  public @Nullable Succession succession() {
+    String object = documentName(Succession.KIND, Succession.ITEM);
+    try {
+      return JsonDocument.unwrap(object, Succession.KIND, objects.get(object), Succession.class);
+    } catch (NoSuchObjectException e) {
+      return null;
+    }
+  }
+
+  /**
+   * Gives its place to another cluster, once and for all.
+   *
+   * @throws OperatorException REFUSED when another one has it
+   */
+  public void succeeded(Succession by) {
+    String object = documentName(Succession.KIND, Succession.ITEM);
+    try {
+      objects.put(object, JsonDocument.wrap(object, Succession.KIND, by));
+    } catch (ObjectExistsException e) {
+      Succession other = succession();
+      if (other == null || !other.name().equals(by.name())) {
+        throw new OperatorException(
+            Kind.REFUSED,
+            "%s cannot take the place of %s".formatted(by.name(), document.name()),
+            "%s has it".formatted(other == null ? "another cluster" : other.name()),
+            "to take the place of that one, say so with --continues",
+            e);
+      }
+    }
   }
 
   /**

@@ -12,10 +12,10 @@ import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.TreeMap;
+import java.util.Set;
 import java.util.UUID;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -527,31 +527,13 @@ public final class Repository {
    */
   public ClusterStore current(String name) {
     ClusterStore cluster = cluster(name);
-    Map<String, ClusterStore> successors = successors();
-    for (ClusterStore next = successors.remove(name); next != null; ) {
-      cluster = next;
-      next = successors.remove(cluster.document().name());
+    Set<String> passed = new HashSet<>();
+    for (Succession next = cluster.succession();
+        next != null && passed.add(next.name());
+        next = cluster.succession()) {
+      cluster = cluster(next.name());
     }
     return cluster;
-  }
-
-  /** By the name of each cluster whose place another one took: that other one. Reads all. */
-  public Map<String, ClusterStore> successors() {
-    Map<String, ClusterStore> successors = new TreeMap<>();
-    for (String name : clusterNames()) {
-      try {
-        ClusterStore cluster = cluster(name);
-        String before = cluster.document().continues();
-        if (before != null) {
-          successors.put(before, cluster);
-        }
-      } catch (OperatorException e) {
-        if (e.kind() == Kind.REPOSITORY_UNREACHABLE) {
-          throw e;
-        } // else what is wrong with another cluster is told where that one is asked for
-      }
-    }
-    return successors;
   }
 
   /** Replaces the document of a registered cluster. */
