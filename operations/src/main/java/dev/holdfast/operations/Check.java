@@ -680,10 +680,9 @@ public final class Check {
             case SAME, STANDBY, UNPROVEN, DOUBTFUL -> true;
             default -> false;
           };
-      // Until somebody adopts it, a stamp that was made elsewhere counts as what it says for
-      // whoever
-      // must not be there: it may be production itself, upgraded or renamed.
-      // The old server may hold what the new one has not.
+      // Until somebody adopts it, a stamp that was made elsewhere counts as what it says for those
+      // who must not be there: it may be production itself, upgraded or renamed. And the old server
+      // may hold what the new one has not.
       boolean unfit =
           expectation.not()
               && (verdict == Verdict.FORMER || (verdict == Verdict.DUMP_COPY && !fits()));

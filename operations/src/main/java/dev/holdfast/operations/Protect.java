@@ -5,6 +5,7 @@ import dev.holdfast.failure.OperatorException;
 import dev.holdfast.postgres.CatalogReader;
 import dev.holdfast.postgres.Credentials;
 import dev.holdfast.postgres.Finding;
+import dev.holdfast.postgres.OtherCluster;
 import dev.holdfast.postgres.PostgresUrl;
 import dev.holdfast.postgres.Preflight;
 import dev.holdfast.postgres.RecorderRole;
@@ -217,6 +218,11 @@ public final class Protect {
     }
     if (continued != null && !continued.done) {
       // Not before it can be recorded: the other one is nobody's worry from here on.
+      String found = ServerFacts.read(recorder).systemIdentifier();
+      if (!found.equals(facts.systemIdentifier())) {
+        throw OtherCluster.found(
+            "cannot record " + request.name(), facts.systemIdentifier(), found);
+      }
       opened.cluster(continued.name).succeeded(new Succession(request.name(), Instant.now()));
       opened.update(document.continuing(continued.name, continued.identity));
       cluster = opened.cluster(request.name());
@@ -272,10 +278,14 @@ public final class Protect {
     if (known != null && before != null && (wanted == null || wanted.equals(before))) {
       return new Continued(before, known.identity(), true);
     }
+    String begun = known == null ? null : known.toContinue();
+    if (wanted == null && begun != null && isTaken(opened.cluster(begun), name)) {
+      wanted = begun; // it was killed between taking the place and saying so
+    }
     if (wanted == null) {
       return null;
     }
-    if (known != null && !wanted.equals(known.toContinue())) {
+    if (known != null && !wanted.equals(begun)) {
       throw new OperatorException(
           Kind.REFUSED,
           "%s cannot begin to continue %s".formatted(name, wanted),
@@ -309,6 +319,11 @@ public final class Protect {
           "say --environment " + past.environment() + ", or leave out --continues");
     }
     return new Continued(wanted, past.identity(), false);
+  }
+
+  private static boolean isTaken(ClusterStore cluster, String by) {
+    Succession taken = cluster.succession();
+    return taken != null && taken.name().equals(by);
   }
 
   /** Protected again it would look alive, and what is recorded of it would not be its present. */

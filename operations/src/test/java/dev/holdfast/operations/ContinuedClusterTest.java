@@ -12,6 +12,7 @@ import dev.holdfast.server.PostgresBinaries;
 import dev.holdfast.server.PostgresServer;
 import dev.holdfast.server.ProcessResult;
 import dev.holdfast.server.Processes;
+import dev.holdfast.store.ClusterDocument;
 import dev.holdfast.store.Repository;
 import dev.holdfast.store.Succession;
 import dev.holdfast.testkit.TestServer;
@@ -271,6 +272,26 @@ final class ContinuedClusterTest {
       assertThat(check(acme.repository, old, PRODUCTION).expected()).isTrue();
       assertThat(new Status(acme.repository).of("acme").getFirst().continuedBy()).isNull();
 
+      // Neither without a slot, nor where the recorder would be at another server.
+      for (String recorder :
+          List.of(second.url("postgres").replace("postgres@", "nobody@"), third.url("postgres"))) {
+        assertThatThrownBy(() ->
+                new Protect(acme.repository)
+                    .run(
+                        new Protect.Request(
+                            "acme_2",
+                            second.url("postgres"),
+                            "production",
+                            recorder,
+                            false,
+                            true,
+                            2,
+                            "acme"),
+                        Progress.SILENT))
+            .isInstanceOf(OperatorException.class);
+        assertThat(new Status(acme.repository).of("acme").getFirst().continuedBy()).isNull();
+      }
+
       Protect.Request right =
           new Protect.Request(
               "acme_2",
@@ -283,6 +304,20 @@ final class ContinuedClusterTest {
               "acme");
       new Protect(acme.repository).run(right, Progress.SILENT); // the same again, put right
       new Protect(acme.repository).run(right, Progress.SILENT); // and once more does no harm
+      Repository opened = Repository.open(acme.repository);
+      ClusterDocument done = opened.cluster("acme_2").document();
+      opened.update(done.aboutToContinue("acme")); // as if it was killed in between
+      Protect.Request plain =
+          new Protect.Request(
+              "acme_2",
+              second.url("postgres"),
+              "production",
+              second.url("postgres"),
+              true,
+              true,
+              2);
+      assertThat(new Protect(acme.repository).run(plain, Progress.SILENT).identity())
+          .isEqualTo("acme");
       assertThat(check(acme.repository, old, PRODUCTION).verdict()).isEqualTo(Verdict.FORMER);
       refused(
           acme.repository,
