@@ -28,8 +28,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
@@ -74,8 +73,7 @@ final class ContinuedClusterTest {
       acme.server.stop(PostgresServer.Stop.FAST);
       PostgresServer upgraded =
           PostgresServer.start(binaries, upgrade(acme.server), SETTINGS, List.of());
-      Record recorder = null;
-      CompletableFuture<Void> recording = CompletableFuture.completedFuture(null);
+      HeardRecorder recorder = null;
       try {
         String url = upgraded.url("postgres");
         awaitAnswer(url);
@@ -94,8 +92,7 @@ final class ContinuedClusterTest {
             .hasMessageContaining("another cluster");
         assertThat(value(url, "SELECT count(*) FROM pg_replication_slots")).isEqualTo("0");
 
-        Protect.Request request =
-            new Protect.Request("acme_2", url, "production", url, true, true, 2, "acme");
+        Protect.Request request = request("acme_2", url, url, true, "acme");
         assertThat(Protect.statements(request, acme.repository))
             .anyMatch(statement -> statement.contains("SELECT 'acme', 'production'"));
         ProtectResult result = new Protect(acme.repository).run(request, Progress.SILENT);
@@ -104,20 +101,9 @@ final class ContinuedClusterTest {
         assertThat(result.stamped()).contains("postgres");
         assertThat(result.assertStatement()).contains("acme/production");
         asApplication(url);
-        Record begun = new Record(acme.repository, "acme_2", null, 0.2);
-        recorder = begun;
-        recording =
-            CompletableFuture.runAsync(
-                () ->
-                    begun.run(
-                        new Record.Listener() {
-                          @Override
-                          public void destructive(LogEntry entry) {}
-
-                          @Override
-                          public void say(String line) {}
-                        }),
-                Thread::startVirtualThread);
+        recorder =
+            new HeardRecorder(
+                acme.repository, "acme_2", RecordOptions.DEFAULT.withFlushSeconds(0.2));
         awaitVerdict(acme.repository, url, Verdict.SAME);
         CheckResult after = check(acme.repository, url, PRODUCTION);
         assertThat(after.headline()).isEqualTo("this is acme/production itself");
@@ -178,9 +164,7 @@ final class ContinuedClusterTest {
         // Protected again it keeps its place.
         ProtectResult again =
             new Protect(acme.repository)
-                .run(
-                    new Protect.Request("acme_2", url, "production", url, true, true, 2),
-                    Progress.SILENT);
+                .run(request("acme_2", url, url, true, null), Progress.SILENT);
         assertThat(again.identity()).isEqualTo("acme");
 
         // What cannot be read of the new one does not make the old one production again.
@@ -194,8 +178,7 @@ final class ContinuedClusterTest {
         Files.write(document, bytes);
       } finally {
         if (recorder != null) {
-          recorder.stop();
-          recording.orTimeout(60, TimeUnit.SECONDS).join();
+          recorder.close();
         }
         upgraded.stop(PostgresServer.Stop.FAST);
       }
@@ -257,14 +240,11 @@ final class ContinuedClusterTest {
       assertThatThrownBy(() ->
               new Protect(acme.repository)
                   .run(
-                      new Protect.Request(
+                      request(
                           "acme_2",
                           second.url("postgres"),
-                          "production",
                           second.url("postgres").replace("postgres@", "nobody@"),
                           true,
-                          true,
-                          2,
                           "acme"),
                       Progress.SILENT))
           .hasMessageContaining("nobody");
@@ -278,44 +258,21 @@ final class ContinuedClusterTest {
         assertThatThrownBy(() ->
                 new Protect(acme.repository)
                     .run(
-                        new Protect.Request(
-                            "acme_2",
-                            second.url("postgres"),
-                            "production",
-                            recorder,
-                            false,
-                            true,
-                            2,
-                            "acme"),
+                        request("acme_2", second.url("postgres"), recorder, false, "acme"),
                         Progress.SILENT))
             .isInstanceOf(OperatorException.class);
         assertThat(new Status(acme.repository).of("acme").getFirst().continuedBy()).isNull();
       }
 
       Protect.Request right =
-          new Protect.Request(
-              "acme_2",
-              second.url("postgres"),
-              "production",
-              second.url("postgres"),
-              true,
-              true,
-              2,
-              "acme");
+          request("acme_2", second.url("postgres"), second.url("postgres"), true, "acme");
       new Protect(acme.repository).run(right, Progress.SILENT); // the same again, put right
       new Protect(acme.repository).run(right, Progress.SILENT); // and once more does no harm
       Repository opened = Repository.open(acme.repository);
       ClusterDocument done = opened.cluster("acme_2").document();
       opened.update(done.aboutToContinue("acme")); // as if it was killed in between
       Protect.Request plain =
-          new Protect.Request(
-              "acme_2",
-              second.url("postgres"),
-              "production",
-              second.url("postgres"),
-              true,
-              true,
-              2);
+          request("acme_2", second.url("postgres"), second.url("postgres"), true, null);
       assertThat(new Protect(acme.repository).run(plain, Progress.SILENT).identity())
           .isEqualTo("acme");
       assertThat(check(acme.repository, old, PRODUCTION).verdict()).isEqualTo(Verdict.FORMER);
@@ -337,9 +294,7 @@ final class ContinuedClusterTest {
               refusal -> assertThat(refusal.kind()).isEqualTo(Kind.REFUSED));
 
       new Protect(acme.repository)
-          .run(
-              new Protect.Request("acme_back", old, "production", old, true, true, 2, "acme_2"),
-              Progress.SILENT);
+          .run(request("acme_back", old, old, true, "acme_2"), Progress.SILENT);
       assertThat(check(acme.repository, old, PRODUCTION).expected()).isTrue();
       CheckResult left = check(acme.repository, second.url("postgres"), PRODUCTION);
       assertThat(left.verdict()).isEqualTo(Verdict.FORMER);
@@ -347,6 +302,11 @@ final class ContinuedClusterTest {
       assertThat(new Status(acme.repository).of("acme").getFirst().advice().getFirst().next())
           .isEqualTo("holdfast status acme_back");
     }
+  }
+
+  private static Protect.Request request(
+      String name, String url, String recorder, boolean slot, @Nullable String continues) {
+    return new Protect.Request(name, url, "production", recorder, slot, true, 2, continues);
   }
 
   private static void refused(

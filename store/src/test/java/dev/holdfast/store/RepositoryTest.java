@@ -11,6 +11,7 @@ import dev.holdfast.testkit.S3Server;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -142,13 +143,35 @@ final class RepositoryTest {
   }
 
   @Test
+  void a_clusters_place_is_given_once_and_followed() {
+    Repository repository = Repository.create(place("r"));
+    Instant at = Instant.parse("2026-11-22T10:00:00Z");
+    ClusterStore acme = repository.register(Samples.cluster("acme", "1"));
+    ClusterDocument second = Samples.cluster("acme2", "2").continuing("acme", "acme");
+    repository.register(second);
+    assertThat(second.identity()).isEqualTo("acme");
+    assertThat(repository.current("acme").document().name()).isEqualTo("acme");
+    acme.succeeded(new Succession("acme2", at));
+    acme.succeeded(new Succession("acme2", at.plusSeconds(1))); // the same again
+    assertFailure(
+        () -> acme.succeeded(new Succession("acme3", at)),
+        Kind.REFUSED,
+        "acme3 cannot take the place of acme: acme2 has it; next: to take the place of that one, say so with --continues");
+    assertThat(repository.cluster("acme").succession()).isEqualTo(new Succession("acme2", at));
+    assertThat(repository.current("acme").document().name()).isEqualTo("acme2");
+    // What nobody can write by a command ends, too.
+    repository.cluster("acme2").succeeded(new Succession("acme", at));
+    assertThat(repository.current("acme").document().name()).isNotBlank();
+  }
+
+  @Test
   void a_name_of_another_cluster_is_refused() {
     Repository repository = Repository.create(place("r"));
     repository.register(Samples.cluster("acme", "1"));
     assertFailure(
         () -> repository.register(Samples.cluster("acme", "2")),
         Kind.REFUSED,
-        "cannot register cluster acme: that name belongs to the postgresql cluster with system identifier 1, and this is postgresql 2; next: choose another name, or check the connection URL");
+        "cannot register cluster acme: that name belongs to the postgresql cluster with system identifier 1, and this is postgresql 2; next: choose another name, or check the connection URL; where it is acme itself, upgraded or moved: holdfast protect NEW_NAME URL --environment production --continues acme");
     assertThat(repository.cluster("acme").document().systemIdentifier()).isEqualTo("1");
   }
 
