@@ -43,6 +43,10 @@ public final class Backup {
 
   private static final long POLL_MAX_NANOS = 160_000_000L;
   private static final long LOOK_NANOS = 500_000_000L;
+
+  /** The second time the receiver is at work when the backup's checkpoint comes. */
+  private static final int ATTEMPTS_MAX = 4;
+
   private static final int DAMAGED_PAGES_TOLD = 100;
 
   /** What kind is asked for. */
@@ -88,6 +92,32 @@ public final class Backup {
 
   /** Takes it and publishes it. */
   public BackupResult run(Progress progress) {
+    for (int attempt = 1; ; attempt++) {
+      try {
+        return take(progress);
+      } catch (LostWal e) {
+        if (attempt == ATTEMPTS_MAX) {
+          throw e;
+        }
+        progress.say("the base backup is taken again: " + e.why());
+      }
+    }
+  }
+
+  /** A server without a slot to give removes WAL when a checkpoint ends, sent or not. */
+  private static final class LostWal extends OperatorException {
+    private static final long serialVersionUID = 1;
+
+    private LostWal(String why) {
+      super(
+          Kind.FAILED,
+          "the base backup was not published",
+          why,
+          "take the backup again; the server removed that WAL before it was sent, from which a replication slot keeps it (protect without --without-slot)");
+    }
+  }
+
+  private BackupResult take(Progress progress) {
     long begun = System.nanoTime();
     String found = ServerFacts.read(recorder).systemIdentifier();
     if (!found.equals(cluster.document().systemIdentifier())) { // before it is given a slot
@@ -166,21 +196,21 @@ public final class Backup {
         receiving.rethrow();
       }
       boolean lost = receiving != null && receiving.lacks(cluster, timeline, start);
-      if (lost || System.nanoTime() > deadline || Thread.currentThread().isInterrupted()) {
+      boolean late = System.nanoTime() > deadline || Thread.currentThread().isInterrupted();
+      if (lost || late) {
+        String why =
+            "its WAL from %s to %s did not reach the repository; it holds %s"
+                .formatted(start, stop, new RecordedWal(cluster).describe());
+        if (lost) {
+          throw new LostWal(why);
+        }
         throw new OperatorException(
             Kind.FAILED,
             "the base backup was not published",
-            "its WAL from "
-                + start
-                + " to "
-                + stop
-                + " did not reach the repository; it holds "
-                + new RecordedWal(cluster).describe(),
-            lost
-                ? "take the backup again; the server removed that WAL before it was sent, from which a replication slot keeps it (protect without --without-slot)"
-                : "see whether `holdfast record "
-                    + cluster.document().name()
-                    + "` is running and its repository has room, then take the backup again");
+            why,
+            "see whether `holdfast record "
+                + cluster.document().name()
+                + "` is running and its repository has room, then take the backup again");
       }
       LockSupport.parkNanos(pause);
       pause = Math.min(2 * pause, POLL_MAX_NANOS);
