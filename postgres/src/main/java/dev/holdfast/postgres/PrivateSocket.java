@@ -27,6 +27,12 @@ import org.jspecify.annotations.Nullable;
  * connections, load a library this machine lacks, or end our statements.
  */
 final class PrivateSocket implements AutoCloseable {
+  /**
+   * Where replay stands still, a transaction that is not over may keep locked what everybody reads
+   * who is let in: then nobody is, for as long as it stands.
+   */
+  private static final Duration LET_IN_MAX = Duration.ofSeconds(15);
+
   /** {@code sun_path} of "unix(7)", without the zero at its end. */
   private static final int PATH_BYTES_MAX = 107;
 
@@ -208,8 +214,12 @@ final class PrivateSocket implements AutoCloseable {
     properties.setProperty("ApplicationName", "holdfast");
     properties.setProperty("options", options(isSuperuser));
     UnixSocketFactory.use(properties, file(folder, port));
-    return DriverManager.getConnection(
-        "jdbc:postgresql://localhost/" + Fork.encoded(database), properties);
+    properties.setProperty("socketTimeout", Long.toString(LET_IN_MAX.toSeconds()));
+    Connection connection =
+        DriverManager.getConnection(
+            "jdbc:postgresql://localhost/" + Fork.encoded(database), properties);
+    connection.setNetworkTimeout(Runnable::run, 0); // what is asked then may take long
+    return connection;
   }
 
   /** What a connection asks for wins over what was set for its role and its database. */
