@@ -65,7 +65,8 @@ class ContinuedClusterCommandTest {
       assertThat(run("check", url, "--expect", "acme/production").exitCode()).isZero();
       Ended former = run("check", old.url("postgres"), "--expect", "acme/production");
       assertThat(former.exitCode()).isEqualTo(4);
-      assertThat(former.out()).contains("this is an old server of acme/production, or a copy of one: since ");
+      assertThat(former.out())
+          .contains("this is an old server of acme/production, or a copy of one: since ");
       assertThat(run("check", old.url("postgres"), "--not", "production").exitCode()).isEqualTo(4);
 
       assertThat(run("status", "acme").out())
