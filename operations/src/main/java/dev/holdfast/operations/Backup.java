@@ -44,7 +44,7 @@ public final class Backup {
   private static final long POLL_MAX_NANOS = 160_000_000L;
   private static final long LOOK_NANOS = 500_000_000L;
 
-  /** The second time the receiver is at work when the backup's checkpoint comes. */
+  /** From the second time on the receiver is at work when the backup's checkpoint comes. */
   private static final int ATTEMPTS_MAX = 4;
 
   private static final int DAMAGED_PAGES_TOLD = 100;
